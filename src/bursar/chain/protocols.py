@@ -1,0 +1,157 @@
+"""The chain contract: what a wallet asks of a node, and what it gets, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.network import Network
+    from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxOut
+    from bursar.bitcoin.units import FeeRate
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.units import Wei
+
+
+@dataclass(frozen=True, slots=True)
+class BlockRef:
+    """A block by height and hash (display hex, no ``0x`` for Bitcoin, ``0x`` for Ethereum); ``time`` in Unix seconds."""
+
+    height: int
+    hash: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class SyncRequest:
+    """Which scripts to look for. ``since`` is the last tip applied (``None``: look from genesis)."""
+
+    scripts: tuple[bytes, ...]
+    since: BlockRef | None = None
+    txids: tuple[Txid, ...] = ()  # transactions whose fate is wanted whatever their scripts
+
+
+@dataclass(frozen=True, slots=True)
+class ChainTransaction:
+    """A transaction as the node sees it; ``block`` is ``None`` while it is in the mempool."""
+
+    tx: Transaction
+    block: BlockRef | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainCoin:
+    """An unspent confirmed output paying one of the asked scripts."""
+
+    outpoint: OutPoint
+    output: TxOut
+    height: int
+    coinbase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChainUpdate:
+    """The node's answer, consistent at ``tip``.
+
+    ``coins`` is the complete set of confirmed unspent outputs of the asked scripts at ``tip``. ``transactions`` holds
+    every mempool transaction that touches the asked scripts (pays to, or spends from ``coins``), every confirmed one
+    the node can name since ``since`` (or where a coin was born), and the fate of ``txids``; ``missing`` lists those of
+    ``txids`` the node does not know. ``reorged`` is the lowest height whose block differs from what ``since`` implied.
+    """
+
+    tip: BlockRef
+    coins: tuple[ChainCoin, ...]
+    transactions: tuple[ChainTransaction, ...]
+    missing: tuple[Txid, ...] = ()
+    reorged: int | None = None
+
+
+@runtime_checkable
+class BitcoinBackend(Protocol):
+    """A source of Bitcoin chain data. Every method raises ``ChainError`` and nothing foreign."""
+
+    @property
+    def network(self) -> Network: ...
+
+    def check_network(self) -> BlockRef: ...  # WrongChainError unless the node's genesis is this network's
+
+    def sync(self, request: SyncRequest) -> ChainUpdate: ...
+
+    def transaction(self, txid: Txid) -> ChainTransaction | None: ...
+
+    def fee_rate(self, *, target_blocks: int) -> FeeRate | None: ...  # None: the node has no estimate
+
+    def min_fee_rate(self) -> FeeRate: ...  # the node's mempool floor
+
+    def broadcast(self, tx: Transaction) -> Txid: ...  # already known (mempool or chain) is success
+
+    def close(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class FeeQuote:
+    """Base fee of the next block and priority fees by speed, in wei per gas (EIP-1559)."""
+
+    base_fee: Wei
+    slow: Wei
+    normal: Wei
+    fast: Wei
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """One event log of a receipt."""
+
+    address: Address
+    topics: tuple[bytes, ...]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """A mined transaction's outcome; ``succeeded`` is the EVM status."""
+
+    tx_hash: str
+    block: BlockRef
+    succeeded: bool
+    gas_used: int
+    effective_gas_price: Wei
+    logs: tuple[Log, ...] = ()
+
+
+@runtime_checkable
+class EthereumBackend(Protocol):
+    """A source of Ethereum chain data. Every method raises ``ChainError`` and nothing foreign."""
+
+    @property
+    def chain_id(self) -> int: ...
+
+    def check_chain(self) -> BlockRef: ...  # WrongChainError unless the node answers with this chain id; gives the tip
+
+    def genesis_hash(self) -> str: ...
+
+    def balance(self, address: Address, *, pending: bool = False) -> Wei: ...
+
+    def nonce(self, address: Address, *, pending: bool = False) -> int: ...
+
+    def fees(self) -> FeeQuote: ...
+
+    def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int: ...
+
+    def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes: ...
+
+    def code(self, address: Address) -> bytes: ...
+
+    def broadcast(self, raw: bytes) -> str: ...  # 0x transaction hash; already known is success
+
+    def receipt(self, tx_hash: str) -> Receipt | None: ...
+
+    def transaction(self, tx_hash: str) -> bytes | None: ...  # raw bytes, None when unknown
+
+    def logs(
+        self, *, addresses: Sequence[Address], topics: Sequence[bytes | None], from_block: int, to_block: int
+    ) -> tuple[Log, ...]: ...
+
+    def close(self) -> None: ...

@@ -1,0 +1,113 @@
+"""The signer contract: what a backend must offer, and the human it may ask (see ``bursar.signing.checks``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.psbt import Psbt
+    from bursar.crypto.secp256k1 import EcdsaSignature
+    from bursar.crypto.secret import Secret
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.keys.bip32 import ExtendedPublicKey
+    from bursar.keys.origin import Fingerprint
+    from bursar.keys.path import DerivationPath
+
+
+@dataclass(frozen=True, slots=True)
+class SignerInfo:
+    """One signer as discovery sees it; ``trouble`` says why it cannot be used now, ``None`` when it can."""
+
+    backend: str
+    location: str
+    model: str
+    firmware: str | None = None
+    label: str | None = None
+    fingerprint: Fingerprint | None = None
+    trouble: str | None = None
+    emulated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SecretRequest:
+    """A secret is wanted from the human: ``kind`` is ``"password"``, ``"new-password"``, ``"pin"`` or ``"passphrase"``."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceEvent:
+    """Something the human should know: ``kind`` is ``"confirm"``, ``"locked"``, ``"progress"`` or ``"notice"``."""
+
+    kind: str
+    text: str
+
+
+class Prompt(Protocol):
+    """The human, as an interface."""
+
+    def ask(self, request: SecretRequest) -> Secret: ...
+
+    def notify(self, event: DeviceEvent) -> None: ...
+
+
+@runtime_checkable
+class Signer(Protocol):
+    """Holds keys and never shows one; one conversation at a time."""
+
+    @property
+    def info(self) -> SignerInfo: ...
+
+    def xpub(self, path: DerivationPath) -> ExtendedPublicKey: ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class PsbtSigner(Signer, Protocol):
+    """Adds its signatures to a PSBT (BIP-174) and nothing else."""
+
+    def sign_psbt(self, psbt: Psbt) -> Psbt: ...
+
+
+@runtime_checkable
+class EthereumSigner(Signer, Protocol):
+    """Signs one Ethereum transaction (EIP-155, EIP-2930, EIP-1559) with the key at ``path``."""
+
+    def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature: ...
+
+
+@runtime_checkable
+class MessageSigner(Signer, Protocol):
+    """Signs a Bitcoin message in the legacy form (65-byte recoverable signature of the double SHA-256)."""
+
+    def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature: ...
+
+
+@runtime_checkable
+class PersonalMessageSigner(Signer, Protocol):
+    """Signs an Ethereum personal message (EIP-191 version 0x45)."""
+
+    def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature: ...
+
+
+@runtime_checkable
+class AddressDisplay(Signer, Protocol):
+    """Shows an address on its own screen and returns what it showed."""
+
+    def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str: ...
+
+
+class SignerBackend(Protocol):
+    """The plug-in point: entry points of the group ``bursar.signer_backends`` name classes of this shape."""
+
+    name: str
+
+    def discover(self, *, emulators: bool = False) -> Sequence[SignerInfo]: ...
+
+    def open(self, info: SignerInfo, prompt: Prompt) -> Signer: ...
