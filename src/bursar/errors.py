@@ -4,6 +4,7 @@
 
     BursarError(code, retryable)
     ├─ InvalidInputError (ValueError)       fix the argument
+    │  └─ InvalidSignatureError             the signature does not verify
     ├─ SignerError
     │  ├─ SignerNotFoundError               name another signer, or plug it in
     │  ├─ SignerUnavailableError            unlock it, try again (retryable)
@@ -52,6 +53,12 @@ class InvalidInputError(BursarError, ValueError):
     """An argument is not acceptable; ``code`` may narrow it (``input.address``, ``input.amount``, …)."""
 
     default_code = "input"
+
+
+class InvalidSignatureError(InvalidInputError):
+    """A signature does not verify under the key and message given."""
+
+    default_code = "input.signature"
 
 
 class SignerError(BursarError):
