@@ -1,0 +1,50 @@
+"""The wallet: accounts, balances and transfers of their public halves; it holds no key and knows no concrete node."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+from bursar.wallet.records import (
+    AccountRecord,
+    AddressRecord,
+    AssetBalance,
+    HistoryRow,
+    JournalHead,
+    Recovery,
+    SyncReport,
+    TransferRecord,
+    TransferState,
+)
+from bursar.wallet.transfer import FeeChoice, PaymentOrder, Speed, Transfer
+
+if TYPE_CHECKING:
+    from bursar.wallet.wallet import Wallet
+
+__all__ = [
+    "AccountRecord",
+    "AddressRecord",
+    "ApprovedPlan",
+    "AssetBalance",
+    "FeeChoice",
+    "HistoryRow",
+    "JournalHead",
+    "PaymentOrder",
+    "Plan",
+    "Recovery",
+    "SignedTransfer",
+    "Speed",
+    "SyncReport",
+    "Transfer",
+    "TransferRecord",
+    "TransferState",
+    "Wallet",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name == "Wallet":
+        from bursar.wallet.wallet import Wallet
+
+        return Wallet
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,244 @@
+"""What the wallet tells about itself: accounts, addresses, balances, transfers, history, sync and recovery reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from bursar.wallet.review_json import asset_to_json
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.chain.protocols import BlockRef
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.policy.review import Asset
+    from bursar.wallet.transfer import Transfer
+
+
+class TransferState(str, Enum):
+    """Where a transfer stands. Only a reorganisation of the chain turns ``confirmed`` or ``replaced`` back to ``sent``."""
+
+    PLANNED = "planned"
+    APPROVED = "approved"
+    SIGNED = "signed"
+    SENT = "sent"
+    CONFIRMED = "confirmed"
+    DENIED = "denied"
+    CANCELLED = "cancelled"
+    REPLACED = "replaced"
+    FAILED = "failed"  # mined and reverted, or its coin or nonce was spent by something else: see ``reason``
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account of the store: the public half, which signer answers for it, and the last tip applied."""
+
+    name: str
+    account: BitcoinAccount | EthereumAccount
+    signer: str
+    created: int
+    tip: BlockRef | None
+
+    @property
+    def chain(self) -> str:
+        """``"bitcoin"`` or ``"ethereum"``."""
+        return "ethereum" if hasattr(self.account, "chain_id") else "bitcoin"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "account",
+            "version": 1,
+            "name": self.name,
+            "account": self.account.to_json(),
+            "signer": self.signer,
+            "created": self.created,
+            "tip": None
+            if self.tip is None
+            else {"height": self.tip.height, "hash": self.tip.hash, "time": self.tip.time},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRecord:
+    """One address of an account; ``branch`` 0 receives, 1 is change. ``used``: seen on the chain or in the mempool."""
+
+    account: str
+    address: str
+    path: str
+    branch: int
+    index: int
+    used: bool
+    issued: bool
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "address",
+            "version": 1,
+            "account": self.account,
+            "address": self.address,
+            "path": self.path,
+            "branch": self.branch,
+            "index": self.index,
+            "used": self.used,
+            "issued": self.issued,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AssetBalance:
+    """One asset of one account in base units.
+
+    ``confirmed`` is mature and in blocks; ``pending`` the net effect of what is not yet in a block (may be negative);
+    ``immature`` coinbase outputs younger than 100 blocks; ``reserved`` what unsent transfers hold; ``spendable`` what a
+    new transfer may use, its fee included.
+    """
+
+    asset: Asset
+    confirmed: int
+    pending: int
+    immature: int
+    reserved: int
+    spendable: int
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "balance",
+            "version": 1,
+            "asset": asset_to_json(self.asset),
+            "confirmed": str(self.confirmed),
+            "pending": str(self.pending),
+            "immature": str(self.immature),
+            "reserved": str(self.reserved),
+            "spendable": str(self.spendable),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRecord:
+    """A transfer and its fate. ``fee`` is paid (or planned) in base units; ``raw`` the signed bytes once they exist."""
+
+    id: str
+    account: str
+    state: TransferState
+    transfer: Transfer
+    txid: str | None
+    raw: bytes | None
+    fee: int | None
+    height: int | None
+    confirmations: int
+    created: int
+    replaces: str | None = None  # id of the transfer this one bumps or cancels
+    replaced_by: str | None = None
+    reason: str | None = None  # why denied, cancelled, failed
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "transfer-record",
+            "version": 1,
+            "id": self.id,
+            "account": self.account,
+            "state": self.state.value,
+            "transfer": self.transfer.to_json(),
+            "txid": self.txid,
+            "raw": None if self.raw is None else self.raw.hex(),
+            "fee": None if self.fee is None else str(self.fee),
+            "height": self.height,
+            "confirmations": self.confirmations,
+            "created": self.created,
+            "replaces": self.replaces,
+            "replaced_by": self.replaced_by,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRow:
+    """One movement of one asset as the account sees it; ``amount`` is signed and excludes ``fee``, which we paid."""
+
+    account: str
+    direction: str  # "in", "out" or "self"
+    asset: Asset
+    amount: int
+    fee: int
+    txid: str
+    height: int | None  # None: not in a block yet
+    time: int  # Unix seconds of the block, or when first seen
+    confirmations: int
+    counterparties: tuple[str, ...] = ()
+    transfer_id: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "history-row",
+            "version": 1,
+            "account": self.account,
+            "direction": self.direction,
+            "asset": asset_to_json(self.asset),
+            "amount": str(self.amount),
+            "fee": str(self.fee),
+            "txid": self.txid,
+            "height": self.height,
+            "time": self.time,
+            "confirmations": self.confirmations,
+            "counterparties": list(self.counterparties),
+            "transfer_id": self.transfer_id,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What one sync did. ``reorged``: lowest height whose block was replaced. ``changed``: transfers that moved state."""
+
+    account: str
+    tip: BlockRef
+    addresses: int  # how many were looked at
+    new_transactions: int
+    reorged: int | None = None
+    changed: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "sync-report",
+            "version": 1,
+            "account": self.account,
+            "tip": {"height": self.tip.height, "hash": self.tip.hash, "time": self.tip.time},
+            "addresses": self.addresses,
+            "new_transactions": self.new_transactions,
+            "reorged": self.reorged,
+            "changed": list(self.changed),
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What ``recover`` did with one unfinished transfer: ``action`` is released, resumable, rebroadcast or rejected."""
+
+    id: str
+    action: str
+    txid: str | None = None
+    reason: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "recovery",
+            "version": 1,
+            "id": self.id,
+            "action": self.action,
+            "txid": self.txid,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class JournalHead:
+    """The journal's last record: keep it somewhere else, and cutting the journal's tail shows."""
+
+    sequence: int
+    hash: str
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": "journal-head", "version": 1, "sequence": self.sequence, "hash": self.hash}

@@ -1,0 +1,191 @@
+"""The intent: who shall get what, from which account, at what fee. Nothing here knows a coin or a nonce."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, get_args
+from uuid import uuid4
+
+from bursar.errors import InvalidInputError
+from bursar.wallet.canonical import digest, open_record
+from bursar.wallet.canonical import field as read
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.units import FeeRate
+    from bursar.ethereum.fees import Eip1559Fees
+
+Speed = Literal["slow", "normal", "fast"]
+MAX_TEXT = 1000
+MAX_ORDERS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentOrder:
+    """Pay ``amount`` base units (satoshi, wei, token units) of ``asset`` to the address ``to``.
+
+    ``asset`` is ``"BTC"``, ``"ETH"``, the contract address of a registered token, or its symbol when only one
+    registered token of the account's chain has it.
+    """
+
+    to: str
+    amount: int
+    asset: str
+
+    def __post_init__(self) -> None:
+        if type(self.to) is not str or not 0 < len(self.to) <= MAX_TEXT:
+            raise InvalidInputError("a payment order names an address", code="input.address")
+        if type(self.asset) is not str or not 0 < len(self.asset) <= MAX_TEXT:
+            raise InvalidInputError(
+                "a payment order names an asset: BTC, ETH or a registered token", code="input.asset"
+            )
+        if isinstance(self.amount, bool) or not isinstance(self.amount, int):
+            raise InvalidInputError("an amount is an integer of base units", code="input.amount")
+        if not 0 <= self.amount < 1 << 256:
+            raise InvalidInputError(f"amount {str(self.amount)[:90]} is out of range", code="input.amount")
+
+
+@dataclass(frozen=True, slots=True)
+class FeeChoice:
+    """How much to pay for inclusion.
+
+    ``speed`` asks the node for an estimate; ``rate`` (a ``FeeRate`` for Bitcoin, ``Eip1559Fees`` for Ethereum) is used
+    as it stands instead. ``max_fee``, in satoshi or wei, is a hard cap: a plan whose worst case exceeds it is refused.
+    """
+
+    speed: Speed = "normal"
+    rate: FeeRate | Eip1559Fees | None = None
+    max_fee: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.speed not in get_args(Speed):
+            raise InvalidInputError(f"unknown speed {str(self.speed)[:20]!r}: slow, normal or fast", code="input.fee")
+        if self.max_fee is not None and (type(self.max_fee) is bool or self.max_fee < 0):
+            raise InvalidInputError("the fee cap is a non-negative integer of base units", code="input.fee")
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "fee-choice",
+            "version": 1,
+            "speed": self.speed,
+            "rate": _rate_json(self.rate),
+            "max_fee": self.max_fee,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> FeeChoice:
+        record = open_record(data, "fee-choice", 1)
+        cap = read(record, "max_fee", (int, type(None)))
+        return cls(speed=read(record, "speed", str), rate=_read_rate(record.get("rate")), max_fee=cap)
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """The intent. The same ``idempotency_key`` with the same body is the same transfer; with another body, a conflict.
+
+    ``everything`` sweeps: the single order receives all that is spendable less the fee, and its ``amount`` must be 0.
+    ``source`` pins the paying address of an Ethereum account (default: the first address that can pay).
+    ``id`` names the transfer in the store; by default a fresh UUID.
+    """
+
+    account: str
+    payments: tuple[PaymentOrder, ...]
+    fee: FeeChoice = field(default_factory=FeeChoice)
+    idempotency_key: str | None = None
+    memo: str | None = None
+    everything: bool = False
+    source: str | None = None
+    id: str = field(default_factory=lambda: str(uuid4()))
+
+    def __post_init__(self) -> None:
+        if type(self.payments) is not tuple or not all(isinstance(order, PaymentOrder) for order in self.payments):
+            raise InvalidInputError("payments is a tuple of PaymentOrder")
+        if not 0 < len(self.payments) <= MAX_ORDERS:
+            raise InvalidInputError(f"a transfer has 1 to {MAX_ORDERS} payments, not {len(self.payments)}")
+        if self.everything and (len(self.payments) != 1 or self.payments[0].amount != 0):
+            raise InvalidInputError("sending everything takes exactly one payment with amount 0", code="input.amount")
+        for name in ("idempotency_key", "memo", "source"):
+            text = getattr(self, name)
+            if text is not None and (type(text) is not str or not 0 < len(text) <= MAX_TEXT):
+                raise InvalidInputError(f"{name} is 1 to {MAX_TEXT} characters of text")
+        if type(self.id) is not str or not 0 < len(self.id) <= 64:
+            raise InvalidInputError("a transfer id is 1 to 64 characters of text")
+
+    def body_digest(self) -> str:
+        """Digest of everything but ``id`` and ``idempotency_key``: what the key is bound to."""
+        body = self.to_json()
+        del body["id"], body["idempotency_key"]
+        return digest(body)
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "transfer",
+            "version": 1,
+            "id": self.id,
+            "account": self.account,
+            "payments": [{"to": o.to, "amount": str(o.amount), "asset": o.asset} for o in self.payments],
+            "fee": self.fee.to_json(),
+            "idempotency_key": self.idempotency_key,
+            "memo": self.memo,
+            "everything": self.everything,
+            "source": self.source,
+        }
+
+    @classmethod
+    def from_json(cls, data: object) -> Transfer:
+        record = open_record(data, "transfer", 1)
+        text = (str, type(None))
+        return cls(
+            account=read(record, "account", str),
+            payments=tuple(_read_order(item) for item in read(record, "payments", list)),
+            fee=FeeChoice.from_json(record.get("fee")),
+            idempotency_key=read(record, "idempotency_key", text),
+            memo=read(record, "memo", text),
+            everything=read(record, "everything", bool),
+            source=read(record, "source", text),
+            id=read(record, "id", str),
+        )
+
+
+def _read_order(item: object) -> PaymentOrder:
+    if not isinstance(item, dict):
+        raise InvalidInputError("a payment is a json object", code="input.json")
+    return PaymentOrder(to=read(item, "to", str), amount=read_amount(item, "amount"), asset=read(item, "asset", str))
+
+
+def read_amount(item: dict[str, Any], name: str) -> int:
+    """A decimal integer kept as text, so that no JSON reader rounds it."""
+    text = read(item, name, str)
+    digits = text.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) <= 80) or (digits != "0" and digits[0] == "0"):
+        raise InvalidInputError(f"field {name!r} is not a decimal integer", code="input.json")
+    return int(text)
+
+
+def _rate_json(rate: FeeRate | Eip1559Fees | None) -> dict[str, Any] | None:
+    if rate is None:
+        return None
+    per_kvb = getattr(rate, "sat_per_kvb", None)
+    if per_kvb is not None:
+        return {"sat_per_kvb": int(per_kvb)}
+    max_fee, tip = getattr(rate, "max_fee_per_gas", None), getattr(rate, "max_priority_fee_per_gas", None)
+    if max_fee is None or tip is None:
+        raise InvalidInputError("a fee rate is a FeeRate or an Eip1559Fees", code="input.fee")
+    return {"max_fee_per_gas": str(int(max_fee)), "max_priority_fee_per_gas": str(int(tip))}
+
+
+def _read_rate(data: object) -> FeeRate | Eip1559Fees | None:
+    if data is None:
+        return None
+    if not isinstance(data, dict):
+        raise InvalidInputError("a fee rate is a json object", code="input.json")
+    if "sat_per_kvb" in data:
+        from bursar.bitcoin.units import FeeRate
+
+        return FeeRate(read(data, "sat_per_kvb", int))
+    from bursar.ethereum.fees import Eip1559Fees
+    from bursar.ethereum.units import Wei
+
+    return Eip1559Fees(
+        max_fee_per_gas=Wei(read_amount(data, "max_fee_per_gas")),
+        max_priority_fee_per_gas=Wei(read_amount(data, "max_priority_fee_per_gas")),
+    )
