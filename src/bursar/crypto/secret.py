@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from types import TracebackType
-from typing import NoReturn, Self, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, Self, SupportsIndex
 
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 
 class Secret:
