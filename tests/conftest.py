@@ -1,8 +1,9 @@
-"""Fixtures of the whole suite: where the official vectors are."""
+"""Fixtures of the whole suite: official vectors, system components, and what a run must say when it closes."""
 
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,3 +24,39 @@ def official_vectors() -> Callable[[str], Path]:
         return path
 
     return locate
+
+
+@pytest.fixture(scope="session")
+def component() -> Callable[[str], Path]:
+    """A function from a program's name to its path; a missing one skips the test, or fails it with ``CI=true``."""
+
+    def locate(name: str) -> Path:
+        installed = sorted(PROJECT.glob(f".cache/{name}/node_modules/*/{name}-*/bin/{name}"))
+        named = os.environ.get(f"BURSAR_{name.upper()}") or (str(installed[0]) if installed else shutil.which(name))
+        if named is not None and Path(named).is_file():
+            return Path(named)
+        reason = f"the program {name} is not installed (`make test` installs it; BURSAR_{name.upper()} names one)"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+    return locate
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name every skipped test and its reason: pytest's own summary folds them by source line."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    if skipped:
+        terminalreporter.section("skipped tests and why")
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        terminalreporter.write_line(f"{report.nodeid}: {str(reason).removeprefix('Skipped: ')}")
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """A run in which every test skipped has tested nothing: it fails."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or exitstatus != pytest.ExitCode.OK or session.config.option.collectonly:
+        return
+    if reporter.stats.get("skipped") and not reporter.stats.get("passed"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

