@@ -1,0 +1,191 @@
+"""The input and output maps of a PSBT with their fields as attributes (BIP-174, BIP-371)."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from bursar.bitcoin.psbt import rules as r
+from bursar.bitcoin.psbt.fields import (
+    Field,
+    KeyedFields,
+    TapOrigin,
+    UnknownFields,
+    decode_origin,
+    decode_tap_origin,
+    encode_origin,
+    encode_tap_origin,
+    put,
+    same,
+)
+from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.wire import read_stack, stack
+from bursar.keys.origin import KeyOrigin
+
+
+def _decode_u32(raw: bytes) -> int:
+    return int.from_bytes(raw, "little")
+
+
+def _encode_u32(value: int) -> bytes:
+    return value.to_bytes(4, "little")
+
+
+def _decode_stack(raw: bytes) -> tuple[bytes, ...]:
+    return read_stack(raw, 0)[0]
+
+
+class PsbtInput:
+    """What is known about one input. ``fields`` are the raw pairs in their order; the attributes read and write them.
+
+    The mappings (``partial_sigs``, ``bip32_derivations``, ``tap_bip32_derivations``, ``unknown``, …) are live views.
+    Decoded previous outputs are kept while their raw field is the same object.
+    """
+
+    __slots__ = ("_previous", "_previous_raw", "_utxo", "_utxo_raw", "fields", "where")
+    rules: ClassVar[Any] = r.INPUT_RULES
+
+    sighash_type = Field[int](r.SIGHASH_TYPE, _decode_u32, _encode_u32)
+    redeem_script = Field[bytes](r.IN_REDEEM_SCRIPT, same, same)
+    witness_script = Field[bytes](r.IN_WITNESS_SCRIPT, same, same)
+    final_script_sig = Field[bytes](r.FINAL_SCRIPT_SIG, same, same)
+    final_witness = Field[tuple[bytes, ...]](r.FINAL_WITNESS, _decode_stack, stack)
+    tap_key_sig = Field[bytes](r.TAP_KEY_SIG, same, same)
+    tap_internal_key = Field[bytes](r.IN_TAP_INTERNAL_KEY, same, same)
+    tap_merkle_root = Field[bytes](r.TAP_MERKLE_ROOT, same, same)
+
+    def __init__(self, fields: dict[bytes, bytes] | None = None, *, where: str = "input") -> None:
+        self.fields: dict[bytes, bytes] = {} if fields is None else fields
+        self.where = where
+        self._previous: Transaction | None = None
+        self._previous_raw: bytes | None = None
+        self._utxo: TxOut | None = None
+        self._utxo_raw: bytes | None = None
+
+    @property
+    def non_witness_utxo(self) -> Transaction | None:
+        """The whole previous transaction, parsed when first asked for; ``InvalidInputError`` if it is not one."""
+        raw = self.fields.get(r.NON_WITNESS_UTXO)
+        if raw is not self._previous_raw:
+            self._previous = None if raw is None else Transaction.parse(raw)
+            self._previous_raw = raw
+        return self._previous
+
+    @non_witness_utxo.setter
+    def non_witness_utxo(self, previous: Transaction | None) -> None:
+        if previous is None:
+            self.fields.pop(r.NON_WITNESS_UTXO, None)
+            return
+        raw = previous.serialize()
+        self.fields[r.NON_WITNESS_UTXO] = raw
+        self._previous, self._previous_raw = previous, raw
+
+    @property
+    def witness_utxo(self) -> TxOut | None:
+        """The previous output, for segwit inputs."""
+        raw = self.fields.get(r.WITNESS_UTXO)
+        if raw is not self._utxo_raw:
+            self._utxo = None if raw is None else TxOut.parse(raw)
+            self._utxo_raw = raw
+        return self._utxo
+
+    @witness_utxo.setter
+    def witness_utxo(self, output: TxOut | None) -> None:
+        if output is None:
+            self.fields.pop(r.WITNESS_UTXO, None)
+            return
+        raw = output.serialize()
+        put(self, r.WITNESS_UTXO, raw)
+        self._utxo, self._utxo_raw = output, raw
+
+    @property
+    def partial_sigs(self) -> KeyedFields[bytes]:
+        """DER signatures with their hash type byte, by public key."""
+        return KeyedFields(self, r.PARTIAL_SIG, same, same)
+
+    @property
+    def bip32_derivations(self) -> KeyedFields[KeyOrigin]:
+        """Key origins by public key."""
+        return KeyedFields(self, r.IN_BIP32, decode_origin, encode_origin)
+
+    @property
+    def tap_bip32_derivations(self) -> KeyedFields[TapOrigin]:
+        """Leaf hashes and key origin by x-only public key."""
+        return KeyedFields(self, r.IN_TAP_BIP32, decode_tap_origin, encode_tap_origin)
+
+    @property
+    def tap_script_sigs(self) -> KeyedFields[bytes]:
+        """Schnorr signatures by x-only public key and leaf hash, joined."""
+        return KeyedFields(self, r.TAP_SCRIPT_SIG, same, same)
+
+    @property
+    def tap_leaf_scripts(self) -> KeyedFields[bytes]:
+        """Script and leaf version byte by control block."""
+        return KeyedFields(self, r.TAP_LEAF_SCRIPT, same, same)
+
+    @property
+    def unknown(self) -> UnknownFields:
+        """Fields of types this package does not know, proprietary ones too."""
+        return UnknownFields(self)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether the input carries its final script signature or witness."""
+        return r.FINAL_SCRIPT_SIG in self.fields or r.FINAL_WITNESS in self.fields
+
+    def copy(self) -> PsbtInput:
+        """An independent copy; decoded previous transactions are shared, they do not change."""
+        twin = PsbtInput(self.fields.copy(), where=self.where)
+        twin._previous, twin._previous_raw = self._previous, self._previous_raw
+        twin._utxo, twin._utxo_raw = self._utxo, self._utxo_raw
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PsbtInput) and self.fields == other.fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PsbtInput({len(self.fields)} fields)"
+
+
+class PsbtOutput:
+    """What is known about one output; see ``PsbtInput``."""
+
+    __slots__ = ("fields", "where")
+    rules: ClassVar[Any] = r.OUTPUT_RULES
+
+    redeem_script = Field[bytes](r.OUT_REDEEM_SCRIPT, same, same)
+    witness_script = Field[bytes](r.OUT_WITNESS_SCRIPT, same, same)
+    tap_internal_key = Field[bytes](r.OUT_TAP_INTERNAL_KEY, same, same)
+    tap_tree = Field[bytes](r.OUT_TAP_TREE, same, same)
+
+    def __init__(self, fields: dict[bytes, bytes] | None = None, *, where: str = "output") -> None:
+        self.fields: dict[bytes, bytes] = {} if fields is None else fields
+        self.where = where
+
+    @property
+    def bip32_derivations(self) -> KeyedFields[KeyOrigin]:
+        """Key origins by public key."""
+        return KeyedFields(self, r.OUT_BIP32, decode_origin, encode_origin)
+
+    @property
+    def tap_bip32_derivations(self) -> KeyedFields[TapOrigin]:
+        """Leaf hashes and key origin by x-only public key."""
+        return KeyedFields(self, r.OUT_TAP_BIP32, decode_tap_origin, encode_tap_origin)
+
+    @property
+    def unknown(self) -> UnknownFields:
+        """Fields of types this package does not know, proprietary ones too."""
+        return UnknownFields(self)
+
+    def copy(self) -> PsbtOutput:
+        """An independent copy."""
+        return PsbtOutput(self.fields.copy(), where=self.where)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, PsbtOutput) and self.fields == other.fields
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PsbtOutput({len(self.fields)} fields)"
