@@ -81,7 +81,7 @@ def fingerprint(*paths: Path) -> str:
 
 
 def ensure(venv: Path, lock: str, python: str) -> Path:
-    """Bring ``venv`` to the state of ``requirements/<lock>.txt``; returns its interpreter. Quick when nothing changed."""
+    """Bring ``venv`` to what ``requirements/<lock>.txt`` says, quickly when it is there; returns its interpreter."""
     state = fingerprint(LOCKS / f"{lock}.txt", LOCKS / "build.txt", *(p / "pyproject.toml" for p in PACKAGES))
     stamp = venv / f".bursar-{lock}"
     interpreter = venv / "bin" / "python"

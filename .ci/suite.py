@@ -16,7 +16,7 @@ ANVIL = CACHE / "anvil"
 
 
 def interpreters() -> list[tuple[tuple[int, ...], str]]:
-    """Every released CPython 3.11 or later: one per minor version, oldest first; the one running this wins its minor."""
+    """Every released CPython from 3.11 on, one per minor version, oldest first; the one running this wins its minor."""
     candidates: list[str | Path] = [sys.executable]
     for folder in os.environ.get("PATH", "").split(os.pathsep):
         if folder and Path(folder).name != "shims":  # pyenv's shims answer for versions that are not switched on
@@ -42,15 +42,13 @@ def prepare(version: tuple[int, ...], python: str, lock: str) -> Path:
     name = ".".join(map(str, version))
     venv = PROJECT / ".venv"
     mine = probe(venv / "bin" / "python")
-    if mine is not None and mine["version"] != list(version):
-        venv = CACHE / f"venv-{name}"
-    elif mine is None and version[:2] != sys.version_info[:2]:
+    if (mine["version"] if mine else list(sys.version_info[:3])) != list(version):
         venv = CACHE / f"venv-{name}"
     return ensure(venv, lock, python)
 
 
 def choose() -> list[tuple[str, Path]]:
-    """The environments to run in: (version, interpreter), the oldest first; the newest steps back until one installs."""
+    """The environments to run in, the oldest first; where the newest does not install, the next newest stands in."""
     available = interpreters()
     if not available:
         raise SetupError("no CPython 3.11 or later with venv and ensurepip was found")
