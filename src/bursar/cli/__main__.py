@@ -1,0 +1,7 @@
+"""``python -m bursar.cli``."""
+
+import sys
+
+from bursar.cli import main
+
+sys.exit(main())

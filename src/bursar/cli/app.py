@@ -1,0 +1,134 @@
+"""The root command: what commands there are, and how any ending becomes output and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType, TracebackType
+from typing import NoReturn
+
+import click
+
+from bursar.cli.lazy import Entry, LazyGroup
+from bursar.cli.session import Session
+from bursar.errors import BursarError
+from bursar.version import __version__
+
+KEYS, MONEY, FILES, CONTROL, TOOLS = "Keys", "Money", "Signing by file", "Control", "Tools"
+
+
+def _entry(section: str, name: str, text: str) -> tuple[str, Entry]:
+    return name, Entry(section, f"bursar.cli.commands.{name}", name, text)
+
+
+COMMANDS = dict(
+    [
+        _entry(KEYS, "init", "Create a wallet from a fresh mnemonic."),
+        _entry(KEYS, "restore", "Create a wallet from a mnemonic you hold."),
+        _entry(KEYS, "devices", "List the signers that can be reached."),
+        _entry(KEYS, "account", "Add, list and show accounts."),
+        _entry(KEYS, "address", "Hand out, list and show receiving addresses."),
+        _entry(MONEY, "balance", "Ask the nodes, then show what each account holds."),
+        _entry(MONEY, "send", "Pay somebody: review, policy, signature, broadcast."),
+        _entry(MONEY, "history", "List what came in and went out."),
+        _entry(MONEY, "bump", "Raise the fee of a transfer that is stuck."),
+        _entry(FILES, "psbt", "Inspect, sign, combine, finalize and broadcast PSBT files."),
+        _entry(FILES, "message", "Sign and verify messages."),
+        _entry(CONTROL, "policy", "Check the policy file and explain its decisions."),
+        _entry(CONTROL, "journal", "Verify the journal of everything the wallet did."),
+        _entry(CONTROL, "doctor", "Check this installation, the wallet's folder and its nodes."),
+        _entry(TOOLS, "sandbox", "Run a private Bitcoin and Ethereum chain on this machine."),
+        _entry(TOOLS, "demo", "Watch the whole job on private chains, in under a minute."),
+        _entry(TOOLS, "completion", "Print shell completion for bash, zsh or fish."),
+        _entry(TOOLS, "help", "Explain exit codes, amounts, JSON output and files."),
+    ]
+)
+
+
+def _print_version(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        output = ctx.ensure_object(Session).output
+        output.answer({"version": __version__}, lambda: click.echo(f"bursar {__version__}"))
+        ctx.exit()
+
+
+@click.group(
+    "bursar",
+    cls=LazyGroup,
+    entries=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    examples=(
+        "bursar demo                                       # see it work first",
+        "bursar init                                       # a wallet in ~/.bursar",
+        "bursar account add savings --scheme bip84",
+        "bursar address new savings",
+        "bursar send savings bc1q… 0.1btc --dry-run        # everything but the signature",
+    ),
+)
+@click.option(
+    "--version", is_flag=True, expose_value=False, callback=_print_version, help="Print the version and stop."
+)
+def root() -> None:
+    """Bursar, a wallet for Bitcoin and Ethereum: keys in software or on a device; one way to review, approve, sign,
+    send and account for a transfer."""
+
+
+def run(args: Sequence[str] | None = None) -> int:
+    """Run the command line and return the exit code; only a defect raises."""
+    arguments = list(sys.argv[1:] if args is None else args)
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    session = Session(json="--json" in options)
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.excepthook = _report_defect(session)
+    try:
+        code = _run(arguments, session)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        from bursar.cli.exits import BROKEN_PIPE
+
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the last flush has nothing to say
+        return BROKEN_PIPE
+    return code
+
+
+def _run(arguments: list[str], session: Session) -> int:
+    from bursar.cli import failures
+
+    try:
+        result = root.main(arguments, prog_name="bursar", standalone_mode=False, obj=session)
+    except BursarError as error:
+        return failures.bursar_error(error, session)
+    except click.ClickException as error:
+        return failures.usage_error(error, session)
+    except click.Abort:
+        return failures.interrupted(session)
+    except _Terminated:
+        return failures.terminated(session)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        return failures.system_error(error, session)
+    return result if isinstance(result, int) else 0
+
+
+class _Terminated(BaseException):
+    """SIGTERM: unwinds like Ctrl-C, so that chains are shut down and temporary folders removed."""
+
+
+def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise _Terminated
+
+
+def _report_defect(session: Session) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
+    """An ``excepthook`` that keeps the promise of one JSON document also for a defect, then prints the traceback."""
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        from bursar.cli.output import error_document
+
+        if session.json:
+            session.output.answer(error_document("internal", f"{kind.__name__}: a defect in bursar"), lambda: None)
+        sys.__excepthook__(kind, error, trace)
+
+    return hook

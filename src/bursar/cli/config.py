@@ -1,0 +1,143 @@
+"""``config.toml``: which chains are used and where their nodes are."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bursar.bitcoin.network import Network
+from bursar.errors import InvalidInputError
+
+TEMPLATE = """\
+# Bursar's settings. Every command reads this file; none writes it after `bursar init`.
+
+network = "{network}"    # Bitcoin network of new accounts: main, testnet, testnet4, signet, regtest
+chain_id = {chain_id}    # Ethereum chain of new accounts
+
+# Nodes, one table for each chain. A sandbox started in this folder (`bursar sandbox up`) needs no table.
+#
+# [bitcoin.main]
+# url = "http://127.0.0.1:8332"
+# cookie = "~/.bitcoin/.cookie"        # or: user = "…" and password = "…"
+#
+# [ethereum.1]
+# url = "http://127.0.0.1:8545"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class BitcoinNode:
+    """A Bitcoin Core JSON-RPC endpoint; a cookie file or a user with a password."""
+
+    url: str
+    cookie: Path | None = None
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EthereumNode:
+    """An Ethereum JSON-RPC endpoint."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """The file, read and checked."""
+
+    network: Network
+    chain_id: int
+    bitcoin: Mapping[Network, BitcoinNode] = field(default_factory=dict)
+    ethereum: Mapping[int, EthereumNode] = field(default_factory=dict)
+
+
+def render(*, network: Network, chain_id: int) -> str:
+    """The text ``init`` writes."""
+    return TEMPLATE.format(network=network.name, chain_id=chain_id)
+
+
+def read(path: Path) -> Config:
+    """Read ``config.toml``; unknown keys and wrong types are errors, so that a typing mistake is not a default."""
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise _problem(path, str(error)) from error
+    top = _Table(path, "", document)
+    network = Network.from_text(top.text("network"))
+    chain_id = top.number("chain_id")
+    bitcoin = {Network.from_text(name): _bitcoin_node(table) for name, table in top.tables("bitcoin")}
+    ethereum = {_chain_id(path, name): _ethereum_node(table) for name, table in top.tables("ethereum")}
+    top.finish()
+    return Config(network=network, chain_id=chain_id, bitcoin=bitcoin, ethereum=ethereum)
+
+
+def _bitcoin_node(table: _Table) -> BitcoinNode:
+    url, cookie = table.url("url"), table.optional_text("cookie")
+    user, password = table.optional_text("user"), table.optional_text("password")
+    table.finish()
+    if (user is None) != (password is None) or (cookie is not None and user is not None):
+        raise table.problem("give a cookie file, or a user and a password")
+    return BitcoinNode(url, Path(cookie).expanduser() if cookie else None, user, password)
+
+
+def _ethereum_node(table: _Table) -> EthereumNode:
+    node = EthereumNode(table.url("url"))
+    table.finish()
+    return node
+
+
+def _chain_id(path: Path, name: str) -> int:
+    if not (name.isascii() and name.isdigit()) or int(name) == 0:
+        raise _problem(path, f"[ethereum.{name}]: write the chain id as a number, as in [ethereum.1]")
+    return int(name)
+
+
+def _problem(path: Path, text: str) -> InvalidInputError:
+    return InvalidInputError(f"{path}: {text}", code="input.config")
+
+
+class _Table:
+    """One TOML table whose keys are taken one by one; ``finish`` complains about what nobody took."""
+
+    def __init__(self, path: Path, name: str, values: Mapping[str, object]) -> None:
+        self._path, self._name, self._left = path, name, dict(values)
+
+    def problem(self, text: str) -> InvalidInputError:
+        return _problem(self._path, f"[{self._name}]: {text}" if self._name else text)
+
+    def optional_text(self, key: str) -> str | None:
+        value = self._left.pop(key, None)
+        if value is not None and not isinstance(value, str):
+            raise self.problem(f"{key} must be a text in quotes")
+        return value
+
+    def text(self, key: str) -> str:
+        value = self.optional_text(key)
+        if value is None:
+            raise self.problem(f"{key} is missing")
+        return value
+
+    def url(self, key: str) -> str:
+        value = self.text(key)
+        if not value.startswith(("http://", "https://")):
+            raise self.problem(f"{key} {value!r} must begin with http:// or https://")
+        return value
+
+    def number(self, key: str) -> int:
+        value = self._left.pop(key, None)
+        if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+            raise self.problem(f"{key} must be a whole number above zero")
+        return value
+
+    def tables(self, key: str) -> list[tuple[str, _Table]]:
+        value = self._left.pop(key, {})
+        if not isinstance(value, dict) or not all(isinstance(inner, dict) for inner in value.values()):
+            raise self.problem(f"{key} must hold tables, as in [{key}.…]")
+        return [(name, _Table(self._path, f"{key}.{name}", inner)) for name, inner in value.items()]
+
+    def finish(self) -> None:
+        if self._left:
+            raise self.problem(f"unknown: {', '.join(sorted(self._left))}")

@@ -1,0 +1,71 @@
+"""Where answers go: words and tables for people, one JSON document for programs, progress on standard error."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import click
+
+
+class Output:
+    """With ``json`` the only thing on standard output is one JSON document: the answer or the error."""
+
+    def __init__(self, *, json: bool) -> None:
+        self.json = json
+
+    def answer(self, document: Mapping[str, object], words: Callable[[], None]) -> None:
+        """Print ``document`` as JSON, or let ``words`` print the same for a person."""
+        if self.json:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        else:
+            words()
+
+    def say(self, text: str = "") -> None:
+        """A line for a person on standard output; nothing when standard output belongs to JSON."""
+        if not self.json:
+            click.echo(text)
+
+    def aside(self, text: str) -> None:
+        """A line for a person on standard error, JSON or not."""
+        click.echo(text, err=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
+        """A drawn table on a terminal, tab-separated lines elsewhere; ``numbers`` names the right-aligned columns."""
+        if not sys.stdout.isatty():
+            for row in (columns, *rows):
+                click.echo("\t".join(row))
+            return
+        from rich.box import SIMPLE_HEAD
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(cell) for cell in row))
+        Console(highlight=False).print(table)
+
+    @contextmanager
+    def progress(self, text: str) -> Iterator[Callable[[str], None]]:
+        """Show that something long is under way, on standard error and only on a terminal; yields a way to say more."""
+        if not sys.stderr.isatty():
+            yield lambda _text: None
+            return
+        from rich.console import Console
+        from rich.markup import escape
+
+        with Console(stderr=True, highlight=False).status(escape(text)) as status:
+            yield lambda more: status.update(escape(f"{text}: {more}"))
+
+
+def error_document(code: str, message: str, *, retryable: bool = False, **details: object) -> dict[str, object]:
+    """The shape of every failure: ``{"error": {"code", "message", "retryable", "details"?}}``."""
+    error: dict[str, object] = {"code": code, "message": message, "retryable": retryable}
+    if details:
+        error["details"] = details
+    return {"error": error}

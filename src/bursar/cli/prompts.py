@@ -1,0 +1,118 @@
+"""Secrets from the human: a terminal, a file descriptor or the OS keyring; never an argument, never the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.crypto.secret import Secret
+from bursar.errors import InvalidInputError, MissingExtraError
+
+if TYPE_CHECKING:
+    from bursar.cli.terminal import Human
+    from bursar.signing.protocols import DeviceEvent, SecretRequest
+
+KEYRING_SERVICE = "bursar"
+_MAX_LINE = 10_000
+
+
+@dataclass
+class SecretSource:
+    """The ``Prompt`` of the command line. ``keyring_entry``: the name a password has in the OS keyring, if asked for."""
+
+    human: Human
+    tell: Callable[[str], None]
+    password_fd: int | None = None
+    keyring_entry: str | None = None
+    passphrase: Secret = field(default_factory=lambda: Secret(b""))
+
+    def ask(self, request: SecretRequest) -> Secret:
+        """Fulfils ``signing.protocols.Prompt``."""
+        if request.kind in ("password", "new-password"):
+            if self.password_fd is not None:
+                return read_line(self.password_fd, what="password")
+            if self.keyring_entry is not None:
+                return self._from_keyring(request)
+        if request.kind == "new-password":
+            return new_secret(self.human, request.text)
+        return Secret.from_text(self.human.ask_hidden(request.text))
+
+    def notify(self, event: DeviceEvent) -> None:
+        """Fulfils ``signing.protocols.Prompt``."""
+        self.tell(event.text)
+
+    def _from_keyring(self, request: SecretRequest) -> Secret:
+        keyring = _keyring()
+        assert self.keyring_entry is not None
+        if request.kind == "new-password":
+            secret = new_secret(self.human, request.text)
+            keyring.set_password(KEYRING_SERVICE, self.keyring_entry, secret.expose().decode())
+            return secret
+        found = keyring.get_password(KEYRING_SERVICE, self.keyring_entry)
+        if found is None:
+            raise InvalidInputError(
+                f"the OS keyring has no password for {self.keyring_entry}: leave --keyring out and type it",
+                code="input.keyring",
+            )
+        return Secret.from_text(found)
+
+
+def new_secret(human: Human, question: str) -> Secret:
+    """A new password, typed twice."""
+    for _attempt in range(3):
+        first = human.ask_hidden(question)
+        if not first:
+            human.tell("An empty password protects nothing.")
+        elif human.ask_hidden("Again") == first:
+            return Secret.from_text(first)
+        else:
+            human.tell("The two differ; once more.")
+    raise InvalidInputError("no password was agreed on", code="input.password")
+
+
+def read_line(descriptor: int, *, what: str) -> Secret:
+    """The next line of an open file descriptor, without its end; several secrets may come down one descriptor."""
+    line = bytearray()
+    try:
+        while (byte := os.read(descriptor, 1)) not in (b"", b"\n"):
+            line += byte
+            if len(line) > _MAX_LINE:
+                raise InvalidInputError(f"the {what} on file descriptor {descriptor} is too long", code="input.fd")
+    except OSError as error:
+        raise InvalidInputError(
+            f"file descriptor {descriptor} cannot be read for the {what}: {error.strerror}", code="input.fd"
+        ) from error
+    if not line and byte == b"":
+        raise InvalidInputError(f"file descriptor {descriptor} ended before the {what}", code="input.fd")
+    secret = Secret(line.removesuffix(b"\r"))
+    line[:] = bytes(len(line))
+    return secret
+
+
+def _keyring() -> Any:
+    try:
+        import keyring
+    except ImportError as error:
+        raise MissingExtraError(
+            "the OS keyring needs the package 'keyring': pip install 'bursar[keyring]'", extra="keyring"
+        ) from error
+    return keyring
+
+
+def unlock_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--password-fd`` and ``--keyring``, for every command that opens a signer."""
+    for option in (
+        click.option("--keyring", is_flag=True, help="Take the keystore's password from the OS keyring."),
+        click.option(
+            "--password-fd",
+            type=click.IntRange(min=0),
+            metavar="N",
+            help="Read the keystore's password from file descriptor N (its next line).",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -1,0 +1,3 @@
+"""The version of the distribution, kept where reading it costs nothing."""
+
+__version__ = "0.1.0"
