@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from importlib import import_module
 from typing import Any
 
 from bursar.crypto.curve import HALF_ORDER, check_length
@@ -20,22 +21,16 @@ LIBRARY_VARIABLE = "BURSAR_SECP256K1"
 
 
 def _load(choice: str | None) -> tuple[str, Any, Any]:
-    library: Any
-    if choice not in (None, "", "btclib", "coincurve"):
+    modules = {"btclib": "btclib_secp256k1", "coincurve": "coincurve._libsecp256k1"}
+    if choice and choice not in modules:
         raise BursarError(f"{LIBRARY_VARIABLE} is btclib or coincurve, not {choice!r}", code="crypto.library")
-    if choice != "coincurve":
+    for name in [choice] if choice else modules:
         try:
-            import btclib_secp256k1 as library
-
-            return "btclib", library.ffi, library.lib
-        except ImportError as error:
-            if choice == "btclib":
-                raise BursarError("btclib-secp256k1 is not installed", code="crypto.library") from error
-    try:
-        import coincurve._libsecp256k1 as library
-    except ImportError as error:
-        raise BursarError("no libsecp256k1: install btclib-secp256k1 (or coincurve)", code="crypto.library") from error
-    return "coincurve", library.ffi, library.lib
+            module = import_module(modules[name])
+        except ImportError:
+            continue
+        return name, module.ffi, module.lib
+    raise BursarError("no libsecp256k1: install btclib-secp256k1 (or coincurve)", code="crypto.library")
 
 
 LIBRARY, ffi, lib = _load(os.environ.get(LIBRARY_VARIABLE))
