@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+# Codes of warnings a policy decides upon; every other code is shown and weighed by people only.
+UNDECODED_CALL = "undecoded-call"  # calldata nobody could read; the payments then name the contract called
+UNLIMITED_ALLOWANCE = "unlimited-allowance"  # grants a spender more than any supply
+
 
 @dataclass(frozen=True, slots=True)
 class Asset:

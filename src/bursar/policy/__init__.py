@@ -1,0 +1,1 @@
+"""Policy: what may be signed, decided by pure rules over a review and a history."""
