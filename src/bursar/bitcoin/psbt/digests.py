@@ -1,0 +1,138 @@
+"""What a signer signs for each input of a PSBT, after the consistency checks BIP-174 demands of signers."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from bursar.bitcoin import sighash as hashing
+from bursar.bitcoin.psbt import rules as r
+from bursar.bitcoin.psbt.document import Psbt
+from bursar.bitcoin.script import ScriptType, classify
+from bursar.bitcoin.transaction import TxOut
+from bursar.crypto.hashes import hash160, sha256
+from bursar.errors import InvalidInputError
+
+_ALLOWED_ECDSA: Final = frozenset({hashing.ALL})
+_ALLOWED_SCHNORR: Final = frozenset({hashing.DEFAULT, hashing.ALL})
+
+
+class InputDigest(NamedTuple):
+    """``script_type`` of the key's place (``P2WSH`` also inside P2SH), hash type and the 32 bytes to sign.
+
+    ``script`` is what a signing key must stand in: the output script for P2TR, the script code otherwise.
+    """
+
+    script_type: ScriptType
+    sighash: int
+    digest: bytes
+    script: bytes
+
+
+class InputDigests:
+    """The digests of one PSBT's inputs; what the inputs share is computed once.
+
+    Raises ``InvalidInputError`` with codes below ``input.psbt``: ``.utxo`` spent output unknown or contradictory ·
+    ``.script`` a redeem or witness script that does not hash to its output · ``.sighash`` a hash type other than ALL
+    (taproot: DEFAULT or ALL) unless ``allow_any_sighash``.
+    """
+
+    __slots__ = ("_allow_any", "_cache", "_psbt", "_spent")
+
+    def __init__(self, psbt: Psbt, *, allow_any_sighash: bool = False) -> None:
+        self._psbt = psbt
+        self._allow_any = allow_any_sighash
+        self._cache: hashing.SighashCache | None = None
+        self._spent: list[TxOut] | None = None
+
+    @property
+    def spent(self) -> list[TxOut]:
+        """The output every input spends, checked against the previous transactions that are there."""
+        if self._spent is None:
+            self._spent = [self._psbt.utxo(index) for index in range(len(self._psbt.inputs))]
+        return self._spent
+
+    def digest(self, index: int) -> InputDigest:
+        """The digest of input ``index``."""
+        psbt = self._psbt
+        fields = psbt.inputs[index].fields
+        output = psbt.utxo(index) if self._spent is None else self._spent[index]
+        script = output.script
+        kind = classify(script)
+        raw = fields.get(r.SIGHASH_TYPE)
+        sighash = None if raw is None else int.from_bytes(raw, "little")
+        if kind is ScriptType.P2WPKH and r.IN_REDEEM_SCRIPT not in fields and r.IN_WITNESS_SCRIPT not in fields:
+            return self._v0_key(index, script, output, sighash, kind)
+        if kind is ScriptType.P2TR:
+            return self._taproot(index, script, sighash)
+        return self._scripted(index, output, kind, sighash)
+
+    def _hashes(self) -> hashing.SighashCache:
+        if self._cache is None:
+            self._cache = hashing.SighashCache(self._psbt.tx)
+        return self._cache
+
+    def _sighash(self, index: int, sighash: int | None, allowed: frozenset[int], default: int) -> int:
+        if sighash is None:
+            return default
+        if sighash not in allowed and not self._allow_any:
+            raise InvalidInputError(
+                f"psbt input {index} asks for hash type 0x{sighash:02x}, which leaves part of the transaction open: "
+                "only ALL is signed",
+                code="input.psbt.sighash",
+            )
+        return sighash
+
+    def _v0_key(
+        self, index: int, program: bytes, output: TxOut, sighash: int | None, kind: ScriptType
+    ) -> InputDigest:
+        if sighash != hashing.ALL:
+            sighash = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
+        code = b"\x76\xa9\x14" + program[2:] + b"\x88\xac"
+        return InputDigest(kind, sighash, self._hashes().segwit_v0(index, code, output.value, sighash), code)
+
+    def _taproot(self, index: int, script: bytes, sighash: int | None) -> InputDigest:
+        if self._cache is None or self._spent is None:
+            self._cache = hashing.SighashCache(self._psbt.tx, self.spent)
+        sighash = self._sighash(index, sighash, _ALLOWED_SCHNORR, hashing.DEFAULT)
+        return InputDigest(ScriptType.P2TR, sighash, self._cache.taproot(index, sighash), script)
+
+    def _scripted(self, index: int, output: TxOut, kind: ScriptType, sighash: int | None) -> InputDigest:
+        fields = self._psbt.inputs[index].fields
+        script = output.script
+        redeem = fields.get(r.IN_REDEEM_SCRIPT)
+        witness_script = fields.get(r.IN_WITNESS_SCRIPT)
+        if kind is ScriptType.P2SH:
+            if redeem is None or hash160(redeem) != script[2:22]:
+                raise _bad_script(index, "redeem script is missing or does not hash to the spent output")
+            script = redeem
+            kind = classify(script)
+        elif redeem is not None:
+            raise _bad_script(index, "redeem script belongs to no pay-to-script-hash output")
+        if kind is ScriptType.P2WPKH and witness_script is None:
+            kind = ScriptType.P2WPKH if redeem is None else ScriptType.P2SH_P2WPKH
+            return self._v0_key(index, script, output, sighash, kind)
+        chosen = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
+        if kind is ScriptType.P2WSH:
+            if witness_script is None or sha256(witness_script) != script[2:]:
+                raise _bad_script(index, "witness script is missing or does not hash to the spent output")
+            digest = self._hashes().segwit_v0(index, witness_script, output.value, chosen)
+            return InputDigest(kind, chosen, digest, witness_script)
+        if witness_script is not None:
+            raise _bad_script(index, "witness script belongs to no witness program")
+        if r.NON_WITNESS_UTXO not in fields:
+            raise InvalidInputError(
+                f"psbt input {index} is not segwit and has no previous transaction: its amount cannot be trusted, add it",
+                code="input.psbt.utxo",
+            )
+        if r.WITNESS_UTXO in fields:
+            raise InvalidInputError(
+                f"psbt input {index} is not segwit but has a witness utxo: remove it", code="input.psbt.utxo"
+            )
+        if kind in (ScriptType.ANCHOR, ScriptType.WITNESS_UNKNOWN):
+            raise _bad_script(index, f"output type {kind.value} is not signed with a key")
+        kind = ScriptType.P2SH if redeem is not None else kind
+        return InputDigest(kind, chosen, self._hashes().legacy(index, script, chosen), script)
+
+
+def _bad_script(index: int, reason: str) -> InvalidInputError:
+    return InvalidInputError(f"psbt input {index}: {reason}", code="input.psbt.script")
