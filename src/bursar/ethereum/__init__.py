@@ -1,0 +1,1 @@
+"""Ethereum: amounts, addresses, transactions, tokens and messages as values; no I/O."""

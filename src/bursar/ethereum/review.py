@@ -1,0 +1,142 @@
+"""What an unsigned transaction does: who is paid what, what is allowed, and what a human should weigh."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.ethereum.token import Erc20Call, Token, decode_call
+
+if TYPE_CHECKING:
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.units import Wei
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """Value that leaves the sender: ``amount`` in wei, or in base units of ``contract`` when that is set."""
+
+    recipient: Address
+    amount: int
+    contract: Address | None = None
+    token: Token | None = None
+    owner: Address | None = None  # whose tokens move, when not the sender's own (transferFrom)
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """A spender who may take up to ``amount`` base units of ``contract`` from the sender, now or later."""
+
+    spender: Address
+    amount: int
+    contract: Address
+    token: Token | None
+    unlimited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """Something a human should weigh; ``code`` is stable."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """The effects of one transaction, decoded; ``decoded`` is false when calldata or init code stays opaque."""
+
+    movements: tuple[Movement, ...]
+    allowances: tuple[Allowance, ...]
+    decoded: bool
+    max_fee: Wei
+    cautions: tuple[Caution, ...] = ()
+
+
+def effects(
+    tx: UnsignedTransaction, *, sender: Address | None = None, tokens: Mapping[Address, Token] | None = None
+) -> Effects:
+    """Decode ``tx``: the effective recipient and amount of ether and ERC-20 calls, allowances, and cautions.
+
+    ``tokens`` are the registered tokens of the transaction's chain by contract. A token outside that registry is
+    decoded all the same, with a caution and without symbol or decimals.
+    """
+    known = dict(tokens or {})
+    movements: list[Movement] = []
+    allowances: list[Allowance] = []
+    cautions: list[Caution] = []
+    call = decode_call(tx.data) if tx.to is not None else None
+    decoded = tx.to is not None and (not tx.data or call is not None)
+    if tx.to is not None and (tx.value or not tx.data):
+        movements.append(Movement(tx.to, tx.value))
+    if tx.to is None:
+        cautions.append(Caution("creation", f"creates a contract and gives it {tx.value.to_eth_text()}"))
+    elif call is not None:
+        token = known.get(tx.to)
+        if token is not None and token.chain_id != tx.chain_id:
+            token = None
+        if call.method in ("transfer", "transferFrom"):
+            movements.append(Movement(call.recipient, call.amount, tx.to, token, call.owner))
+        elif call.allowance:
+            allowances.append(Allowance(call.recipient, call.amount, tx.to, token, call.unlimited))
+        cautions += _call_cautions(tx, tx.to, call, token)
+    elif tx.data:
+        cautions.append(Caution("opaque-call", f"calls {tx.to} with data that cannot be decoded: {_selector(tx.data)}"))
+    cautions += _party_cautions(tx, movements, allowances, sender, known)
+    cautions += _fee_cautions(tx, movements)
+    return Effects(tuple(movements), tuple(allowances), decoded, tx.max_fee, tuple(cautions))
+
+
+def _selector(data: bytes) -> str:
+    return f"selector 0x{data[:4].hex()}, {len(data)} bytes"
+
+
+def _call_cautions(tx: UnsignedTransaction, contract: Address, call: Erc20Call, token: Token | None) -> list[Caution]:
+    cautions: list[Caution] = []
+    if token is None:
+        cautions.append(
+            Caution("unknown-token", f"{contract} is no registered token: its name and decimals are unknown")
+        )
+    if tx.value:
+        cautions.append(Caution("ether-with-call", f"sends {tx.value.to_eth_text()} to the token contract itself"))
+    if call.unlimited:
+        cautions.append(Caution("unlimited-allowance", f"{call.recipient} may take every token, now and later"))
+    elif call.allowance and call.amount:
+        cautions.append(Caution("allowance", f"{call.recipient} may take tokens later, without asking again"))
+    if call.owner is not None:
+        cautions.append(Caution("transfer-from", f"moves tokens of {call.owner}, not the sender's own"))
+    return cautions
+
+
+def _party_cautions(
+    tx: UnsignedTransaction,
+    movements: list[Movement],
+    allowances: list[Allowance],
+    sender: Address | None,
+    known: Mapping[Address, Token],
+) -> list[Caution]:
+    cautions: list[Caution] = []
+    for party in [*(one.recipient for one in movements), *(one.spender for one in allowances)]:
+        if party.is_zero:
+            cautions.append(Caution("zero-address", "the recipient is the zero address: nobody can spend from it"))
+        elif party == sender:
+            cautions.append(Caution("self-payment", "the recipient is the sender itself"))
+        elif party in known and not (party == tx.to and tx.data):
+            name = known[party].symbol
+            cautions.append(
+                Caution("token-contract", f"the recipient is the contract of {name}: it could not be got back")
+            )
+    if any(one.recipient == one.contract and one.contract not in known for one in movements):
+        cautions.append(
+            Caution("token-contract", "the recipient is the token's own contract: it could not be got back")
+        )
+    return cautions
+
+
+def _fee_cautions(tx: UnsignedTransaction, movements: list[Movement]) -> list[Caution]:
+    ether = sum(one.amount for one in movements if one.contract is None)
+    if ether and tx.max_fee > ether:
+        return [Caution("fee-above-value", f"the fee may reach {tx.max_fee.to_eth_text()}, more than what is sent")]
+    return []
