@@ -36,8 +36,8 @@ def _load(choice: str | None) -> tuple[str, Any, Any]:
 LIBRARY, ffi, lib = _load(os.environ.get(LIBRARY_VARIABLE))
 
 _CONTEXT_NONE = 1  # these three from secp256k1.h
-_UNCOMPRESSED = 2
-_COMPRESSED = 258
+UNCOMPRESSED = 2
+COMPRESSED = 258
 _NULL: Any = ffi.NULL
 _ZERO_KEYPAIR = bytes(96)
 
@@ -82,7 +82,7 @@ def _invalid_secret() -> InvalidInputError:
 def _serialize(public: Any) -> bytes:
     scratch = _scratch
     scratch.length[0] = 33
-    lib.secp256k1_ec_pubkey_serialize(context, scratch.output, scratch.length, public, _COMPRESSED)
+    lib.secp256k1_ec_pubkey_serialize(context, scratch.output, scratch.length, public, COMPRESSED)
     return scratch.output_bytes[:33]  # type: ignore[no-any-return]
 
 
@@ -125,7 +125,7 @@ def uncompressed(public: bytes) -> bytes:
     target = _parse(public)
     scratch = _scratch
     scratch.length[0] = 65
-    lib.secp256k1_ec_pubkey_serialize(context, scratch.output, scratch.length, target, _UNCOMPRESSED)
+    lib.secp256k1_ec_pubkey_serialize(context, scratch.output, scratch.length, target, UNCOMPRESSED)
     return scratch.output_bytes[:65]  # type: ignore[no-any-return]
 
 
