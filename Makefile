@@ -25,6 +25,7 @@ lint: ## formatting, lint, types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pyright
+	$(BIN)/pyright --verifytypes bursar --ignoreexternal
 
 format: ## rewrite the source in the house style
 	@$(SETUP) dev
