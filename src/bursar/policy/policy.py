@@ -74,9 +74,9 @@ class RulePolicy:
     1. Rules are asked in the order of the text; a rule whose chain, network or account is another is silent.
     2. The first rule that refuses decides. A refusal wins over every allowance, wherever each stands.
     3. Every payment must be allowed by an ``allow-any`` or ``allow-list`` rule; limits only ever refuse. A review
-       without payments (only a fee leaves the account) needs an ``allow-any`` rule that covers the fee's coin. A call
-       marked ``undecoded-call`` or ``unlimited-allowance`` needs an ``allow-calls`` rule besides. Where an allowance
-       is missing, the verdict is a refusal by ``default-deny``.
+       without payments (only a fee leaves the account) needs an ``allow-any`` rule that covers the fee's coin. A
+       review warned of as ``opaque-call``, ``creation`` or ``unlimited-allowance`` needs an ``allow-calls`` rule
+       besides. Where an allowance is missing, the verdict is a refusal by ``default-deny``.
     4. Of the ``approval`` rules that ask for people the largest quorum is asked, the first of equals named.
     5. Otherwise the review is allowed, in the name of the rule that allows its first payment.
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 # Codes of warnings a policy decides upon; every other code is shown and weighed by people only.
-UNDECODED_CALL = "undecoded-call"  # calldata nobody could read; the payments then name the contract called
-UNLIMITED_ALLOWANCE = "unlimited-allowance"  # grants a spender more than any supply
+OPAQUE_CALL = "opaque-call"  # calldata nobody could read; the payments then name the contract called
+CREATION = "creation"  # code that becomes a contract
+UNLIMITED_ALLOWANCE = "unlimited-allowance"  # a spender may take every token, now and later
 
 
 @dataclass(frozen=True, slots=True)

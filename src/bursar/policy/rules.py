@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from bursar.policy.address_text import canonical_address
 from bursar.policy.amounts import Amount, AssetScope, Percentage, Rate, format_units, reviewed_rate
 from bursar.policy.history import AssetKey, History, asset_key
-from bursar.policy.review import UNDECODED_CALL, UNLIMITED_ALLOWANCE, Asset, Review
+from bursar.policy.review import CREATION, OPAQUE_CALL, UNLIMITED_ALLOWANCE, Asset, Review
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-BLIND_CODES = frozenset({UNDECODED_CALL, UNLIMITED_ALLOWANCE})
+BLIND_CODES = frozenset({OPAQUE_CALL, CREATION, UNLIMITED_ALLOWANCE})
 
 Canonical: TypeAlias = "str | int | bool | Sequence[Canonical] | Mapping[str, Canonical] | None"
 

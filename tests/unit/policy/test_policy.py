@@ -11,7 +11,7 @@ import pytest
 from bursar.policy.history import History, HistoryEntry
 from bursar.policy.policy import DEFAULT_POLICY_TOML, RulePolicy
 from bursar.policy.protocols import Policy
-from bursar.policy.review import UNDECODED_CALL, UNLIMITED_ALLOWANCE, Asset
+from bursar.policy.review import CREATION, OPAQUE_CALL, UNLIMITED_ALLOWANCE, Asset
 from bursar.policy.verdict import Allow, Deny, NeedApproval
 
 ANYONE = '[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
@@ -212,10 +212,10 @@ def test_assets_scope_allowances(stage: SimpleNamespace) -> None:
     assert isinstance(frozen.decide(stage.review((stage.ETH, stage.CAROL, 1)), stage.empty), Allow)
 
 
-def test_an_undecoded_call_is_refused_unless_a_rule_names_the_contract(stage: SimpleNamespace) -> None:
-    call = stage.review((stage.ETH, stage.CAROL, 0), warnings=(UNDECODED_CALL,))
+def test_an_opaque_call_is_refused_unless_a_rule_names_the_contract(stage: SimpleNamespace) -> None:
+    call = stage.review((stage.ETH, stage.CAROL, 0), warnings=(OPAQUE_CALL,))
     assert policy(ANYONE).decide(call, stage.empty) == Deny(
-        "default-deny", "no rule allows this contract call (undecoded-call)"
+        "default-deny", "no rule allows this contract call (opaque-call)"
     )
     named = rule("allow-calls", f'contracts = ["{stage.CAROL}"]')
     assert policy(ANYONE, named).decide(call, stage.empty) == Allow("anyone")
@@ -306,3 +306,27 @@ def test_a_hundred_rules_over_ten_thousand_entries_are_quick(stage: SimpleNamesp
         assert many.decide(review, history) == Allow("anyone")
         best = min(best, time.perf_counter() - start)
     assert best < 0.001 * 10  # ten times the target: a shared machine must not fail the test
+
+
+def test_a_contract_creation_is_refused(stage: SimpleNamespace) -> None:
+    named = rule("allow-calls", f'contracts = ["{stage.CAROL}"]')
+    creation = stage.review(asset=stage.ETH, warnings=(CREATION,))
+    assert isinstance(policy(ANYONE, named).decide(creation, stage.empty), Deny)
+
+
+def test_the_codes_are_those_ethereum_reviews_use() -> None:
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.review import effects
+    from bursar.ethereum.token import encode_approve
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.units import Wei
+
+    def codes(to: Address | None, data: bytes) -> set[str]:
+        fees = {"max_fee_per_gas": Wei(2), "max_priority_fee_per_gas": Wei(1)}
+        tx = UnsignedTransaction(chain_id=1, nonce=0, to=to, value=Wei(0), data=data, gas_limit=90000, **fees)
+        return {caution.code for caution in effects(tx).cautions}
+
+    somebody = Address(b"\x11" * 20)
+    assert OPAQUE_CALL in codes(somebody, b"\x01\x02\x03\x04")
+    assert CREATION in codes(None, b"\x60\x00")
+    assert UNLIMITED_ALLOWANCE in codes(somebody, encode_approve(somebody, 2**256 - 1))
