@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from bursar.bitcoin.network import Network
@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.ethereum.units import Wei
 
+Speed = Literal["slow", "normal", "fast"]  # how soon a transaction shall be mined
+
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """A block by height and hash (display hex, no ``0x`` for Bitcoin, ``0x`` for Ethereum); ``time`` in Unix seconds."""
+    """A block by height and hash (display hex; ``0x`` before it on Ethereum only); ``time`` in Unix seconds."""
 
     height: int
     hash: str

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bursar.errors import InvalidInputError
-from bursar.policy.review import Review
 from bursar.wallet.canonical import digest, field, open_record
 from bursar.wallet.review_json import review_from_json, review_to_json
 from bursar.wallet.transfer import Transfer
+
+if TYPE_CHECKING:
+    from bursar.policy.review import Review
 
 
 @dataclass(frozen=True, slots=True)

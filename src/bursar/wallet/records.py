@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from bursar.wallet.canonical import field, open_record
 from bursar.wallet.review_json import asset_to_json
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ if TYPE_CHECKING:
     from bursar.wallet.transfer import Transfer
 
 
-class TransferState(str, Enum):
-    """Where a transfer stands. Only a reorganisation of the chain turns ``confirmed`` or ``replaced`` back to ``sent``."""
+class TransferState(StrEnum):
+    """Where a transfer stands. Only a reorganised chain turns ``confirmed`` or ``replaced`` back to ``sent``."""
 
     PLANNED = "planned"
     APPROVED = "approved"
@@ -191,7 +192,7 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did. ``reorged``: lowest height whose block was replaced. ``changed``: transfers that moved state."""
+    """What one sync did. ``reorged``: lowest height whose block was replaced; ``changed``: transfers that moved."""
 
     account: str
     tip: BlockRef
@@ -242,3 +243,8 @@ class JournalHead:
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": "journal-head", "version": 1, "sequence": self.sequence, "hash": self.hash}
+
+    @classmethod
+    def from_json(cls, data: object) -> JournalHead:
+        record = open_record(data, "journal-head", 1)
+        return cls(sequence=field(record, "sequence", int), hash=field(record, "hash", str))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, get_args
 from uuid import uuid4
 
+from bursar.chain.protocols import Speed
 from bursar.errors import InvalidInputError
 from bursar.wallet.canonical import digest, open_record
 from bursar.wallet.canonical import field as read
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from bursar.bitcoin.units import FeeRate
     from bursar.ethereum.fees import Eip1559Fees
 
-Speed = Literal["slow", "normal", "fast"]
 MAX_TEXT = 1000
 MAX_ORDERS = 2000
 

@@ -108,7 +108,7 @@ class Wallet:
     # assets
 
     def add_token(self, chain_id: int, contract: str, symbol: str, decimals: int) -> Asset:
-        """Register an ERC-20 token by chain and contract; symbol and decimals are the operator's word, not the chain's."""
+        """Register an ERC-20 token; symbol and decimals are the operator's word, not the chain's."""
         raise NotImplementedError
 
     def tokens(self) -> tuple[Token, ...]:
@@ -116,7 +116,7 @@ class Wallet:
         raise NotImplementedError
 
     def asset(self, account: str, key: str) -> Asset:
-        """The asset ``key`` means for ``account``: ``BTC``, ``ETH``, a token's contract, or its symbol if unambiguous."""
+        """What ``key`` means for ``account``: ``BTC``, ``ETH``, a token's contract, or its symbol if unique."""
         raise NotImplementedError
 
     # the chain

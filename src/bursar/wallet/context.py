@@ -1,0 +1,39 @@
+"""What every step of the wallet is given: the store, the clock, the fee caps, and who watches the steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bursar.wallet.journal import append
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy import Connection
+
+    from bursar.chain.fees import FeeCaps
+    from bursar.wallet.store.engine import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Passed by the facade to the modules that do its work."""
+
+    store: Store
+    caps: FeeCaps
+    clock: Callable[[], float]
+    on_step: Callable[[str], None] | None = None
+
+    def now(self) -> int:
+        """Unix seconds."""
+        return int(self.clock())
+
+    def note(self, connection: Connection, kind: str, **body: Any) -> None:
+        """A journal line in the caller's transaction."""
+        append(connection, self.now(), kind, body)
+
+    def passed(self, step: str) -> None:
+        """Tell the watcher that ``step`` lies behind."""
+        if self.on_step is not None:
+            self.on_step(step)

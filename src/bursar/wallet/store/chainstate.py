@@ -1,0 +1,172 @@
+"""Rows of what the chain last said: coins, transactions, Ethereum holdings and deposits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, delete, func, insert, select, update
+
+from bursar.wallet.store.schema import coins, deposits, holdings, transactions
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class CoinRow:
+    """A confirmed unspent output at the account's tip; ``txid`` is display hex."""
+
+    txid: str
+    vout: int
+    value: int
+    script: bytes
+    height: int
+    coinbase: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRow:
+    """A transaction that touches the account; ``state`` is pending, confirmed or missing."""
+
+    txid: str
+    raw: bytes
+    state: str
+    height: int | None
+    block_hash: str | None
+    block_time: int | None
+    seen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """What one Ethereum address held of one asset at ``height``; ``contract`` is empty for ether."""
+
+    address: str
+    contract: str
+    amount: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """An incoming token payment named by a Transfer event."""
+
+    contract: str
+    address: str
+    sender: str | None
+    txid: str | None
+    amount: int
+    height: int
+    block_time: int
+
+
+def replace_coins(connection: Connection, account_id: int, rows: Sequence[CoinRow]) -> None:
+    connection.execute(delete(coins).where(coins.c.account_id == account_id))
+    if rows:
+        connection.execute(
+            insert(coins),
+            [
+                {
+                    "account_id": account_id,
+                    "txid": row.txid,
+                    "vout": row.vout,
+                    "value": row.value,
+                    "script": row.script,
+                    "height": row.height,
+                    "coinbase": int(row.coinbase),
+                }
+                for row in rows
+            ],
+        )
+
+
+def coin_rows(connection: Connection, account_id: int) -> list[CoinRow]:
+    query = select(coins).where(coins.c.account_id == account_id).order_by(coins.c.txid, coins.c.vout)
+    return [
+        CoinRow(row.txid, row.vout, row.value, row.script, row.height, bool(row.coinbase))
+        for row in connection.execute(query)
+    ]
+
+
+def put_transaction(connection: Connection, account_id: int, row: TransactionRow) -> bool:
+    """Insert or update by txid; whether it was new. ``seen`` keeps its first value."""
+    values = {
+        "raw": row.raw,
+        "state": row.state,
+        "height": row.height,
+        "block_hash": row.block_hash,
+        "block_time": row.block_time,
+    }
+    where = and_(transactions.c.account_id == account_id, transactions.c.txid == row.txid)
+    if connection.execute(update(transactions).where(where).values(**values)).rowcount:
+        return False
+    connection.execute(insert(transactions).values(account_id=account_id, txid=row.txid, seen=row.seen, **values))
+    return True
+
+
+def transaction_rows(connection: Connection, account_id: int) -> list[TransactionRow]:
+    query = select(transactions).where(transactions.c.account_id == account_id)
+    return [
+        TransactionRow(row.txid, row.raw, row.state, row.height, row.block_hash, row.block_time, row.seen)
+        for row in connection.execute(query.order_by(transactions.c.seen, transactions.c.txid))
+    ]
+
+
+def replace_holdings(connection: Connection, account_id: int, rows: Sequence[Holding]) -> None:
+    connection.execute(delete(holdings).where(holdings.c.account_id == account_id))
+    if rows:
+        connection.execute(
+            insert(holdings),
+            [
+                {
+                    "account_id": account_id,
+                    "address": row.address,
+                    "contract": row.contract,
+                    "amount": str(row.amount),
+                    "height": row.height,
+                }
+                for row in rows
+            ],
+        )
+
+
+def holding_rows(connection: Connection, account_id: int) -> list[Holding]:
+    query = select(holdings).where(holdings.c.account_id == account_id)
+    return [Holding(row.address, row.contract, int(row.amount), row.height) for row in connection.execute(query)]
+
+
+def add_deposits(connection: Connection, account_id: int, rows: Sequence[Deposit]) -> None:
+    highest = select(func.max(deposits.c.position)).where(deposits.c.account_id == account_id)
+    last = connection.execute(highest).scalar() or 0
+    for number, row in enumerate(rows, last + 1):
+        connection.execute(
+            insert(deposits).values(
+                account_id=account_id,
+                position=number,
+                contract=row.contract,
+                address=row.address,
+                sender=row.sender,
+                txid=row.txid,
+                amount=str(row.amount),
+                height=row.height,
+                block_time=row.block_time,
+            )
+        )
+
+
+def drop_deposits(connection: Connection, account_id: int, *, from_height: int) -> None:
+    """Forget deposits of blocks that are looked at again."""
+    connection.execute(
+        delete(deposits).where(and_(deposits.c.account_id == account_id, deposits.c.height >= from_height))
+    )
+
+
+def deposit_rows(connection: Connection, account_id: int) -> list[Deposit]:
+    query = select(deposits).where(deposits.c.account_id == account_id).order_by(deposits.c.position)
+    return [
+        Deposit(row.contract, row.address, row.sender, row.txid, int(row.amount), row.height, row.block_time)
+        for row in connection.execute(query)
+    ]

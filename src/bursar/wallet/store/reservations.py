@@ -1,0 +1,118 @@
+"""The reservation ledger: each coin and each nonce belongs to at most one intent, by unique keys of the store.
+
+An intent is named by its root: the first transfer of a chain of fee bumps. A row is deleted only when no signature
+over that coin or nonce can exist, or when the intent's fate is buried in the chain.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, delete, insert, select, update
+
+from bursar.errors import ConflictError
+from bursar.wallet.store.schema import held_coins, held_nonces, nonce_floors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from sqlalchemy import ColumnElement, Connection
+
+OutPointKey = tuple[str, int]  # display txid, output index
+
+
+def hold_coins(
+    connection: Connection, network: str, coins: Iterable[OutPointKey], *, root: str, transfer_id: str
+) -> None:
+    """Bind coins to an intent; ``ConflictError`` when one belongs to another. ``transfer_id`` is who took it first."""
+    for txid, vout in coins:
+        owner = coin_owner(connection, network, (txid, vout))
+        if owner is None:
+            connection.execute(
+                insert(held_coins).values(network=network, txid=txid, vout=vout, root=root, transfer_id=transfer_id)
+            )
+        elif owner != root:
+            raise ConflictError(f"coin {txid}:{vout} is reserved for transfer {owner}: plan again")
+
+
+def coin_owner(connection: Connection, network: str, coin: OutPointKey) -> str | None:
+    where = and_(held_coins.c.network == network, held_coins.c.txid == coin[0], held_coins.c.vout == coin[1])
+    return connection.execute(select(held_coins.c.root).where(where)).scalar()
+
+
+def held_coin_roots(connection: Connection, network: str) -> dict[OutPointKey, str]:
+    """Every coin held on ``network`` and its intent."""
+    query = select(held_coins.c.txid, held_coins.c.vout, held_coins.c.root).where(held_coins.c.network == network)
+    return {(row.txid, row.vout): row.root for row in connection.execute(query)}
+
+
+def held_nonce_of(connection: Connection, root: str) -> int | None:
+    return connection.execute(select(held_nonces.c.nonce).where(held_nonces.c.root == root)).scalar()
+
+
+def hold_nonce(connection: Connection, chain_id: int, sender: str, *, least: int, root: str, transfer_id: str) -> int:
+    """Bind the lowest free nonce from ``least`` (and the persisted floor) on to an intent, and give it."""
+    nonce = next_nonce(connection, chain_id, sender, least=least)
+    connection.execute(
+        insert(held_nonces).values(chain_id=chain_id, sender=sender, nonce=nonce, root=root, transfer_id=transfer_id)
+    )
+    return nonce
+
+
+def next_nonce(connection: Connection, chain_id: int, sender: str, *, least: int) -> int:
+    """The nonce ``hold_nonce`` would give."""
+    nonce = max(least, nonce_floor(connection, chain_id, sender) or 0)
+    query = select(held_nonces.c.nonce).where(_of(chain_id, sender)).where(held_nonces.c.nonce >= nonce)
+    for taken in connection.execute(query.order_by(held_nonces.c.nonce)).scalars():
+        if taken != nonce:
+            break
+        nonce += 1
+    return nonce
+
+
+def nonce_owner(connection: Connection, chain_id: int, sender: str, nonce: int) -> str | None:
+    where = and_(_of(chain_id, sender), held_nonces.c.nonce == nonce)
+    return connection.execute(select(held_nonces.c.root).where(where)).scalar()
+
+
+def highest_held_nonce(connection: Connection, chain_id: int, sender: str) -> int | None:
+    query = select(held_nonces.c.nonce).where(_of(chain_id, sender)).order_by(held_nonces.c.nonce.desc()).limit(1)
+    return connection.execute(query).scalar()
+
+
+def nonce_floor(connection: Connection, chain_id: int, sender: str) -> int | None:
+    """The highest transaction count ever believed for this address; ``None`` before the first look."""
+    where = and_(nonce_floors.c.chain_id == chain_id, nonce_floors.c.sender == sender)
+    return connection.execute(select(nonce_floors.c.floor).where(where)).scalar()
+
+
+def raise_nonce_floor(connection: Connection, chain_id: int, sender: str, floor: int) -> None:
+    """Remember ``floor`` if it is higher than before; it never sinks."""
+    known = nonce_floor(connection, chain_id, sender)
+    if known is None:
+        connection.execute(insert(nonce_floors).values(chain_id=chain_id, sender=sender, floor=floor))
+    elif floor > known:
+        where = and_(nonce_floors.c.chain_id == chain_id, nonce_floors.c.sender == sender)
+        connection.execute(update(nonce_floors).where(where).values(floor=floor))
+
+
+def release_transfer(connection: Connection, transfer_id: str) -> None:
+    """Free what this transfer was the first to take; what it inherited by a bump stays with the intent."""
+    connection.execute(delete(held_coins).where(held_coins.c.transfer_id == transfer_id))
+    connection.execute(delete(held_nonces).where(held_nonces.c.transfer_id == transfer_id))
+
+
+def release_coins(connection: Connection, root: str, *, keep: Iterable[OutPointKey] = ()) -> None:
+    """Free an intent's coins except ``keep``."""
+    kept = set(keep)
+    query = select(held_coins.c.network, held_coins.c.txid, held_coins.c.vout).where(held_coins.c.root == root)
+    for row in connection.execute(query).all():
+        if (row.txid, row.vout) not in kept:
+            where = and_(
+                held_coins.c.network == row.network, held_coins.c.txid == row.txid, held_coins.c.vout == row.vout
+            )
+            connection.execute(delete(held_coins).where(where))
+
+
+def _of(chain_id: int, sender: str) -> ColumnElement[bool]:
+    return and_(held_nonces.c.chain_id == chain_id, held_nonces.c.sender == sender)

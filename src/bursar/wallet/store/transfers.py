@@ -1,0 +1,224 @@
+"""Rows of transfers and of what each pays."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import and_, insert, or_, select, update
+
+from bursar.errors import ConflictError
+from bursar.policy.review import Asset
+from bursar.wallet.records import TransferState
+from bursar.wallet.store.schema import accounts, spends, transfers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from sqlalchemy import Connection, Row
+
+    from bursar.policy.review import Payment
+    from bursar.wallet.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRow:
+    """A transfer as stored. ``signing`` is set from the moment a signer was asked: a signature may exist."""
+
+    position: int
+    id: str
+    account_id: int
+    root: str
+    replaces: str | None
+    state: TransferState
+    idempotency_key: str | None
+    body_digest: str
+    plan: str
+    plan_digest: str
+    approval: dict[str, Any] | None
+    approved: int | None
+    signing: bool
+    txid: str | None
+    raw: bytes | None
+    fee: int
+    height: int | None
+    block_hash: str | None
+    block_time: int | None
+    reason: str | None
+    created: int
+
+
+@dataclass(frozen=True, slots=True)
+class SpendRow:
+    """One payment of a transfer that may have moved money, for policies and warnings."""
+
+    transfer_id: str
+    root: str
+    state: TransferState
+    time: int
+    asset: Asset
+    payee: str
+    amount: int
+    fee: int
+
+
+def add_transfer(
+    connection: Connection,
+    plan: Plan,
+    *,
+    account_id: int,
+    root: str,
+    body_digest: str,
+    plan_digest: str,
+) -> None:
+    connection.execute(
+        insert(transfers).values(
+            id=plan.id,
+            account_id=account_id,
+            root=root,
+            replaces=plan.replaces,
+            state=TransferState.PLANNED.value,
+            idempotency_key=plan.transfer.idempotency_key,
+            body_digest=body_digest,
+            plan=json.dumps(plan.to_json(), ensure_ascii=False, separators=(",", ":")),
+            plan_digest=plan_digest,
+            signing=0,
+            fee=str(plan.review.fee),
+            created=plan.created,
+        )
+    )
+    for position, payment in enumerate(plan.review.payments):
+        connection.execute(insert(spends).values(transfer_id=plan.id, position=position, **_spend(payment)))
+
+
+def find_transfer(connection: Connection, transfer_id: str) -> TransferRow | None:
+    row = connection.execute(select(transfers).where(transfers.c.id == transfer_id)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def find_idempotency_key(connection: Connection, key: str) -> TransferRow | None:
+    row = connection.execute(select(transfers).where(transfers.c.idempotency_key == key)).one_or_none()
+    return None if row is None else _row(row)
+
+
+def transfer_rows(
+    connection: Connection,
+    *,
+    account_id: int | None = None,
+    root: str | None = None,
+    states: Iterable[TransferState] = (),
+) -> list[TransferRow]:
+    """Transfers by age, narrowed by what is given."""
+    query = select(transfers)
+    if account_id is not None:
+        query = query.where(transfers.c.account_id == account_id)
+    if root is not None:
+        query = query.where(transfers.c.root == root)
+    wanted = [state.value for state in states]
+    if wanted:
+        query = query.where(transfers.c.state.in_(wanted))
+    return [_row(row) for row in connection.execute(query.order_by(transfers.c.position))]
+
+
+def change_transfer(
+    connection: Connection, transfer_id: str, *, expect: Sequence[TransferState], **values: object
+) -> None:
+    """Update one transfer that still is in one of the states ``expect``; ``ConflictError`` when it moved on."""
+    stored: dict[str, object] = {
+        name: value.value if isinstance(value, TransferState) else value for name, value in values.items()
+    }
+    if isinstance(stored.get("approval"), dict):
+        stored["approval"] = json.dumps(stored["approval"], sort_keys=True)
+    where = and_(transfers.c.id == transfer_id, transfers.c.state.in_([state.value for state in expect]))
+    if connection.execute(update(transfers).where(where).values(**stored)).rowcount != 1:
+        found = connection.execute(select(transfers.c.state).where(transfers.c.id == transfer_id)).scalar()
+        raise ConflictError(f"transfer {transfer_id} is {found or 'unknown'} by now")
+
+
+def spend_rows(connection: Connection, *, states: Iterable[TransferState]) -> list[SpendRow]:
+    """Every payment of transfers in ``states``, oldest approval first; ``fee`` on each transfer's first payment."""
+    wanted = [state.value for state in states]
+    query = (
+        select(spends, transfers.c.root, transfers.c.state, transfers.c.approved, transfers.c.created, transfers.c.fee)
+        .join(transfers, spends.c.transfer_id == transfers.c.id)
+        .where(transfers.c.state.in_(wanted))
+        .order_by(transfers.c.position, spends.c.position)
+    )
+    return [
+        SpendRow(
+            transfer_id=row.transfer_id,
+            root=row.root,
+            state=TransferState(row.state),
+            time=row.created if row.approved is None else row.approved,
+            asset=Asset(row.chain, row.network, row.symbol, row.decimals, row.contract),
+            payee=row.payee,
+            amount=int(row.amount),
+            fee=int(row.fee) if row.position == 0 else 0,
+        )
+        for row in connection.execute(query)
+    ]
+
+
+def paid_addresses(connection: Connection, network: str) -> set[str]:
+    """Every address a transfer on ``network`` was signed for."""
+    done = [state.value for state in TransferState if state.value in ("signed", "sent", "confirmed", "replaced")]
+    query = (
+        select(spends.c.payee)
+        .distinct()
+        .join(transfers, spends.c.transfer_id == transfers.c.id)
+        .where(and_(spends.c.network == network, transfers.c.state.in_(done)))
+    )
+    return set(connection.execute(query).scalars())
+
+
+def unfinished_rows(connection: Connection, *, chain: str, network: str) -> list[TransferRow]:
+    """Transfers of one chain whose fate is open, oldest first."""
+    open_states = ("planned", "approved", "signed", "sent")
+    query = (
+        select(transfers)
+        .join(accounts, transfers.c.account_id == accounts.c.id)
+        .where(and_(accounts.c.chain == chain, accounts.c.network == network))
+        .where(or_(transfers.c.state.in_(open_states)))
+        .order_by(transfers.c.position)
+    )
+    return [_row(row) for row in connection.execute(query)]
+
+
+def _spend(payment: Payment) -> dict[str, object]:
+    asset = payment.asset
+    return {
+        "chain": asset.chain,
+        "network": asset.network,
+        "symbol": asset.symbol,
+        "decimals": asset.decimals,
+        "contract": asset.contract,
+        "payee": payment.to,
+        "amount": str(payment.amount),
+    }
+
+
+def _row(row: Row[tuple[object, ...]]) -> TransferRow:
+    return TransferRow(
+        position=row.position,
+        id=row.id,
+        account_id=row.account_id,
+        root=row.root,
+        replaces=row.replaces,
+        state=TransferState(row.state),
+        idempotency_key=row.idempotency_key,
+        body_digest=row.body_digest,
+        plan=row.plan,
+        plan_digest=row.plan_digest,
+        approval=None if row.approval is None else json.loads(row.approval),
+        approved=row.approved,
+        signing=bool(row.signing),
+        txid=row.txid,
+        raw=row.raw,
+        fee=int(row.fee),
+        height=row.height,
+        block_hash=row.block_hash,
+        block_time=row.block_time,
+        reason=row.reason,
+        created=row.created,
+    )
