@@ -1,0 +1,1 @@
+"""A regtest node in this process: Bitcoin Core's consensus code, a mempool, an index and JSON-RPC."""

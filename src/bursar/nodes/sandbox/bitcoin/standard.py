@@ -1,0 +1,155 @@
+"""Standardness: what Bitcoin Core 28 refuses to relay although consensus would allow it, with Core's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+from bursar.bitcoin.script import dust_threshold, witness_program
+from bursar.crypto.secp256k1 import ORDER
+from bursar.nodes.sandbox.bitcoin.opcodes import (
+    P2A,
+    multisig,
+    output_type,
+    push_only,
+    pushes,
+    signature_operations,
+    strict_der,
+)
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.transaction import Transaction
+
+MAX_VERSION: Final = 3
+MAX_WEIGHT: Final = 400_000
+MIN_SIZE: Final = 65
+MAX_SCRIPT_SIG: Final = 1650
+MAX_DATA_CARRIER: Final = 83
+MAX_SIGNATURE_COST: Final = 16_000
+MAX_P2SH_SIGNATURES: Final = 15
+_SIGHASHES: Final = frozenset({0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
+
+
+def transaction_fault(tx: Transaction) -> str | None:
+    """Why a transaction is not standard by itself, in Core's words; ``None`` when it is."""
+    if not 1 <= tx.version <= MAX_VERSION:
+        return "version"
+    if tx.weight > MAX_WEIGHT:
+        return "tx-size"
+    for source in tx.inputs:
+        if len(source.script_sig) > MAX_SCRIPT_SIG:
+            return "scriptsig-size"
+        if not push_only(source.script_sig):
+            return "scriptsig-not-pushonly"
+    return _outputs_fault(tx) or ("tx-size-small" if len(tx.serialize(witness=False)) < MIN_SIZE else None)
+
+
+def _outputs_fault(tx: Transaction) -> str | None:
+    data_outputs = 0
+    for output in tx.outputs:
+        kind = output_type(output.script)
+        if kind == "nonstandard" or (kind == "nulldata" and len(output.script) > MAX_DATA_CARRIER):
+            return "scriptpubkey"
+        if kind == "multisig":
+            bare = multisig(output.script)
+            if bare is None or len(bare[1]) > 3:
+                return "scriptpubkey"
+        if kind == "nulldata":
+            data_outputs += 1
+        elif output.value < dust_threshold(output.script):
+            return "dust"
+    return "multi-op-return" if data_outputs > 1 else None
+
+
+def inputs_fault(tx: Transaction, spent: Sequence[bytes]) -> str | None:
+    """Why spending these output scripts this way is not standard; ``None`` when it is."""
+    for source, script in zip(tx.inputs, spent, strict=True):
+        kind = output_type(script)
+        if kind in ("nonstandard", "witness_unknown"):
+            return "bad-txns-nonstandard-inputs"
+        if kind == "scripthash":
+            stack = pushes(source.script_sig)
+            if not stack or signature_operations(stack[-1], accurate=True) > MAX_P2SH_SIGNATURES:
+                return "bad-txns-nonstandard-inputs"
+    if not all(
+        _witness_standard(source.witness, source.script_sig, script)
+        for source, script in zip(tx.inputs, spent, strict=True)
+    ):
+        return "bad-witness-nonstandard"
+    return None
+
+
+def _witness_standard(witness: tuple[bytes, ...], script_sig: bytes, script: bytes) -> bool:
+    if not witness:
+        return True
+    if script == P2A:
+        return False
+    nested = output_type(script) == "scripthash"
+    if nested:
+        stack = pushes(script_sig)
+        if not stack:
+            return False
+        script = stack[-1]
+    program = witness_program(script)
+    if program is None:
+        return False
+    version, data = program
+    if version == 0 and len(data) == 32:
+        return len(witness[-1]) <= 3600 and len(witness) <= 101 and all(len(item) <= 80 for item in witness[:-1])
+    if version == 1 and len(data) == 32 and not nested:
+        return _taproot_standard(witness)
+    return True
+
+
+def _taproot_standard(witness: tuple[bytes, ...]) -> bool:
+    if len(witness) < 2:
+        return True
+    if witness[-1][:1] == b"\x50":  # an annex has no meaning yet
+        return False
+    control = witness[-1]
+    if not control:
+        return False
+    return control[0] & 0xFE != 0xC0 or all(len(item) <= 80 for item in witness[:-2])
+
+
+def signature_fault(tx: Transaction, spent: Sequence[bytes]) -> str | None:
+    """What Core's relay-only script flags refuse in a single-key input, in Core's words; ``None`` when nothing.
+
+    libbitcoinkernel checks consensus flags only, so this looks at P2PKH, P2WPKH and P2SH-P2WPKH inputs itself: low S
+    (BIP-62), a defined hash type, compressed keys under segwit, and nothing else on the stack.
+    """
+    for source, script in zip(tx.inputs, spent, strict=True):
+        kind = output_type(script)
+        stack: Sequence[bytes] | None = None
+        segwit = False
+        if kind == "pubkeyhash":
+            stack = pushes(source.script_sig)
+        elif kind == "witness_v0_keyhash":
+            stack, segwit = source.witness, True
+        elif kind == "scripthash":
+            redeem = pushes(source.script_sig)
+            if redeem and output_type(redeem[-1]) == "witness_v0_keyhash":
+                stack, segwit = source.witness, True
+        if stack is not None:
+            fault = _single_key_fault(stack, segwit=segwit)
+            if fault is not None:
+                return fault
+    return None
+
+
+def _single_key_fault(stack: Sequence[bytes], *, segwit: bool) -> str | None:
+    if len(stack) > 2:
+        return "Stack size must be exactly one after execution"
+    if len(stack) < 2:
+        return None  # fails in the script itself
+    signature, key = stack
+    if segwit and (len(key) != 33 or key[0] not in (2, 3)):
+        return "Using non-compressed keys in segwit"
+    if not strict_der(signature):
+        return None  # fails in the script itself (BIP-66)
+    if signature[-1] not in _SIGHASHES:
+        return "Signature hash type missing or not understood"
+    at = 6 + signature[3]
+    if int.from_bytes(signature[at : at + signature[at - 1]], "big") > ORDER // 2:
+        return "Non-canonical signature: S value is unnecessarily high"
+    return None
