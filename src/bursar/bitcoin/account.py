@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin import script as scripts
 from bursar.bitcoin.address import Address
@@ -17,8 +17,10 @@ from bursar.crypto.secp256k1 import taproot_output_key, x_only
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
-from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import Scheme
+
+if TYPE_CHECKING:
+    from bursar.keys.path import DerivationPath
 
 RECEIVE: Final = 0
 CHANGE: Final = 1
@@ -89,10 +91,11 @@ class BitcoinAccount:
         return Address.from_script(self.script(branch, index), self.network)
 
     def _programs(self, branch: int, start: int, count: int) -> list[bytes]:
-        keys = self.xpub.child(branch).children(start, count)
         kind = self.script_type
+        parent = self.xpub.child(branch)
         if kind is ScriptType.P2TR:
-            return [taproot_output_key(key[1:])[0] for key in keys]
+            return parent.children_taproot(start, count)
+        keys = parent.children(start, count)
         if kind is ScriptType.P2SH_P2WPKH:
             return [hash160(b"\x00\x14" + hash160(key)) for key in keys]
         return [hash160(key) for key in keys]
@@ -117,8 +120,8 @@ class BitcoinAccount:
             return segwit_addresses(self.network.hrp, version, self._programs(branch, start, count))
         if kind in (ScriptType.P2WPKH, ScriptType.P2TR):
             return [Address.from_script(script, self.network).text for script in self.scripts(branch, start, count)]
-        version = bytes((self.network.p2sh if kind is ScriptType.P2SH_P2WPKH else self.network.p2pkh,))
-        return [base58.encode_check(version + program) for program in self._programs(branch, start, count)]
+        prefix = bytes((self.network.p2sh if kind is ScriptType.P2SH_P2WPKH else self.network.p2pkh,))
+        return [base58.encode_check(prefix + program) for program in self._programs(branch, start, count)]
 
     def descriptor(self, branch: int | None = None) -> str:
         """The descriptor of one branch, or of both (``<0;1>``, BIP-389), with its checksum."""

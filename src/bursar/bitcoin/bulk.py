@@ -6,9 +6,11 @@ an exclusive-or of one table entry per program byte. The tables turn whole colum
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import lru_cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _CHARSET: Final = b"qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _TO_TEXT: Final = _CHARSET + bytes(224)

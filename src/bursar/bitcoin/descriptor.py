@@ -11,9 +11,7 @@ from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.scheme import Scheme
 
-_INPUT: Final = (
-    "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
-)
+_INPUT: Final = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
 _OUTPUT: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS: Final = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
 _WRAPPERS: Final = {
@@ -22,7 +20,9 @@ _WRAPPERS: Final = {
     Scheme.BIP84: ("wpkh(", ")"),
     Scheme.BIP86: ("tr(", ")"),
 }
-_KEY: Final = re.compile(r"\[([0-9a-fA-F]{8}(?:/[0-9]+[hH']?)*)\]([a-zA-Z0-9]{100,120})/(?:([0-9]+)|<([0-9]+);([0-9]+)>)/\*")
+_KEY: Final = re.compile(
+    r"\[([0-9a-fA-F]{8}(?:/[0-9]+[hH']?)*)\]([a-zA-Z0-9]{100,120})/(?:([0-9]+)|<([0-9]+);([0-9]+)>)/\*"
+)
 
 
 def _step(state: int, value: int) -> int:
@@ -62,7 +62,7 @@ def add_checksum(text: str) -> str:
 
 
 def strip_checksum(text: str, *, required: bool = True) -> str:
-    """``text`` without its checksum; ``InvalidInputError`` (``input.descriptor.checksum``) if it is wrong or missing."""
+    """``text`` without its checksum; ``InvalidInputError`` (``input.descriptor.checksum``) if wrong or missing."""
     bare, mark, given = text.partition("#")
     if not mark:
         if required:
@@ -80,7 +80,7 @@ def strip_checksum(text: str, *, required: bool = True) -> str:
 
 @dataclass(frozen=True, slots=True)
 class SingleKeyDescriptor:
-    """``pkh``, ``sh(wpkh)``, ``wpkh`` or ``tr`` over one extended key with its origin; ``branches`` has one or two numbers."""
+    """``pkh``, ``sh(wpkh)``, ``wpkh`` or ``tr`` over one extended key with origin; one or two ``branches``."""
 
     scheme: Scheme
     origin: KeyOrigin

@@ -10,7 +10,7 @@ from bursar.errors import InvalidInputError
 
 @dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Network:
-    """One network; the five constants are the only instances. ``genesis_hash`` is display hex, ``chain`` Core's name."""
+    """One network; the five constants are all. ``genesis_hash`` is display hex, ``chain`` Bitcoin Core's name."""
 
     name: str
     chain: str

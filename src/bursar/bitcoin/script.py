@@ -1,4 +1,4 @@
-"""Output scripts: the standard templates (BIP-16, 141, 341, 433), classification, dust (Bitcoin Core's relay policy)."""
+"""Output scripts: the standard templates (BIP-16, 141, 341, 433), classification, dust (Core's relay policy)."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def classify(script: bytes) -> ScriptType:
 
 
 def dust_threshold(script: bytes) -> int:
-    """The smallest amount in satoshi nodes relay for this script: Core's rule at 3 sat/vB (P2PKH 546, P2WPKH 294, P2TR 330)."""
+    """The smallest amount in satoshi that nodes relay: Core's rule at 3 sat/vB (P2PKH 546, P2WPKH 294, P2TR 330)."""
     if script.startswith(b"\x6a") or len(script) > 10_000:
         return 0
     spend = 67 if witness_program(script) is not None else 148

@@ -1,17 +1,18 @@
-"""Signature hashes: legacy, BIP-143 (segwit v0) and BIP-341 (taproot key path), with what inputs share computed once."""
+"""Signature hashes: legacy, BIP-143 (segwit v0) and BIP-341 (taproot key path), shared parts computed once."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.wire import compact_size, sized
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from hashlib import _Hash
+
+    from bursar.bitcoin.transaction import Transaction, TxOut
 
 DEFAULT: Final = 0x00
 ALL: Final = 0x01
@@ -127,7 +128,10 @@ class SighashCache:
         tx = self._tx
         if self._legacy_state is None or index < self._legacy_at:
             self._blank = b"".join(
-                [outpoint + b"\0" + sequence for outpoint, sequence in zip(self._prevouts, self._sequences, strict=True)]
+                [
+                    outpoint + b"\0" + sequence
+                    for outpoint, sequence in zip(self._prevouts, self._sequences, strict=True)
+                ]
             )
             self._legacy_state = _sha256(tx.version.to_bytes(4, "little") + compact_size(len(tx.inputs)))
             self._legacy_at = 0
@@ -198,9 +202,7 @@ class SighashCache:
                 code="input.sighash",
             )
         tx = self._tx
-        message = (
-            _TAP_TAG + bytes((0, sighash)) + tx.version.to_bytes(4, "little") + tx.locktime.to_bytes(4, "little")
-        )
+        message = _TAP_TAG + bytes((0, sighash)) + tx.version.to_bytes(4, "little") + tx.locktime.to_bytes(4, "little")
         if not sighash & ANYONECANPAY:
             message += (
                 _sha256(b"".join(self._prevouts)).digest()

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bursar.bitcoin.units import MAX_MONEY, Sats
 from bursar.bitcoin.wire import compact_size, read_compact_size, read_stack, sized, stack
 from bursar.crypto.hashes import sha256d
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 MAX_WEIGHT: Final = 4_000_000
 SEQUENCE_FINAL: Final = 0xFFFFFFFF
@@ -119,7 +121,7 @@ def read_output(data: bytes, at: int) -> tuple[TxOut, int]:
 
 
 class Transaction:
-    """A transaction, immutable; ids and sizes are computed once. Parsing a serialised one gives it back byte for byte."""
+    """A transaction, immutable; ids and sizes are computed once. What was parsed serialises to the same bytes."""
 
     __slots__ = ("_raw", "_stripped", "_txid", "inputs", "locktime", "outputs", "version")
 
@@ -131,9 +133,7 @@ class Transaction:
     _stripped: bytes | None
     _txid: Txid | None
 
-    def __init__(
-        self, version: int, inputs: Iterable[TxIn], outputs: Iterable[TxOut], locktime: int = 0
-    ) -> None:
+    def __init__(self, version: int, inputs: Iterable[TxIn], outputs: Iterable[TxOut], locktime: int = 0) -> None:
         if not 0 <= version <= 0xFFFFFFFF or not 0 <= locktime <= 0xFFFFFFFF:
             raise InvalidInputError(
                 f"version {version} or locktime {locktime} does not fit 32 bits", code="input.transaction"
@@ -176,9 +176,7 @@ class Transaction:
                 f"transaction is truncated: {len(data)} bytes are not all of it", code="input.transaction"
             ) from None
         if at != len(data):
-            raise InvalidInputError(
-                f"transaction has {len(data) - at} bytes behind its end", code="input.transaction"
-            )
+            raise InvalidInputError(f"transaction has {len(data) - at} bytes behind its end", code="input.transaction")
         return tx
 
     @classmethod
@@ -235,7 +233,7 @@ class Transaction:
         return raw
 
     def _write(self, *, witness: bool) -> bytes:
-        segwit = witness and any([spent.witness for spent in self.inputs])
+        segwit = witness and any(spent.witness for spent in self.inputs)
         parts = [self.version.to_bytes(4, "little"), b"\x00\x01" if segwit else b"", compact_size(len(self.inputs))]
         for (txid, vout), script_sig, sequence, _ in self.inputs:
             parts += (txid, vout.to_bytes(4, "little"), sized(script_sig), sequence.to_bytes(4, "little"))

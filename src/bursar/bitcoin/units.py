@@ -17,7 +17,7 @@ _UNITS = {"btc": 8, "mbtc": 5, "sat": 0, "sats": 0}
 
 
 class Sats(int):
-    """An amount in satoshi, 0 to 21 million BTC. Sums and differences are plain ``int``: wrap them again to check them."""
+    """An amount in satoshi, 0 to 21 million BTC. Sums and differences are plain ``int``: wrap them to check them."""
 
     __slots__ = ()
 
@@ -49,7 +49,9 @@ class Sats(int):
             )
         places = _UNITS.get(unit.lower())
         if places is None:
-            raise InvalidInputError(f"amount {text!r} has an unknown unit: use btc, mbtc or sat", code="input.amount.unit")
+            raise InvalidInputError(
+                f"amount {text!r} has an unknown unit: use btc, mbtc or sat", code="input.amount.unit"
+            )
         if len(fraction) > places:
             raise InvalidInputError(
                 f"amount {text!r} is finer than one satoshi: at most {places} decimals", code="input.amount.precision"

@@ -8,12 +8,14 @@ segwit input (four per legacy input) lighter, two where R is a byte shorter stil
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.wire import compact_size
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 ECDSA_BYTES: Final = 72
 _BARE_INPUT: Final = 4 * (32 + 4 + 1 + 4)
@@ -33,7 +35,8 @@ def input_weight(script_type: ScriptType) -> int:
         return INPUT_WEIGHTS[script_type]
     except KeyError:
         raise InvalidInputError(
-            f"the size of a {script_type.value} input is not known: only single-key types are spent", code="input.script"
+            f"the size of a {script_type.value} input is not known: only single-key types are spent",
+            code="input.script",
         ) from None
 
 
@@ -49,7 +52,7 @@ def frame_weight(inputs: int, outputs: int, *, segwit: bool) -> int:
 
 def transaction_weight(inputs: Sequence[ScriptType], outputs: Sequence[bytes]) -> int:
     """The estimated weight of a signed transaction from its input types and output scripts."""
-    segwit = any([kind.segwit for kind in inputs])
+    segwit = any(kind.segwit for kind in inputs)
     legacy = sum([not kind.segwit for kind in inputs]) if segwit else 0
     return (
         frame_weight(len(inputs), len(outputs), segwit=segwit)

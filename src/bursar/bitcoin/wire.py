@@ -19,7 +19,7 @@ def compact_size(number: int) -> bytes:
 
 
 def read_compact_size(data: bytes, at: int) -> tuple[int, int]:
-    """The number at ``at`` and the offset behind it; ``IndexError`` past the end, ``InvalidInputError`` if not canonical."""
+    """The number at ``at`` and the offset behind it; ``IndexError`` past the end, ``InvalidInputError`` if long."""
     first = data[at]
     if first < 253:
         return first, at + 1

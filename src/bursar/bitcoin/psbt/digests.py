@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bursar.bitcoin import sighash as hashing
 from bursar.bitcoin.psbt import rules as r
-from bursar.bitcoin.psbt.document import Psbt
 from bursar.bitcoin.script import ScriptType, classify
-from bursar.bitcoin.transaction import TxOut
 from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.psbt.document import Psbt
+    from bursar.bitcoin.transaction import TxOut
 
 _ALLOWED_ECDSA: Final = frozenset({hashing.ALL})
 _ALLOWED_SCHNORR: Final = frozenset({hashing.DEFAULT, hashing.ALL})
@@ -82,9 +84,7 @@ class InputDigests:
             )
         return sighash
 
-    def _v0_key(
-        self, index: int, program: bytes, output: TxOut, sighash: int | None, kind: ScriptType
-    ) -> InputDigest:
+    def _v0_key(self, index: int, program: bytes, output: TxOut, sighash: int | None, kind: ScriptType) -> InputDigest:
         if sighash != hashing.ALL:
             sighash = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
         code = b"\x76\xa9\x14" + program[2:] + b"\x88\xac"
@@ -121,7 +121,7 @@ class InputDigests:
             raise _bad_script(index, "witness script belongs to no witness program")
         if r.NON_WITNESS_UTXO not in fields:
             raise InvalidInputError(
-                f"psbt input {index} is not segwit and has no previous transaction: its amount cannot be trusted, add it",
+                f"psbt input {index} is not segwit and has no previous transaction: its amount is unproven, add it",
                 code="input.psbt.utxo",
             )
         if r.WITNESS_UTXO in fields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.psbt.fields import KeyedFields, UnknownFields, decode_origin, encode_origin
@@ -12,7 +12,9 @@ from bursar.bitcoin.psbt.maps import PsbtInput, PsbtOutput
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.errors import InvalidInputError
-from bursar.keys.origin import KeyOrigin
+
+if TYPE_CHECKING:
+    from bursar.keys.origin import KeyOrigin
 
 MAGIC: Final = b"psbt\xff"
 
@@ -24,7 +26,7 @@ class Psbt:
     """
 
     __slots__ = ("fields", "inputs", "outputs", "tx", "where")
-    rules: ClassVar[Any] = r.GLOBAL_RULES
+    rules: ClassVar[r.Rules] = r.GLOBAL_RULES
 
     def __init__(self, tx: Transaction) -> None:
         """An empty PSBT for ``tx``, which must carry no script signature and no witness."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterator, MutableMapping
-from typing import Final, Generic, Protocol, TypeVar, overload
+from typing import ClassVar, Final, Generic, Protocol, TypeVar, overload
 
 from bursar.bitcoin.psbt.rules import Rules, check
 from bursar.bitcoin.wire import compact_size, read_compact_size
@@ -22,8 +22,8 @@ TapOrigin = tuple[tuple[bytes, ...], KeyOrigin]
 class Map(Protocol):
     """A PSBT map: its raw fields in order, the rules they obey, and its name for messages."""
 
+    rules: ClassVar[Rules]
     fields: dict[bytes, bytes]
-    rules: Rules
     where: str
 
 
@@ -69,9 +69,7 @@ class KeyedFields(MutableMapping[bytes, V]):
 
     __slots__ = ("_decode", "_encode", "_kind", "_map")
 
-    def __init__(
-        self, target: Map, kind: bytes, decode: Callable[[bytes], V], encode: Callable[[V], bytes]
-    ) -> None:
+    def __init__(self, target: Map, kind: bytes, decode: Callable[[bytes], V], encode: Callable[[V], bytes]) -> None:
         self._map = target
         self._kind = kind
         self._decode = decode

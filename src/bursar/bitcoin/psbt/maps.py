@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.psbt.fields import (
@@ -19,7 +19,9 @@ from bursar.bitcoin.psbt.fields import (
 )
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.wire import read_stack, stack
-from bursar.keys.origin import KeyOrigin
+
+if TYPE_CHECKING:
+    from bursar.keys.origin import KeyOrigin
 
 
 def _decode_u32(raw: bytes) -> int:
@@ -42,7 +44,7 @@ class PsbtInput:
     """
 
     __slots__ = ("_previous", "_previous_raw", "_utxo", "_utxo_raw", "fields", "where")
-    rules: ClassVar[Any] = r.INPUT_RULES
+    rules: ClassVar[r.Rules] = r.INPUT_RULES
 
     sighash_type = Field[int](r.SIGHASH_TYPE, _decode_u32, _encode_u32)
     redeem_script = Field[bytes](r.IN_REDEEM_SCRIPT, same, same)
@@ -152,7 +154,7 @@ class PsbtOutput:
     """What is known about one output; see ``PsbtInput``."""
 
     __slots__ = ("fields", "where")
-    rules: ClassVar[Any] = r.OUTPUT_RULES
+    rules: ClassVar[r.Rules] = r.OUTPUT_RULES
 
     redeem_script = Field[bytes](r.OUT_REDEEM_SCRIPT, same, same)
     witness_script = Field[bytes](r.OUT_WITNESS_SCRIPT, same, same)

@@ -41,12 +41,12 @@ OUT_TAP_BIP32: Final = b"\x07"
 Rules = list[Rule | None]
 
 
-def _bare(key: bytes, value: bytes) -> bool:
+def _bare(key: bytes, _value: bytes) -> bool:
     return len(key) == 1
 
 
 def _public_key(key: bytes) -> bool:
-    return len(key) == 34 and key[1] in (2, 3) or len(key) == 66 and key[1] == 4
+    return (len(key) == 34 and key[1] in (2, 3)) or (len(key) == 66 and key[1] == 4)
 
 
 def _origin(value: bytes) -> bool:
@@ -82,11 +82,11 @@ def _final_witness(key: bytes, value: bytes) -> bool:
     return len(key) == 1 and read_stack(value, 0)[1] == len(value)
 
 
-def _hash_20(key: bytes, value: bytes) -> bool:
+def _hash_20(key: bytes, _value: bytes) -> bool:
     return len(key) == 21
 
 
-def _hash_32(key: bytes, value: bytes) -> bool:
+def _hash_32(key: bytes, _value: bytes) -> bool:
     return len(key) == 33
 
 
@@ -125,7 +125,7 @@ def _tap_tree(key: bytes, value: bytes) -> bool:
             return False
         size, at = read_compact_size(value, at + 2)
         at += size
-        if open_at and depth < open_at[-1] or open_at == [0]:
+        if (open_at and depth < open_at[-1]) or open_at == [0]:
             return False
         while open_at and open_at[-1] == depth:
             open_at.pop()
@@ -138,7 +138,7 @@ def _xpub(key: bytes, value: bytes) -> bool:
     return len(key) == 79 and _origin(value) and len(value) == 4 + 4 * key[5]
 
 
-def _refused(key: bytes, value: bytes) -> bool:
+def _refused(_key: bytes, _value: bytes) -> bool:
     """Fields of version 2 (BIP-370) may not stand in version 0."""
     return False
 
@@ -195,7 +195,7 @@ OUTPUT_RULES: Final = _table(
 
 
 def read_map(data: bytes, at: int, rules: Rules, where: str) -> tuple[dict[bytes, bytes], int]:
-    """One key-value map at ``at`` in its order, and the offset behind its end; ``IndexError`` past the end of ``data``."""
+    """One key-value map at ``at`` in its order, and the offset behind its end; ``IndexError`` past all bytes."""
     fields: dict[bytes, bytes] = {}
     while True:
         size = data[at]
