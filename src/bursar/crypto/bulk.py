@@ -1,7 +1,4 @@
-"""Many curve operations in one call, at little more than the library's own cost (BIP-32, BIP-341).
-
-A tweak is 32 bytes; of longer ones the first 32 count, so that BIP-32's HMAC outputs need no slicing.
-"""
+"""Many curve operations in one call, at little more than the library's own cost (BIP-32, BIP-341)."""
 
 from __future__ import annotations
 
@@ -34,7 +31,7 @@ def _invalid(position: int) -> InvalidInputError:
 
 
 def _check(tweaks: Sequence[bytes]) -> None:
-    # the library reads 32 bytes behind the pointer it is given
+    # the library reads 32 bytes behind the pointer: BIP-32's 64-byte HMAC outputs need no slicing
     if any(type(tweak) is not bytes or len(tweak) < 32 for tweak in tweaks):
         raise InvalidInputError("a tweak is at least 32 bytes long", code="input.tweak")
 

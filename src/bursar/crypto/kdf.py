@@ -22,7 +22,10 @@ def _check(value: object, low: int, high: int, name: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Scrypt:
-    """scrypt with N = 2**log_n; 128 * N * r bytes of memory, at most 1 GiB; weaker than N = 2**14, r = 8 is refused."""
+    """scrypt with N = 2**log_n; 128 * N * r bytes of memory, at most 1 GiB, p passes over at most 4 GiB.
+
+    Anything weaker than N = 2**14, r = 8 is refused.
+    """
 
     log_n: int = 17
     r: int = 8
@@ -33,8 +36,9 @@ class Scrypt:
         _check(self.log_n, 14, 20, "scrypt's log_n")
         _check(self.r, 8, 32, "scrypt's r")
         _check(self.p, 1, 16, "scrypt's p")
-        if (128 * self.r << self.log_n) > MAX_MEMORY:
-            raise InvalidInputError("these scrypt parameters need more than 1 GiB of memory", code="input.kdf")
+        memory = 128 * self.r << self.log_n
+        if memory > MAX_MEMORY or memory * self.p > 4 * MAX_MEMORY:
+            raise InvalidInputError("these scrypt parameters need too much memory or time", code="input.kdf")
 
     def derive(self, password: bytes, salt: bytes, length: int) -> bytes:
         """``length`` bytes of key."""

@@ -1,14 +1,4 @@
-"""A secret sealed under a password: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), keyed by scrypt or Argon2id.
-
-The sealed value is a JSON object of version 1::
-
-    {"version": 1, "kdf": {"name": "scrypt", "log_n": 17, "r": 8, "p": 1, "salt": hex}, "aead": "aes-256-gcm",
-     "nonce": hex, "ciphertext": hex, "password_check": hex, "digest": hex}
-
-The function gives 64 bytes: the key, and 32 bytes whose SHA-256 is ``password_check``, so that a wrong password and a
-damaged file are told apart. ``digest`` is the SHA-256 of the canonical JSON of everything else and finds damage before
-any key is derived. The header and the caller's associated data are authenticated with the ciphertext.
-"""
+"""A secret sealed under a password: AES-256-GCM or ChaCha20-Poly1305 (RFC 8439), keyed by scrypt or Argon2id."""
 
 from __future__ import annotations
 
@@ -57,7 +47,18 @@ def seal(
     kdf: Scrypt | Argon2id | None = None,
     aead: Aead = "aes-256-gcm",
 ) -> dict[str, object]:
-    """Seal at most 1 MiB; ``associated_data`` must be given again to unseal. The default function is ``Scrypt()``."""
+    """Seal at most 1 MiB; ``associated_data`` must be given again to unseal. The default function is ``Scrypt()``.
+
+    The result is a JSON object of version 1::
+
+        {"version": 1, "kdf": {"name": "scrypt", "log_n": 17, "r": 8, "p": 1, "salt": hex}, "aead": "aes-256-gcm",
+         "nonce": hex, "ciphertext": hex, "password_check": hex, "digest": hex}
+
+    The function gives 64 bytes: the key, and 32 bytes whose SHA-256 is ``password_check``, so that a wrong password
+    and a damaged file are told apart. ``digest`` is the SHA-256 of the canonical JSON (sorted keys, no spaces, ascii)
+    of everything else and finds damage before any key is derived. All of it but ``ciphertext`` and ``digest`` is
+    authenticated with the ciphertext, as is ``associated_data``.
+    """
     if aead not in ("aes-256-gcm", "chacha20-poly1305"):
         raise InvalidInputError(f"the cipher is aes-256-gcm or chacha20-poly1305, not {aead!r}")
     if len(plaintext) > _LARGEST:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from importlib import import_module
 from typing import Any
 
 from bursar.crypto.curve import HALF_ORDER, check_length
@@ -20,16 +19,27 @@ LIBRARY_VARIABLE = "BURSAR_SECP256K1"
 """The environment variable that picks ``btclib`` or ``coincurve``; unset, the first that is installed."""
 
 
+def _btclib() -> tuple[Any, Any]:
+    from btclib_secp256k1 import ffi, lib
+
+    return ffi, lib
+
+
+def _coincurve() -> tuple[Any, Any]:
+    from coincurve._libsecp256k1 import ffi, lib
+
+    return ffi, lib
+
+
 def _load(choice: str | None) -> tuple[str, Any, Any]:
-    modules = {"btclib": "btclib_secp256k1", "coincurve": "coincurve._libsecp256k1"}
-    if choice and choice not in modules:
+    libraries = {"btclib": _btclib, "coincurve": _coincurve}
+    if choice and choice not in libraries:
         raise BursarError(f"{LIBRARY_VARIABLE} is btclib or coincurve, not {choice!r}", code="crypto.library")
-    for name in [choice] if choice else modules:
+    for name in [choice] if choice else libraries:
         try:
-            module = import_module(modules[name])
+            return (name, *libraries[name]())
         except ImportError:
             continue
-        return name, module.ffi, module.lib
     raise BursarError("no libsecp256k1: install btclib-secp256k1 (or coincurve)", code="crypto.library")
 
 
