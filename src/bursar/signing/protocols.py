@@ -34,7 +34,7 @@ class SignerInfo:
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """A secret is wanted from the human: ``kind`` is ``"password"``, ``"new-password"``, ``"pin"`` or ``"passphrase"``."""
+    """A secret is wanted from the human; ``kind`` is "password", "new-password", "pin" or "passphrase"."""
 
     kind: str
     text: str

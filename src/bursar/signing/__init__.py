@@ -1,0 +1,1 @@
+"""Floor 5: the signer contract, and the checks that hold a signer's answer to its question."""

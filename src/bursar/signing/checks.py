@@ -1,0 +1,166 @@
+"""The only callers of signers: each holds the answer to the question (BIP-174, EIP-155, EIP-191)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.address import Address as BitcoinAddress
+from bursar.bitcoin.message import message_digest
+from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
+from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError
+from bursar.ethereum.address import Address as EthereumAddress
+from bursar.ethereum.message import personal_digest
+from bursar.signing.change import change_outputs
+from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits, check_psbt
+from bursar.signing.reply import accepted_signatures
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.transaction import Txid
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
+    from bursar.keys.path import DerivationPath
+    from bursar.signing.protocols import (
+        AddressDisplay,
+        EthereumSigner,
+        MessageSigner,
+        PersonalMessageSigner,
+        PsbtSigner,
+        Signer,
+    )
+
+
+def request_signatures(
+    signer: PsbtSigner,
+    psbt: Psbt,
+    *,
+    account: BitcoinAccount | None = None,
+    approved: Txid | None = None,
+    limits: PreflightLimits = DEFAULT_LIMITS,
+) -> Psbt:
+    """Ask ``signer`` to sign, and give back ``psbt`` with its verified signatures and nothing else from the signer.
+
+    Before it is asked: ``check_psbt``; with ``account``, ``change_outputs`` too, so that no output falsely claims to
+    be change; with ``approved``, the transaction must be the one that was approved (its txid without signatures).
+    After: the answer is the same transaction with the same fields, at least one signature was added, and every
+    signature added verifies under a key of its script, with the hash type asked for and in its strict form.
+
+    Raises ``InvalidInputError`` for the question, ``SignerMisbehavedError`` for the answer, and whatever
+    ``SignerError`` the signer itself raises. ``psbt`` is not changed.
+    """
+    if approved is not None and psbt.tx.txid != approved:
+        raise InvalidInputError(
+            f"the transaction is {psbt.tx.txid}, the one approved was {approved}: approve it again",
+            code="input.psbt.changed",
+        )
+    fingerprint = signer.info.fingerprint
+    asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
+    if account is not None:
+        change_outputs(psbt, account)
+    question = psbt.copy()
+    answer = signer.sign_psbt(psbt.copy())
+    signed = question.copy()
+    for index, key, value in accepted_signatures(
+        question, answer, asked, fingerprint=fingerprint, name=name_of(signer)
+    ):
+        signed.inputs[index].fields[key] = value
+    return signed
+
+
+def request_transaction(
+    signer: EthereumSigner, path: DerivationPath, tx: UnsignedTransaction, *, sender: EthereumAddress
+) -> SignedTransaction:
+    """Ask ``signer`` to sign ``tx`` with the key at ``path``; the signature must recover to ``sender`` over ``tx``.
+
+    A signature of anything else (another amount, recipient, chain or key) recovers to another address and raises
+    ``SignerMisbehavedError``.
+    """
+    signature = _checked(signer, signer.sign_transaction(path, tx))
+    if _recovered(signer, tx.digest(), signature) != sender:
+        raise _misbehaved(signer, f"its signature is not one of this transaction by {sender}")
+    return tx.sign_with(signature)
+
+
+def request_message(
+    signer: MessageSigner, path: DerivationPath, message: bytes, *, public_key: bytes
+) -> EcdsaSignature:
+    """Ask for a legacy Bitcoin message signature; it must recover to ``public_key`` (33 bytes, compressed)."""
+    signature = _checked(signer, signer.sign_message(path, message))
+    if _recovered_key(signer, message_digest(message), signature) != public_key:
+        raise _misbehaved(signer, f"its signature is not one of this message by the key {public_key.hex()}")
+    return signature
+
+
+def request_personal_message(
+    signer: PersonalMessageSigner, path: DerivationPath, message: bytes, *, sender: EthereumAddress
+) -> EcdsaSignature:
+    """Ask for an EIP-191 signature of a personal message; it must recover to ``sender``."""
+    signature = _checked(signer, signer.sign_personal_message(path, message))
+    if _recovered(signer, personal_digest(message), signature) != sender:
+        raise _misbehaved(signer, f"its signature is not one of this message by {sender}")
+    return signature
+
+
+def confirm_address(
+    signer: AddressDisplay, account: BitcoinAccount | EthereumAccount, index: int, *, branch: int = 0
+) -> BitcoinAddress | EthereumAddress:
+    """Have ``signer`` show an address of ``account`` on its own screen; what it showed must be what we derive.
+
+    Bitcoin addresses are compared by script, for a test device may print another test network's prefix.
+    """
+    shown = signer.display_address(account, branch, index)
+    if not isinstance(shown, str):
+        raise _misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
+    if isinstance(account, BitcoinAccount):
+        expected = account.address(branch, index)
+        if not _same_script(expected, shown):
+            raise _misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
+        return expected
+    address = account.address(index)
+    if shown.lower() != str(address).lower():
+        raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
+    return address
+
+
+def name_of(signer: Signer) -> str:
+    """How messages name a signer: "software:main"."""
+    return f"{signer.info.backend}:{signer.info.label or signer.info.location}"
+
+
+def _same_script(expected: BitcoinAddress, shown: str) -> bool:
+    from bursar.bitcoin.network import NETWORKS
+
+    alike = [network for network in NETWORKS if network.testnet == expected.network.testnet]
+    for network in alike:
+        try:
+            if BitcoinAddress.from_text(shown, network).script == expected.script:
+                return True
+        except InvalidInputError:
+            continue
+    return False
+
+
+def _checked(signer: Signer, signature: object) -> EcdsaSignature:
+    if not isinstance(signature, EcdsaSignature):
+        raise _misbehaved(signer, f"it answered with {type(signature).__name__}, which is no signature")
+    if not signature.low_s:
+        raise _misbehaved(signer, "its signature has a high s, a malleable form")
+    if signature.y_parity is None:
+        raise _misbehaved(signer, "its signature carries no parity, so nobody can recover who signed")
+    return signature
+
+
+def _recovered(signer: Signer, digest: bytes, signature: EcdsaSignature) -> EthereumAddress:
+    return EthereumAddress.from_public_key(_recovered_key(signer, digest, signature))
+
+
+def _recovered_key(signer: Signer, digest: bytes, signature: EcdsaSignature) -> bytes:
+    try:
+        return ecdsa_recover(digest, signature)
+    except InvalidSignatureError as error:
+        raise _misbehaved(signer, "its signature belongs to no key") from error
+
+
+def _misbehaved(signer: Signer, reason: str) -> SignerMisbehavedError:
+    return SignerMisbehavedError(f"{name_of(signer)} misbehaved: {reason}; do not trust it until you know why")
