@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Final
 from bursar.bitcoin.psbt import InputDigests, Psbt, PsbtInput
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.script import ScriptType, classify, multisig, push
-from bursar.bitcoin.transaction import Transaction, TxIn
-from bursar.bitcoin.wire import read_stack, stack
+from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.wire import sized, stack
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import ecdsa_verify_der, schnorr_verify
 from bursar.errors import InvalidInputError
@@ -60,72 +60,89 @@ def finalize(psbt: Psbt, *, verify: bool = True) -> Psbt:
     ``InvalidInputError``: ``input.psbt.unsigned`` for missing signatures, ``input.psbt.script`` for scripts that do
     not fit, ``InvalidSignatureError`` for a signature that does not verify.
     """
-    result = psbt.copy()
     digests = InputDigests(psbt, allow_any_sighash=True) if verify else None
-    for place, one in enumerate(result.inputs):
-        if not one.is_final:
-            _finalize_input(result, place, one, digests)
+    result = Psbt(psbt.tx)
+    result.fields = psbt.fields.copy()
+    result.outputs = [one.copy() for one in psbt.outputs]
+    result.inputs = [
+        one.copy() if one.is_final else _finalized(psbt, place, one, digests) for place, one in enumerate(psbt.inputs)
+    ]
     return result
 
 
-def _finalize_input(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | None) -> None:
+def _finalized(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | None) -> PsbtInput:
     fields = one.fields
-    script = psbt.utxo(place).script
-    kind = classify(script)
-    script_sig = b""
-    witness: tuple[bytes, ...] = ()
-    if kind is ScriptType.P2TR:
-        witness = (_key_path_signature(place, fields, script, digests),)
-    elif kind is ScriptType.P2WPKH:
-        witness = _signature_of(place, fields, script[2:], digests)
-    elif kind is ScriptType.P2PKH:
-        signature, key = _signature_of(place, fields, script[3:23], digests)
-        script_sig = push(signature) + push(key)
-    elif kind is ScriptType.P2SH:
-        redeem = fields.get(r.IN_REDEEM_SCRIPT)
-        if redeem is None or hash160(redeem) != script[2:22]:
-            raise _unfit(place, "redeem script is missing or does not hash to the spent output")
-        inner = classify(redeem)
-        if inner is ScriptType.P2WPKH:
-            witness = _signature_of(place, fields, redeem[2:], digests)
-            script_sig = push(redeem)
-        elif inner is ScriptType.P2WSH:
-            witness = _witness_script(place, fields, redeem, digests)
-            script_sig = push(redeem)
-        else:
-            signatures = _multisig_signatures(place, fields, redeem, digests)
-            script_sig = b"\0" + b"".join([push(signature) for signature in signatures]) + push(redeem)
-    elif kind is ScriptType.P2WSH:
-        witness = _witness_script(place, fields, script, digests)
+    raw = psbt.utxo_bytes(place)
+    start = raw[8:11]
+    script_sig = witness = b""
+    if start == b"\x16\x00\x14":
+        witness = _key_witness(place, fields, raw[11:], digests)
+    elif start == b"\x22\x51\x20":
+        signature = _key_path_signature(place, fields, raw[11:], digests)
+        witness = b"\x01" + sized(signature)
     else:
-        raise _unfit(place, f"an output of type {kind.value} is not finalised here")
-    kept = {key: value for key, value in fields.items() if key[0] not in _DROPPED}
+        script_sig, witness = _scripted(place, fields, TxOut.parse(raw).script, digests)
+    dropped = _DROPPED
+    kept = {key: value for key, value in fields.items() if key[0] not in dropped}
     if script_sig:
         kept[r.FINAL_SCRIPT_SIG] = script_sig
     if witness:
-        kept[r.FINAL_WITNESS] = stack(witness)
-    one.fields = kept
+        kept[r.FINAL_WITNESS] = witness
+    return one.replaced(kept)
 
 
-def _key_path_signature(place: int, fields: dict[bytes, bytes], script: bytes, digests: InputDigests | None) -> bytes:
+def _scripted(
+    place: int, fields: dict[bytes, bytes], script: bytes, digests: InputDigests | None
+) -> tuple[bytes, bytes]:
+    """The final script signature and serialised witness of everything but the two bare segwit key types."""
+    kind = classify(script)
+    if kind is ScriptType.P2PKH:
+        signature, key = _signature_of(place, fields, script[3:23], digests)
+        return push(signature) + push(key), b""
+    if kind is ScriptType.P2WSH:
+        return b"", _witness_script(place, fields, script, digests)
+    if kind is not ScriptType.P2SH:
+        raise _unfit(place, f"an output of type {kind.value} is not finalised here")
+    redeem = fields.get(r.IN_REDEEM_SCRIPT)
+    if redeem is None or hash160(redeem) != script[2:22]:
+        raise _unfit(place, "redeem script is missing or does not hash to the spent output")
+    inner = classify(redeem)
+    if inner is ScriptType.P2WPKH:
+        return push(redeem), _key_witness(place, fields, redeem[2:], digests)
+    if inner is ScriptType.P2WSH:
+        return push(redeem), _witness_script(place, fields, redeem, digests)
+    signatures = _multisig_signatures(place, fields, redeem, digests)
+    return b"\0" + b"".join([push(signature) for signature in signatures]) + push(redeem), b""
+
+
+def _key_witness(place: int, fields: dict[bytes, bytes], key_hash: bytes, digests: InputDigests | None) -> bytes:
+    signature, key = _signature_of(place, fields, key_hash, digests)
+    if len(key) != 33:
+        raise _unfit(place, "a segwit key must be compressed")
+    return b"\x02" + sized(signature) + b"\x21" + key
+
+
+def _key_path_signature(
+    place: int, fields: dict[bytes, bytes], output_key: bytes, digests: InputDigests | None
+) -> bytes:
     signature = fields.get(r.TAP_KEY_SIG)
     if signature is None:
         raise _unsigned(place)
     if len(signature) == 65 and signature[64] == 0:
         raise _unfit(place, "a taproot signature with hash type byte 0 is invalid")
-    asked = int.from_bytes(fields.get(r.SIGHASH_TYPE, b"\0"), "little")
-    if asked != (signature[64] if len(signature) == 65 else 0):
+    asked = fields.get(r.SIGHASH_TYPE)
+    if asked is not None and asked[0] != (signature[64] if len(signature) == 65 else 0):
         raise _unfit(place, "the signature's hash type is not the one asked for")
     if digests is not None:
-        schnorr_verify(script[2:], digests.digest(place).digest, signature[:64])
+        schnorr_verify(output_key, digests.digest(place).digest, signature[:64])
     return signature
 
 
 def _check_ecdsa(
     place: int, fields: dict[bytes, bytes], key: bytes, signature: bytes, digests: InputDigests | None
 ) -> None:
-    asked = int.from_bytes(fields.get(r.SIGHASH_TYPE, b"\x01"), "little")
-    if signature[-1] != asked:
+    asked = fields.get(r.SIGHASH_TYPE)
+    if signature[-1] != (1 if asked is None else asked[0]):
         raise _unfit(place, f"the signature's hash type 0x{signature[-1]:02x} is not the one asked for")
     if digests is not None:
         ecdsa_verify_der(key, digests.digest(place).digest, signature[:-1])
@@ -134,20 +151,19 @@ def _check_ecdsa(
 def _signature_of(
     place: int, fields: dict[bytes, bytes], key_hash: bytes, digests: InputDigests | None
 ) -> tuple[bytes, bytes]:
-    for key, signature in fields.items():
-        if key[0] == 2 and hash160(key[1:]) == key_hash:
-            _check_ecdsa(place, fields, key[1:], signature, digests)
-            return signature, key[1:]
+    for field, signature in fields.items():
+        if field[0] == 2 and hash160(field[1:]) == key_hash:
+            key = field[1:]
+            _check_ecdsa(place, fields, key, signature, digests)
+            return signature, key
     raise _unsigned(place)
 
 
-def _witness_script(
-    place: int, fields: dict[bytes, bytes], program: bytes, digests: InputDigests | None
-) -> tuple[bytes, ...]:
+def _witness_script(place: int, fields: dict[bytes, bytes], program: bytes, digests: InputDigests | None) -> bytes:
     script = fields.get(r.IN_WITNESS_SCRIPT)
     if script is None or sha256(script) != program[2:]:
         raise _unfit(place, "witness script is missing or does not hash to the spent output")
-    return (b"", *_multisig_signatures(place, fields, script, digests), script)
+    return stack((b"", *_multisig_signatures(place, fields, script, digests), script))
 
 
 def _multisig_signatures(
@@ -170,16 +186,17 @@ def _multisig_signatures(
 
 def extract(psbt: Psbt) -> Transaction:
     """The signed transaction; ``InvalidInputError`` (``input.psbt.unsigned``) if an input is not final."""
-    inputs: list[TxIn] = []
-    for place, (one, (outpoint, _, sequence, _)) in enumerate(zip(psbt.inputs, psbt.tx.inputs, strict=True)):
+    script_sigs: list[bytes] = []
+    stacks: list[bytes] = []
+    for place, one in enumerate(psbt.inputs):
         fields = one.fields
         script_sig = fields.get(r.FINAL_SCRIPT_SIG)
         witness = fields.get(r.FINAL_WITNESS)
         if script_sig is None and witness is None:
             raise _unsigned(place)
-        items = () if witness is None else read_stack(witness, 0)[0]
-        inputs.append(TxIn(outpoint, script_sig or b"", sequence, items))
-    return Transaction(psbt.tx.version, inputs, psbt.tx.outputs, psbt.tx.locktime)
+        script_sigs.append(script_sig or b"")
+        stacks.append(witness or b"")
+    return psbt.tx.with_proofs(script_sigs, stacks)
 
 
 def _unsigned(place: int) -> InvalidInputError:

@@ -24,6 +24,7 @@ _TYPE_BYTES: Final = {kind: kind.to_bytes(4, "little") for kind in _TYPES}
 
 _TAP_TAG: Final = hashlib.sha256(b"TapSighash").digest() * 2
 _sha256 = hashlib.sha256
+_start = hashlib.sha256().copy  # copying an empty hash is quicker than making one
 
 
 def _sha256d(data: bytes) -> bytes:
@@ -38,16 +39,25 @@ class SighashCache:
     """
 
     __slots__ = (
-        "_blank", "_legacy_at", "_legacy_state", "_outputs", "_prevouts", "_sequences", "_spent", "_tap_states",
-        "_tx", "_v0_outputs", "_v0_state", "_v0_tail",
+        "_blank", "_counted_outputs", "_legacy_at", "_legacy_state", "_outputs", "_prevouts", "_sequences", "_spent",
+        "_tap_states", "_tx", "_v0_outputs", "_v0_state", "_v0_tail",
     )  # fmt: skip
 
     def __init__(self, tx: Transaction, spent: Sequence[TxOut] = ()) -> None:
+        self._prepare(tx, [output.serialize() for output in spent])
+
+    @classmethod
+    def of_serialized(cls, tx: Transaction, spent: list[bytes]) -> SighashCache:
+        """As the constructor, from spent outputs in their serialised form."""
+        cache = object.__new__(cls)
+        cache._prepare(tx, spent)
+        return cache
+
+    def _prepare(self, tx: Transaction, spent: list[bytes]) -> None:
         self._tx = tx
         self._spent = spent
-        self._prevouts = [txid + vout.to_bytes(4, "little") for (txid, vout), _, _, _ in tx.inputs]
-        self._sequences = [spending.sequence.to_bytes(4, "little") for spending in tx.inputs]
-        self._outputs = b"".join([output.serialize() for output in tx.outputs])
+        self._prevouts, self._sequences, self._counted_outputs = tx.pieces()
+        self._outputs = self._counted_outputs[len(compact_size(len(tx.outputs))) :]
         self._v0_state: _Hash | None = None
         self._v0_outputs = b""
         self._v0_tail = b""
@@ -93,7 +103,9 @@ class SighashCache:
             + self._sequences[index]
             + self._v0_tail
         )
-        return _sha256(state.digest()).digest()
+        outer = _start()
+        outer.update(state.digest())
+        return outer.digest()
 
     def _segwit_v0_rare(self, index: int, script_code: bytes, value: int, sighash: int) -> bytes:
         self._check(index, sighash)
@@ -144,8 +156,7 @@ class SighashCache:
             + sized(script_code)
             + self._sequences[index]
             + self._blank[41 * (index + 1) :]
-            + compact_size(len(tx.outputs))
-            + self._outputs
+            + self._counted_outputs
             + tx.locktime.to_bytes(4, "little")
             + b"\x01\0\0\0"
         )
@@ -165,7 +176,7 @@ class SighashCache:
                 ]
             )
         if base == ALL:
-            outputs = compact_size(len(tx.outputs)) + self._outputs
+            outputs = self._counted_outputs
         elif base == SINGLE:
             outputs = compact_size(index + 1) + (b"\xff" * 8 + b"\0") * index + tx.outputs[index].serialize()
         else:
@@ -185,8 +196,7 @@ class SighashCache:
             state = self._tap_state(index, sighash)
         state = state.copy()
         if sighash & ANYONECANPAY:
-            spent = self._spent[index]
-            state.update(b"\0" + self._prevouts[index] + spent.serialize() + self._sequences[index])
+            state.update(b"\0" + self._prevouts[index] + self._spent[index] + self._sequences[index])
         else:
             state.update(b"\0" + index.to_bytes(4, "little"))
         if sighash & 3 == SINGLE:
@@ -206,8 +216,8 @@ class SighashCache:
         if not sighash & ANYONECANPAY:
             message += (
                 _sha256(b"".join(self._prevouts)).digest()
-                + _sha256(b"".join([output.value.to_bytes(8, "little") for output in self._spent])).digest()
-                + _sha256(b"".join([sized(output.script) for output in self._spent])).digest()
+                + _sha256(b"".join([output[:8] for output in self._spent])).digest()
+                + _sha256(b"".join([output[8:] for output in self._spent])).digest()
                 + _sha256(b"".join(self._sequences)).digest()
             )
         if sighash & 3 in (DEFAULT, ALL):

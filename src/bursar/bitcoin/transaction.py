@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from bursar.bitcoin.units import MAX_MONEY, Sats
+from bursar.bitcoin.parts import (
+    NULL_OUTPOINT,
+    SEQUENCE_FINAL,
+    SEQUENCE_RBF,
+    OutPoint,
+    Txid,
+    TxIn,
+    TxOut,
+    read_inputs,
+    read_outputs,
+    read_u32,
+)
 from bursar.bitcoin.wire import compact_size, read_compact_size, read_stack, sized, stack
 from bursar.crypto.hashes import sha256d
 from bursar.errors import InvalidInputError
@@ -13,122 +24,21 @@ from bursar.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-MAX_WEIGHT: Final = 4_000_000
-SEQUENCE_FINAL: Final = 0xFFFFFFFF
-SEQUENCE_RBF: Final = 0xFFFFFFFD  # BIP-125: replaceable, and locktime in force
-_U32 = struct.Struct("<I").unpack_from
-_I64 = struct.Struct("<q").unpack_from
-_new_sats = int.__new__
+__all__ = ["NULL_OUTPOINT", "SEQUENCE_FINAL", "SEQUENCE_RBF", "OutPoint", "Transaction", "TxIn", "TxOut", "Txid"]
 
-
-class Txid(bytes):
-    """A transaction id in internal byte order; ``str()`` and ``from_text`` use the reversed display hex."""
-
-    __slots__ = ()
-
-    def __new__(cls, data: bytes) -> Txid:
-        if len(data) != 32:
-            raise InvalidInputError(f"a txid is 32 bytes, got {len(data)}", code="input.txid")
-        return bytes.__new__(cls, data)
-
-    @classmethod
-    def from_text(cls, text: str) -> Txid:
-        """From 64 hexadecimal digits as explorers show them; ``InvalidInputError`` (``input.txid``)."""
-        try:
-            if len(text) != 64 or not text.isalnum():
-                raise ValueError
-            return bytes.__new__(cls, bytes.fromhex(text)[::-1])
-        except ValueError:
-            raise InvalidInputError(
-                f"txid {text[:70]!r} is not 64 hexadecimal digits: copy it in full", code="input.txid"
-            ) from None
-
-    def __str__(self) -> str:
-        return self[::-1].hex()
-
-    def __repr__(self) -> str:
-        return f"Txid({self})"
-
-
-class OutPoint(NamedTuple):
-    """One output of a transaction; a tuple, so that a hundred thousand of them compare and hash in C."""
-
-    txid: Txid
-    vout: int
-
-    @classmethod
-    def from_text(cls, text: str) -> OutPoint:
-        """From ``"txid:vout"``; ``InvalidInputError`` (``input.outpoint``)."""
-        txid, _, vout = text.partition(":")
-        if not (vout.isascii() and vout.isdigit() and len(vout) <= 10 and int(vout) < 1 << 32):
-            raise InvalidInputError(f"outpoint {text[:80]!r} is not txid:index", code="input.outpoint")
-        return cls(Txid.from_text(txid), int(vout))
-
-    def serialize(self) -> bytes:
-        """36 bytes: txid, index."""
-        return self.txid + self.vout.to_bytes(4, "little")
-
-    def __str__(self) -> str:
-        return f"{self.txid}:{self.vout}"
-
-
-class TxIn(NamedTuple):
-    """An input: what it spends and, when signed, the proof."""
-
-    outpoint: OutPoint
-    script_sig: bytes = b""
-    sequence: int = SEQUENCE_FINAL
-    witness: tuple[bytes, ...] = ()
-
-
-class TxOut(NamedTuple):
-    """An output: amount and locking script."""
-
-    value: Sats
-    script: bytes
-
-    def serialize(self) -> bytes:
-        """Eight bytes of amount, then the length-prefixed script."""
-        return self.value.to_bytes(8, "little") + sized(self.script)
-
-    @classmethod
-    def parse(cls, data: bytes) -> TxOut:
-        """Exactly one output; ``InvalidInputError`` on anything else."""
-        try:
-            output, at = read_output(data, 0)
-        except (IndexError, struct.error):
-            raise InvalidInputError("output is truncated", code="input.transaction") from None
-        if at != len(data):
-            raise InvalidInputError(f"output has {len(data) - at} bytes too many", code="input.transaction")
-        return output
-
-
-def read_output(data: bytes, at: int) -> tuple[TxOut, int]:
-    """The output at ``at`` and the offset behind it; ``IndexError`` past the end."""
-    (value,) = _I64(data, at)
-    if not 0 <= value <= MAX_MONEY:
-        raise InvalidInputError(
-            f"output amount {value} sat is out of range: at most 21 million BTC", code="input.amount.range"
-        )
-    size = data[at + 8]
-    at += 9
-    if size >= 253:
-        size, at = read_compact_size(data, at - 1)
-    end = at + size
-    if end > len(data):
-        raise IndexError(end)
-    return TxOut(_new_sats(Sats, value), data[at:end]), end
+_EMPTY_STACKS: Final = (b"", b"\0")
 
 
 class Transaction:
     """A transaction, immutable; ids and sizes are computed once. What was parsed serialises to the same bytes."""
 
-    __slots__ = ("_raw", "_stripped", "_txid", "inputs", "locktime", "outputs", "version")
+    __slots__ = ("_inputs", "_outputs", "_raw", "_stride_at", "_stripped", "_txid", "locktime", "version")
 
     version: int
-    inputs: tuple[TxIn, ...]
-    outputs: tuple[TxOut, ...]
     locktime: int
+    _inputs: tuple[TxIn, ...] | None
+    _outputs: tuple[TxOut, ...] | None
+    _stride_at: int  # where the inputs begin in _stripped when every one is known to take 41 bytes, else 0
     _raw: bytes | None
     _stripped: bytes | None
     _txid: Txid | None
@@ -143,23 +53,49 @@ class Transaction:
     def _set(
         self,
         version: int,
-        inputs: tuple[TxIn, ...],
-        outputs: tuple[TxOut, ...],
+        inputs: tuple[TxIn, ...] | None,
+        outputs: tuple[TxOut, ...] | None,
         locktime: int,
         raw: bytes | None,
         stripped: bytes | None,
     ) -> None:
         put = object.__setattr__
         put(self, "version", version)
-        put(self, "inputs", inputs)
-        put(self, "outputs", outputs)
+        put(self, "_inputs", inputs)
+        put(self, "_outputs", outputs)
         put(self, "locktime", locktime)
         put(self, "_raw", raw)
         put(self, "_stripped", stripped)
+        put(self, "_stride_at", 0)
         put(self, "_txid", None)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a transaction does not change: build a new one to set {name}")
+
+    @property
+    def inputs(self) -> tuple[TxIn, ...]:
+        """The inputs, in order."""
+        if self._inputs is None:
+            self._unfold()
+        inputs = self._inputs
+        assert inputs is not None
+        return inputs
+
+    @property
+    def outputs(self) -> tuple[TxOut, ...]:
+        """The outputs, in order."""
+        if self._outputs is None:
+            self._unfold()
+        outputs = self._outputs
+        assert outputs is not None
+        return outputs
+
+    def _unfold(self) -> None:
+        """Build inputs and outputs from ``_raw``, whose form was checked when it was taken."""
+        assert self._raw is not None
+        whole, _ = self._read(self._raw, self._raw is not self._stripped)
+        object.__setattr__(self, "_inputs", whole._inputs)
+        object.__setattr__(self, "_outputs", whole._outputs)
 
     @classmethod
     def parse(cls, data: bytes, *, witness: bool = True) -> Transaction:
@@ -181,7 +117,7 @@ class Transaction:
 
     @classmethod
     def _read(cls, data: bytes, witness: bool) -> tuple[Transaction, int]:
-        (version,) = _U32(data, 0)
+        (version,) = read_u32(data, 0)
         at = 4
         segwit = False
         if witness and data[4] == 0 and data[5] != 0:
@@ -191,14 +127,8 @@ class Transaction:
                 )
             segwit = True
             at = 6
-        inputs, at = _read_inputs(data, at)
-        count, at = read_compact_size(data, at)
-        if count > (len(data) - at) // 9:
-            raise IndexError(count)
-        outputs: list[TxOut] = []
-        for _ in range(count):
-            output, at = read_output(data, at)
-            outputs.append(output)
+        inputs, at = read_inputs(data, at)
+        outputs, at = read_outputs(data, at)
         end = at
         if segwit:
             stacks: list[tuple[bytes, ...]] = []
@@ -211,12 +141,12 @@ class Transaction:
                 TxIn(spent.outpoint, spent.script_sig, spent.sequence, items)
                 for spent, items in zip(inputs, stacks, strict=True)
             ]
-        (locktime,) = _U32(data, at)
+        (locktime,) = read_u32(data, at)
         at += 4
         tx = object.__new__(cls)
         raw = data if at == len(data) else data[:at]
         stripped = data[:4] + data[6:end] + data[at - 4 : at] if segwit else raw
-        tx._set(version, tuple(inputs), tuple(outputs), locktime, raw, stripped)
+        tx._set(version, tuple(inputs), outputs, locktime, raw, stripped)
         return tx, at
 
     def serialize(self, *, witness: bool = True) -> bytes:
@@ -243,6 +173,74 @@ class Transaction:
             parts += [stack(spent.witness) for spent in self.inputs]
         parts.append(self.locktime.to_bytes(4, "little"))
         return b"".join(parts)
+
+    @classmethod
+    def parse_unsigned(cls, data: bytes) -> Transaction:
+        """As ``parse(data, witness=False)``; ``InvalidInputError`` if an input carries a script signature."""
+        try:
+            count, at = read_compact_size(data, 4)
+        except IndexError:
+            count, at = 0, 4
+        end = at + 41 * count
+        if end >= len(data) or data[at + 36 : end : 41].count(0) != count:
+            tx = cls.parse(data, witness=False)
+            if any(spending.script_sig for spending in tx.inputs):
+                raise InvalidInputError(
+                    "the transaction carries script signatures: strip them first", code="input.transaction.signed"
+                )
+            return tx
+        try:
+            outputs, at_locktime = read_outputs(data, end)
+            if at_locktime + 4 != len(data):
+                raise IndexError
+        except (IndexError, struct.error):
+            raise InvalidInputError("transaction is truncated or too long", code="input.transaction") from None
+        tx = object.__new__(cls)
+        tx._set(read_u32(data, 0)[0], None, outputs, read_u32(data, at_locktime)[0], data, data)
+        object.__setattr__(tx, "_stride_at", at)
+        return tx
+
+    def with_proofs(self, script_sigs: list[bytes], stacks: list[bytes]) -> Transaction:
+        """This transaction with a script signature and a serialised witness stack (or ``b""``) for every input."""
+        outpoints, sequences, outputs = self.pieces()
+        segwit = any(items not in _EMPTY_STACKS for items in stacks)
+        head = self.version.to_bytes(4, "little")
+        tail = self.locktime.to_bytes(4, "little")
+        if any(script_sigs):
+            inputs = [
+                outpoint + sized(script_sig) + sequence
+                for outpoint, script_sig, sequence in zip(outpoints, script_sigs, sequences, strict=True)
+            ]
+            body = compact_size(len(inputs)) + b"".join(inputs) + outputs
+            stripped = head + body + tail
+            txid = None
+        else:
+            stripped = self.serialize(witness=False)
+            body = stripped[4:-4]
+            txid = self._txid
+        raw = stripped
+        if segwit:
+            raw = head + b"\0\1" + body + b"".join([items or b"\0" for items in stacks]) + tail
+        tx = object.__new__(Transaction)
+        tx._set(self.version, None, self._outputs, self.locktime, raw, stripped)
+        object.__setattr__(tx, "_txid", txid)
+        return tx
+
+    def pieces(self) -> tuple[list[bytes], list[bytes], bytes]:
+        """Serialised: the outpoint and the sequence of every input, and the outputs behind their count."""
+        start = self._stride_at
+        if start:
+            data = self._stripped
+            assert data is not None
+            end = start + 41 * read_compact_size(data, 4)[0]
+            outpoints = [data[at : at + 36] for at in range(start, end, 41)]
+            sequences = [data[at : at + 4] for at in range(start + 37, end, 41)]
+            return outpoints, sequences, data[end:-4]
+        return (
+            [txid + vout.to_bytes(4, "little") for (txid, vout), _, _, _ in self.inputs],
+            [spending.sequence.to_bytes(4, "little") for spending in self.inputs],
+            compact_size(len(self.outputs)) + b"".join([output.serialize() for output in self.outputs]),
+        )
 
     @property
     def txid(self) -> Txid:
@@ -289,25 +287,3 @@ class Transaction:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return Transaction, (self.version, self.inputs, self.outputs, self.locktime)
-
-
-def _read_inputs(data: bytes, at: int) -> tuple[list[TxIn], int]:
-    count, at = read_compact_size(data, at)
-    total = len(data)
-    if count > (total - at) // 41:
-        raise IndexError(count)
-    inputs: list[TxIn] = []
-    new_txid = bytes.__new__
-    for _ in range(count):
-        size = data[at + 36]
-        end = at + 37
-        if size >= 253:
-            size, end = read_compact_size(data, at + 36)
-        outpoint = OutPoint(new_txid(Txid, data[at : at + 32]), _U32(data, at + 32)[0])
-        at = end + size
-        inputs.append(TxIn(outpoint, data[end:at], _U32(data, at)[0]))
-        at += 4
-    return inputs, at
-
-
-NULL_OUTPOINT: Final = OutPoint(Txid(bytes(32)), 0xFFFFFFFF)

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from bursar.bitcoin import sighash as hashing
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.script import ScriptType, classify
+from bursar.bitcoin.transaction import TxOut
 from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bursar.bitcoin.psbt.document import Psbt
-    from bursar.bitcoin.transaction import TxOut
 
 _ALLOWED_ECDSA: Final = frozenset({hashing.ALL})
 _ALLOWED_SCHNORR: Final = frozenset({hashing.DEFAULT, hashing.ALL})
@@ -44,29 +44,21 @@ class InputDigests:
         self._psbt = psbt
         self._allow_any = allow_any_sighash
         self._cache: hashing.SighashCache | None = None
-        self._spent: list[TxOut] | None = None
-
-    @property
-    def spent(self) -> list[TxOut]:
-        """The output every input spends, checked against the previous transactions that are there."""
-        if self._spent is None:
-            self._spent = [self._psbt.utxo(index) for index in range(len(self._psbt.inputs))]
-        return self._spent
+        self._spent: list[bytes] | None = None
 
     def digest(self, index: int) -> InputDigest:
         """The digest of input ``index``."""
         psbt = self._psbt
         fields = psbt.inputs[index].fields
-        output = psbt.utxo(index) if self._spent is None else self._spent[index]
-        script = output.script
-        kind = classify(script)
-        raw = fields.get(r.SIGHASH_TYPE)
-        sighash = None if raw is None else int.from_bytes(raw, "little")
-        if kind is ScriptType.P2WPKH and r.IN_REDEEM_SCRIPT not in fields and r.IN_WITNESS_SCRIPT not in fields:
-            return self._v0_key(index, script, output, sighash, kind)
-        if kind is ScriptType.P2TR:
-            return self._taproot(index, script, sighash)
-        return self._scripted(index, output, kind, sighash)
+        raw = psbt.utxo_bytes(index) if self._spent is None else self._spent[index]
+        asked = fields.get(r.SIGHASH_TYPE)
+        sighash = None if asked is None else int.from_bytes(asked, "little")
+        start = raw[8:11]
+        if start == b"\x22\x51\x20":
+            return self._taproot(index, raw, sighash)
+        if start == b"\x16\x00\x14" and r.IN_REDEEM_SCRIPT not in fields and r.IN_WITNESS_SCRIPT not in fields:
+            return self._v0_key(index, raw[11:], raw[:8], sighash, ScriptType.P2WPKH)
+        return self._scripted(index, TxOut.parse(raw), sighash)
 
     def _hashes(self) -> hashing.SighashCache:
         if self._cache is None:
@@ -84,21 +76,29 @@ class InputDigests:
             )
         return sighash
 
-    def _v0_key(self, index: int, program: bytes, output: TxOut, sighash: int | None, kind: ScriptType) -> InputDigest:
+    def _v0_key(self, index: int, key_hash: bytes, value: bytes, sighash: int | None, kind: ScriptType) -> InputDigest:
         if sighash != hashing.ALL:
             sighash = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
-        code = b"\x76\xa9\x14" + program[2:] + b"\x88\xac"
-        return InputDigest(kind, sighash, self._hashes().segwit_v0(index, code, output.value, sighash), code)
+        code = b"\x76\xa9\x14" + key_hash + b"\x88\xac"
+        digest = (self._cache or self._hashes()).segwit_v0(index, code, int.from_bytes(value, "little"), sighash)
+        return InputDigest(kind, sighash, digest, code)
 
-    def _taproot(self, index: int, script: bytes, sighash: int | None) -> InputDigest:
-        if self._cache is None or self._spent is None:
-            self._cache = hashing.SighashCache(self._psbt.tx, self.spent)
-        sighash = self._sighash(index, sighash, _ALLOWED_SCHNORR, hashing.DEFAULT)
-        return InputDigest(ScriptType.P2TR, sighash, self._cache.taproot(index, sighash), script)
+    def _taproot(self, index: int, raw: bytes, sighash: int | None) -> InputDigest:
+        cache = self._cache
+        if cache is None or self._spent is None:
+            psbt = self._psbt
+            self._spent = [psbt.utxo_bytes(place) for place in range(len(psbt.inputs))]
+            cache = self._cache = hashing.SighashCache.of_serialized(psbt.tx, self._spent)
+        if sighash is None:
+            sighash = hashing.DEFAULT
+        elif sighash:
+            sighash = self._sighash(index, sighash, _ALLOWED_SCHNORR, hashing.DEFAULT)
+        return InputDigest(ScriptType.P2TR, sighash, cache.taproot(index, sighash), raw[9:])
 
-    def _scripted(self, index: int, output: TxOut, kind: ScriptType, sighash: int | None) -> InputDigest:
+    def _scripted(self, index: int, output: TxOut, sighash: int | None) -> InputDigest:
         fields = self._psbt.inputs[index].fields
         script = output.script
+        kind = classify(script)
         redeem = fields.get(r.IN_REDEEM_SCRIPT)
         witness_script = fields.get(r.IN_WITNESS_SCRIPT)
         if kind is ScriptType.P2SH:
@@ -110,7 +110,7 @@ class InputDigests:
             raise _bad_script(index, "redeem script belongs to no pay-to-script-hash output")
         if kind is ScriptType.P2WPKH and witness_script is None:
             kind = ScriptType.P2WPKH if redeem is None else ScriptType.P2SH_P2WPKH
-            return self._v0_key(index, script, output, sighash, kind)
+            return self._v0_key(index, script[2:], output.value.to_bytes(8, "little"), sighash, kind)
         chosen = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
         if kind is ScriptType.P2WSH:
             if witness_script is None or sha256(witness_script) != script[2:]:

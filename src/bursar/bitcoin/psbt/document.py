@@ -25,14 +25,14 @@ class Psbt:
     ``Psbt.parse(data).serialize() == data`` for every accepted ``data``; new fields go behind those already there.
     """
 
-    __slots__ = ("fields", "inputs", "outputs", "tx", "where")
+    __slots__ = ("fields", "inputs", "outputs", "tx")
     rules: ClassVar[r.Rules] = r.GLOBAL_RULES
+    where: ClassVar[str] = "global map"
 
     def __init__(self, tx: Transaction) -> None:
         """An empty PSBT for ``tx``, which must carry no script signature and no witness."""
         _refuse_signed(tx)
         self.tx = tx
-        self.where = "global map"
         self.fields: dict[bytes, bytes] = {r.GLOBAL_TX: tx.serialize(witness=False)}
         self.inputs: list[PsbtInput] = [PsbtInput() for _ in tx.inputs]
         self.outputs: list[PsbtOutput] = [PsbtOutput() for _ in tx.outputs]
@@ -47,7 +47,7 @@ class Psbt:
             psbt, at = cls._read(data)
         except IndexError:
             raise InvalidInputError(
-                f"psbt is truncated: {len(data)} bytes are not all of it", code="input.psbt"
+                f"psbt is truncated or ends inside a field: {len(data)} bytes are not all of it", code="input.psbt"
             ) from None
         if at != len(data):
             raise InvalidInputError(f"psbt has {len(data) - at} bytes behind its end", code="input.psbt")
@@ -61,11 +61,9 @@ class Psbt:
         raw = fields.get(r.GLOBAL_TX)
         if raw is None:
             raise InvalidInputError("psbt has no unsigned transaction", code="input.psbt")
-        tx = Transaction.parse(raw, witness=False)
-        _refuse_signed(tx)
+        tx = Transaction.parse_unsigned(raw)
         psbt = object.__new__(cls)
         psbt.tx = tx
-        psbt.where = "global map"
         psbt.fields = fields
         psbt.inputs = inputs = []
         read_map, rules = r.read_map, r.INPUT_RULES
@@ -126,7 +124,6 @@ class Psbt:
         """An independent copy; the transaction, which does not change, is shared."""
         twin = object.__new__(Psbt)
         twin.tx = self.tx
-        twin.where = self.where
         twin.fields = self.fields.copy()
         twin.inputs = [one.copy() for one in self.inputs]
         twin.outputs = [one.copy() for one in self.outputs]
@@ -140,12 +137,11 @@ class Psbt:
         """
         one = self.inputs[index]
         output = one.witness_utxo
-        if r.NON_WITNESS_UTXO not in one.fields:
+        previous = one.non_witness_utxo
+        if previous is None:
             if output is None:
                 raise _bad_utxo(index, "nothing says what it spends: add the previous transaction")
             return output
-        previous = one.non_witness_utxo
-        assert previous is not None
         txid, vout = self.tx.inputs[index].outpoint
         if previous.txid != txid:
             raise _bad_utxo(index, f"its previous transaction is {previous.txid}, not the one it spends")
@@ -155,6 +151,14 @@ class Psbt:
         if output is not None and output != true:
             raise _bad_utxo(index, "its witness utxo disagrees with the previous transaction")
         return true
+
+    def utxo_bytes(self, index: int) -> bytes:
+        """As ``utxo``, serialised; without a previous transaction to check against it is the field itself."""
+        fields = self.inputs[index].fields
+        raw = fields.get(r.WITNESS_UTXO)
+        if raw is None or r.NON_WITNESS_UTXO in fields:
+            return self.utxo(index).serialize()
+        return raw
 
     def fee(self) -> Sats:
         """Inputs minus outputs; ``InvalidInputError`` if an input is not known or more is spent than there is."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Iterator, MutableMapping
-from typing import ClassVar, Final, Generic, Protocol, TypeVar, overload
+from collections.abc import Callable, ItemsView, Iterator, MutableMapping
+from typing import Any, ClassVar, Final, Generic, Protocol, TypeVar, overload
 
 from bursar.bitcoin.psbt.rules import Rules, check
 from bursar.bitcoin.wire import compact_size, read_compact_size
@@ -23,8 +23,8 @@ class Map(Protocol):
     """A PSBT map: its raw fields in order, the rules they obey, and its name for messages."""
 
     rules: ClassVar[Rules]
+    where: ClassVar[str]
     fields: dict[bytes, bytes]
-    where: str
 
 
 class Field(Generic[V]):
@@ -92,8 +92,26 @@ class KeyedFields(MutableMapping[bytes, V]):
         kind = self._kind
         return len([key for key in self._map.fields if key.startswith(kind)])
 
+    def items(self) -> ItemsView[bytes, V]:
+        """Keys and decoded values."""
+        return _Items(self)
+
+    def pairs(self) -> list[tuple[bytes, V]]:
+        """As ``items()``, a list made at once: it may be walked while the map changes."""
+        kind, decode = self._kind, self._decode
+        return [(key[1:], decode(raw)) for key, raw in self._map.fields.items() if key.startswith(kind)]
+
     def __repr__(self) -> str:
         return repr({key.hex(): value for key, value in self.items()})
+
+
+class _Items(ItemsView[bytes, V]):
+    """Walks the raw fields once instead of looking every key up."""
+
+    _mapping: KeyedFields[V]
+
+    def __iter__(self) -> Iterator[tuple[bytes, V]]:
+        return iter(self._mapping.pairs())
 
 
 class UnknownFields(MutableMapping[bytes, bytes]):
@@ -139,14 +157,27 @@ def same(value: bytes) -> bytes:
     return bytes(value)
 
 
+# words of four bytes are always valid indexes and the rules bound their number: the constructors would check in vain
+_new = object.__new__
+_new_bytes = bytes.__new__
+_path_slots: Any = DerivationPath
+_origin_slots: Any = KeyOrigin
+_set_indexes = _path_slots.indexes.__set__
+_set_fingerprint = _origin_slots.fingerprint.__set__
+_set_path = _origin_slots.path.__set__
 _STEPS: Final = [struct.Struct(f"<{count}I") for count in range(11)]
 
 
 def decode_origin(raw: bytes) -> KeyOrigin:
     """Four bytes of fingerprint, then the path as little-endian words."""
-    count = (len(raw) - 4) // 4
+    count = len(raw) // 4 - 1
     unpack = _STEPS[count] if count < 11 else struct.Struct(f"<{count}I")
-    return KeyOrigin(Fingerprint(raw[:4]), DerivationPath(unpack.unpack_from(raw, 4)))
+    path = _new(DerivationPath)
+    _set_indexes(path, unpack.unpack_from(raw, 4))
+    origin = _new(KeyOrigin)
+    _set_fingerprint(origin, _new_bytes(Fingerprint, raw[:4]))
+    _set_path(origin, path)
+    return origin
 
 
 def encode_origin(origin: KeyOrigin) -> bytes:

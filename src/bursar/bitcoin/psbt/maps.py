@@ -14,7 +14,6 @@ from bursar.bitcoin.psbt.fields import (
     decode_tap_origin,
     encode_origin,
     encode_tap_origin,
-    put,
     same,
 )
 from bursar.bitcoin.transaction import Transaction, TxOut
@@ -40,12 +39,14 @@ class PsbtInput:
     """What is known about one input. ``fields`` are the raw pairs in their order; the attributes read and write them.
 
     The mappings (``partial_sigs``, ``bip32_derivations``, ``tap_bip32_derivations``, ``unknown``, …) are live views.
-    Decoded previous outputs are kept while their raw field is the same object.
+    A parsed previous transaction is kept while its raw field is the same object.
     """
 
-    __slots__ = ("_previous", "_previous_raw", "_utxo", "_utxo_raw", "fields", "where")
+    __slots__ = ("_previous", "fields")
     rules: ClassVar[r.Rules] = r.INPUT_RULES
+    where: ClassVar[str] = "input"
 
+    witness_utxo = Field[TxOut](r.WITNESS_UTXO, TxOut.parse, TxOut.serialize)
     sighash_type = Field[int](r.SIGHASH_TYPE, _decode_u32, _encode_u32)
     redeem_script = Field[bytes](r.IN_REDEEM_SCRIPT, same, same)
     witness_script = Field[bytes](r.IN_WITNESS_SCRIPT, same, same)
@@ -55,22 +56,20 @@ class PsbtInput:
     tap_internal_key = Field[bytes](r.IN_TAP_INTERNAL_KEY, same, same)
     tap_merkle_root = Field[bytes](r.TAP_MERKLE_ROOT, same, same)
 
-    def __init__(self, fields: dict[bytes, bytes] | None = None, *, where: str = "input") -> None:
+    def __init__(self, fields: dict[bytes, bytes] | None = None) -> None:
         self.fields: dict[bytes, bytes] = {} if fields is None else fields
-        self.where = where
-        self._previous: Transaction | None = None
-        self._previous_raw: bytes | None = None
-        self._utxo: TxOut | None = None
-        self._utxo_raw: bytes | None = None
+        self._previous: tuple[bytes, Transaction] | None = None
 
     @property
     def non_witness_utxo(self) -> Transaction | None:
         """The whole previous transaction, parsed when first asked for; ``InvalidInputError`` if it is not one."""
         raw = self.fields.get(r.NON_WITNESS_UTXO)
-        if raw is not self._previous_raw:
-            self._previous = None if raw is None else Transaction.parse(raw)
-            self._previous_raw = raw
-        return self._previous
+        if raw is None:
+            return None
+        known = self._previous
+        if known is None or known[0] is not raw:
+            known = self._previous = (raw, Transaction.parse(raw))
+        return known[1]
 
     @non_witness_utxo.setter
     def non_witness_utxo(self, previous: Transaction | None) -> None:
@@ -79,25 +78,7 @@ class PsbtInput:
             return
         raw = previous.serialize()
         self.fields[r.NON_WITNESS_UTXO] = raw
-        self._previous, self._previous_raw = previous, raw
-
-    @property
-    def witness_utxo(self) -> TxOut | None:
-        """The previous output, for segwit inputs."""
-        raw = self.fields.get(r.WITNESS_UTXO)
-        if raw is not self._utxo_raw:
-            self._utxo = None if raw is None else TxOut.parse(raw)
-            self._utxo_raw = raw
-        return self._utxo
-
-    @witness_utxo.setter
-    def witness_utxo(self, output: TxOut | None) -> None:
-        if output is None:
-            self.fields.pop(r.WITNESS_UTXO, None)
-            return
-        raw = output.serialize()
-        put(self, r.WITNESS_UTXO, raw)
-        self._utxo, self._utxo_raw = output, raw
+        self._previous = (raw, previous)
 
     @property
     def partial_sigs(self) -> KeyedFields[bytes]:
@@ -134,12 +115,15 @@ class PsbtInput:
         """Whether the input carries its final script signature or witness."""
         return r.FINAL_SCRIPT_SIG in self.fields or r.FINAL_WITNESS in self.fields
 
+    def replaced(self, fields: dict[bytes, bytes]) -> PsbtInput:
+        """An input with other raw fields that still knows the previous transaction it parsed."""
+        twin = PsbtInput(fields)
+        twin._previous = self._previous
+        return twin
+
     def copy(self) -> PsbtInput:
         """An independent copy; decoded previous transactions are shared, they do not change."""
-        twin = PsbtInput(self.fields.copy(), where=self.where)
-        twin._previous, twin._previous_raw = self._previous, self._previous_raw
-        twin._utxo, twin._utxo_raw = self._utxo, self._utxo_raw
-        return twin
+        return self.replaced(self.fields.copy())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PsbtInput) and self.fields == other.fields
@@ -153,17 +137,17 @@ class PsbtInput:
 class PsbtOutput:
     """What is known about one output; see ``PsbtInput``."""
 
-    __slots__ = ("fields", "where")
+    __slots__ = ("fields",)
     rules: ClassVar[r.Rules] = r.OUTPUT_RULES
+    where: ClassVar[str] = "output"
 
     redeem_script = Field[bytes](r.OUT_REDEEM_SCRIPT, same, same)
     witness_script = Field[bytes](r.OUT_WITNESS_SCRIPT, same, same)
     tap_internal_key = Field[bytes](r.OUT_TAP_INTERNAL_KEY, same, same)
     tap_tree = Field[bytes](r.OUT_TAP_TREE, same, same)
 
-    def __init__(self, fields: dict[bytes, bytes] | None = None, *, where: str = "output") -> None:
+    def __init__(self, fields: dict[bytes, bytes] | None = None) -> None:
         self.fields: dict[bytes, bytes] = {} if fields is None else fields
-        self.where = where
 
     @property
     def bip32_derivations(self) -> KeyedFields[KeyOrigin]:
@@ -182,7 +166,7 @@ class PsbtOutput:
 
     def copy(self) -> PsbtOutput:
         """An independent copy."""
-        return PsbtOutput(self.fields.copy(), where=self.where)
+        return PsbtOutput(self.fields.copy())
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, PsbtOutput) and self.fields == other.fields

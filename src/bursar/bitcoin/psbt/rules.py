@@ -39,6 +39,7 @@ OUT_TAP_TREE: Final = b"\x06"
 OUT_TAP_BIP32: Final = b"\x07"
 
 Rules = list[Rule | None]
+_MAX_ORIGIN: Final = 4 + 4 * 255
 
 
 def _bare(key: bytes, _value: bytes) -> bool:
@@ -50,7 +51,7 @@ def _public_key(key: bytes) -> bool:
 
 
 def _origin(value: bytes) -> bool:
-    return len(value) >= 4 and len(value) % 4 == 0
+    return 4 <= len(value) <= _MAX_ORIGIN and len(value) % 4 == 0
 
 
 def _transaction(key: bytes, value: bytes) -> bool:
@@ -60,9 +61,8 @@ def _transaction(key: bytes, value: bytes) -> bool:
 def _witness_utxo(key: bytes, value: bytes) -> bool:
     if len(key) != 1:
         return False
-    if len(value) in (31, 43) and value[8] == len(value) - 9 and value[7] == 0 and value[6] < 7:
-        return True
-    TxOut.parse(value)
+    if value[8] != len(value) - 9 or value[8] >= 253 or value[6] > 6 or value[7]:
+        TxOut.parse(value)
     return True
 
 
@@ -75,7 +75,11 @@ def _four_bytes(key: bytes, value: bytes) -> bool:
 
 
 def _derivation(key: bytes, value: bytes) -> bool:
-    return _public_key(key) and len(value) >= 4 and len(value) % 4 == 0
+    return (
+        ((len(key) == 34 and key[1] in (2, 3)) or _public_key(key))
+        and 4 <= len(value) <= _MAX_ORIGIN
+        and not len(value) & 3
+    )
 
 
 def _final_witness(key: bytes, value: bytes) -> bool:
@@ -216,7 +220,7 @@ def read_map(data: bytes, at: int, rules: Rules, where: str) -> tuple[dict[bytes
             raise InvalidInputError(f"psbt {where} has the key {key.hex()[:80]} twice", code="input.psbt.duplicate")
         at = end
         rule = rules[key[0]]
-        if rule is not None:
+        if rule is not None and not rule(key, value):
             check(rule, key, value, where)
         fields[key] = value
 
