@@ -11,6 +11,8 @@ import click
 
 from bursar.cli.session import Session
 
+pass_session = click.make_pass_decorator(Session, ensure=True)
+
 
 @dataclass(frozen=True, slots=True)
 class Entry:

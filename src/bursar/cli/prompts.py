@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,20 +22,25 @@ _MAX_LINE = 10_000
 
 @dataclass
 class SecretSource:
-    """The ``Prompt`` of the command line. ``keyring_entry``: the name a password has in the OS keyring, if asked for."""
+    """The ``Prompt`` of the command line; ``keyring_entry`` is the name of the password in the OS keyring."""
 
     human: Human
     tell: Callable[[str], None]
     password_fd: int | None = None
-    keyring_entry: str | None = None
-    passphrase: Secret = field(default_factory=lambda: Secret(b""))
+    keyring: bool = False
+    keyring_entry: str = ""
+
+    @property
+    def interactive(self) -> bool:
+        """Whether a wrong password may be typed again."""
+        return self.password_fd is None and not self.keyring
 
     def ask(self, request: SecretRequest) -> Secret:
         """Fulfils ``signing.protocols.Prompt``."""
         if request.kind in ("password", "new-password"):
             if self.password_fd is not None:
                 return read_line(self.password_fd, what="password")
-            if self.keyring_entry is not None:
+            if self.keyring:
                 return self._from_keyring(request)
         if request.kind == "new-password":
             return new_secret(self.human, request.text)
@@ -47,7 +52,6 @@ class SecretSource:
 
     def _from_keyring(self, request: SecretRequest) -> Secret:
         keyring = _keyring()
-        assert self.keyring_entry is not None
         if request.kind == "new-password":
             secret = new_secret(self.human, request.text)
             keyring.set_password(KEYRING_SERVICE, self.keyring_entry, secret.expose().decode())

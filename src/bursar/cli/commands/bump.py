@@ -1,0 +1,72 @@
+"""``bursar bump``: raise the fee of a transfer that is stuck."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.amounts import fee_choice
+from bursar.cli.lazy import command, pass_session
+from bursar.cli.transferring import Sending, answer, fee_options, sending_options
+from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bursar.cli.session import Session
+    from bursar.wallet.records import TransferRecord
+    from bursar.wallet.wallet import Wallet
+
+
+@command(
+    "bump",
+    examples=(
+        "bursar history --transfers                        # find the transfer",
+        "bursar bump 7d0c… --fee-rate 25sat/vb",
+        "bursar bump 0x5c50… --speed fast --max-fee 0.002eth",
+        "bursar bump 7d0c… --cancel --speed fast           # pay ourselves instead",
+    ),
+)
+@click.argument("transfer")
+@fee_options
+@click.option("--cancel", is_flag=True, help="Replace it by a payment to ourselves.")
+@sending_options
+@pass_session
+def bump(
+    session: Session,
+    transfer: str,
+    speed: Literal["slow", "normal", "fast"] | None,
+    fee_rate: str | None,
+    max_fee: str | None,
+    cancel: bool,
+    yes: bool,
+    idempotency_key: str | None,
+    password_fd: int | None,
+    keyring: bool,
+) -> None:
+    """Replace TRANSFER (its id, or its transaction's id) by one that pays a higher fee (BIP-125; the same nonce).
+
+    The replacement is reviewed, put to the policy and signed anew; the network takes one of the two, never both.
+    """
+    wallet = compose.wallet(session)
+    found = _find(wallet, transfer)
+    record = wallet.account(found.account)
+    fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
+    with Sending(session, wallet, record, source=source, yes=yes, key=idempotency_key) as sending:
+        if not sending.known():
+            sending.open_signer()
+        backend = compose.synchronise(session, wallet, record)
+        plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
+        answer(session, plan, sending.carry_out(plan, backend))
+
+
+def _find(wallet: Wallet, text: str) -> TransferRecord:
+    """By id or transaction id; the beginning is enough where it is unique and at least four characters long."""
+    if len(text) >= 4:
+        found = [made for made in wallet.transfers() if made.id.startswith(text) or (made.txid or "").startswith(text)]
+        if len(found) == 1:
+            return found[0]
+        if len(found) > 1:
+            raise InvalidInputError(f"{text!r} begins several transfers: write more of it", code="input.transfer")
+    raise InvalidInputError(f"no transfer {text!r}: see 'bursar history --transfers'", code="input.transfer")

@@ -1,0 +1,67 @@
+"""``bursar history``: what came in and went out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.completion import account_names
+from bursar.cli.lazy import command, pass_session
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.cli.session import Session
+    from bursar.wallet.records import HistoryRow, TransferRecord
+
+
+@command("history", examples=("bursar history", "bursar history savings", "bursar history --transfers --json"))
+@click.argument("account", required=False, shell_complete=account_names)
+@click.option("--offline", is_flag=True, help="As of the last time the nodes were asked.")
+@click.option("--transfers", is_flag=True, help="List the transfers made here instead, refused and cancelled ones too.")
+@pass_session
+def history(session: Session, account: str | None, offline: bool, transfers: bool) -> None:
+    """List the movements of ACCOUNT, or of every account, newest first."""
+    wallet = compose.wallet(session)
+    if not offline:
+        for record in [wallet.account(account)] if account else wallet.accounts():
+            compose.synchronise(session, wallet, record)
+    if transfers:
+        made = wallet.transfers(account)
+        session.output.answer({"transfers": [record.to_json() for record in made]}, lambda: _transfers(session, made))
+    else:
+        rows = wallet.history(account)
+        session.output.answer({"history": [row.to_json() for row in rows]}, lambda: _movements(session, rows))
+
+
+def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
+    from bursar.cli.words import coin_of, depth, moment, signed_amount
+    from bursar.policy.render import amount_text
+
+    if not rows:
+        click.echo("Nothing came in or went out yet.")
+        return
+    table = [
+        (
+            moment(row.time),
+            row.account,
+            signed_amount(row.amount, row.asset),
+            amount_text(row.fee, coin_of(row.asset)) if row.fee else "",
+            depth(row.height, row.confirmations),
+            row.txid,
+        )
+        for row in rows
+    ]
+    session.output.table(("time", "account", "amount", "fee", "state", "transaction"), table, numbers=("amount", "fee"))
+
+
+def _transfers(session: Session, made: Sequence[TransferRecord]) -> None:
+    from bursar.cli.words import fate, moment
+
+    if not made:
+        click.echo("No transfer was made here yet.")
+        return
+    table = [(moment(record.created), record.account, record.id, fate(record), record.txid or "") for record in made]
+    session.output.table(("time", "account", "transfer", "state", "transaction"), table)

@@ -1,0 +1,88 @@
+"""``bursar policy``: check the policy file, and ask what it would say."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.amounts import payment_orders
+from bursar.cli.completion import account_names
+from bursar.cli.lazy import group, pass_session
+from bursar.policy.policy import RulePolicy
+from bursar.policy.review import Asset, Payment, Review
+from bursar.policy.verdict import Allow, Deny
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.cli.session import Session
+
+
+@group(
+    "policy",
+    examples=("bursar policy check", "bursar policy explain savings bc1q… 3btc"),
+)
+def policy() -> None:
+    """Who may be paid how much. What no rule allows is refused."""
+
+
+@policy.command("check", examples=("bursar policy check", "bursar policy check draft.toml --json"))
+@click.argument("file", required=False, type=click.Path(exists=True, dir_okay=False))
+@pass_session
+def check(session: Session, file: str | None) -> None:
+    """Read FILE (default: the wallet's policy.toml) and list its rules; the first mistake is named with its place."""
+    rules = RulePolicy.from_toml(Path(file).read_text(encoding="utf-8")) if file else compose.policy(session)
+    document = {
+        "file": file or str(session.home.policy),
+        "digest": rules.digest(),
+        "rules": [{"name": rule.name, "kind": rule.kind} for rule in rules.rules],
+    }
+
+    def words() -> None:
+        session.output.table(("rule", "kind"), [(rule.name, rule.kind) for rule in rules.rules])
+        click.echo(f"\nNo mistake in {document['file']}\nDigest {document['digest']}")
+
+    session.output.answer(document, words)
+
+
+@policy.command(
+    "explain",
+    examples=("bursar policy explain savings bc1q… 3btc", "bursar policy explain gas 0x… 12.5usdc --json"),
+)
+@click.argument("account", shell_complete=account_names)
+@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...")
+@pass_session
+def explain(session: Session, account: str, payees: Sequence[str]) -> None:
+    """Say in one sentence what the policy would answer if ACCOUNT paid ADDRESS the AMOUNT now.
+
+    The fee is taken as zero, and no node is asked: 'bursar send --dry-run' does both.
+    """
+    wallet = compose.wallet(session)
+    record = wallet.account(account)
+    orders, _everything = payment_orders(payees, record, wallet.tokens())
+    payments = tuple(Payment(wallet.asset(account, order.asset), order.to, order.amount) for order in orders)
+    coin = wallet.asset(account, "BTC" if record.chain == "bitcoin" else "ETH")
+    review = _review(account, coin, payments)
+    rules, past = compose.policy(session), wallet.policy_history()
+    sentence = rules.explain(review, past)
+    verdict = rules.decide(review, past)
+    word = "allow" if isinstance(verdict, Allow) else "deny" if isinstance(verdict, Deny) else "need-approval"
+    document = {"verdict": word, "rule": verdict.rule, "explanation": sentence}
+    session.output.answer(document, lambda: click.echo(sentence))
+
+
+def _review(account: str, coin: Asset, payments: tuple[Payment, ...]) -> Review:
+    return Review(
+        chain=coin.chain,
+        network=coin.network,
+        account=account,
+        payments=payments,
+        change=(),
+        fee=0,
+        max_fee=0,
+        fee_asset=coin,
+        fee_rate="0 sat/vB" if coin.chain == "bitcoin" else "0 gwei",
+    )

@@ -1,0 +1,94 @@
+"""``bursar send``: pay somebody."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.amounts import fee_choice, payment_orders
+from bursar.cli.completion import account_names
+from bursar.cli.lazy import command, pass_session
+from bursar.cli.transferring import Sending, answer, fee_options, sending_options
+from bursar.policy.render import review_text
+from bursar.policy.verdict import require_allowed
+from bursar.wallet.review_json import review_to_json
+from bursar.wallet.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.session import Session
+    from bursar.wallet.wallet import Wallet
+
+
+@command(
+    "send",
+    examples=(
+        "bursar send savings bc1q… 0.1btc",
+        "bursar send savings bc1q… 0.1btc bc1p… 15000sat --fee-rate 12.5sat/vb --max-fee 5000sat",
+        "bursar send savings bc1q… all --dry-run",
+        "bursar send gas 0x… 12.5usdc --speed fast",
+        "bursar send gas 0x… 0.5eth --yes --idempotency-key invoice-2081 --password-fd 3 --json 3<password.txt",
+    ),
+)
+@click.argument("account", shell_complete=account_names)
+@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...")
+@click.option("--dry-run", is_flag=True, help="Plan, review and ask the policy; reserve, sign and send nothing.")
+@fee_options
+@click.option("--memo", help="A note for the wallet's records; it does not leave this machine.")
+@sending_options
+@pass_session
+def send(
+    session: Session,
+    account: str,
+    payees: Sequence[str],
+    dry_run: bool,
+    speed: Literal["slow", "normal", "fast"] | None,
+    fee_rate: str | None,
+    max_fee: str | None,
+    memo: str | None,
+    yes: bool,
+    idempotency_key: str | None,
+    password_fd: int | None,
+    keyring: bool,
+) -> None:
+    """Pay ADDRESS the AMOUNT from ACCOUNT; several pairs make one Bitcoin transaction.
+
+    The transfer is planned, shown for review, put to the policy, signed, checked, stored and only then handed to the
+    node. AMOUNT needs a unit (see 'bursar help amounts'); 'all' sends everything spendable, less the fee.
+    """
+    wallet = compose.wallet(session)
+    record = wallet.account(account)
+    orders, everything = payment_orders(payees, record, wallet.tokens())
+    transfer = Transfer(
+        account=account,
+        payments=orders,
+        fee=fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee),
+        idempotency_key=idempotency_key,
+        memo=memo,
+        everything=everything,
+    )
+    if dry_run:
+        _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
+        return
+    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
+    with Sending(session, wallet, record, source=source, yes=yes, key=idempotency_key) as sending:
+        if not sending.known():
+            sending.open_signer()
+        backend = compose.synchronise(session, wallet, record)
+        plan = wallet.plan(transfer, backend)
+        answer(session, plan, sending.carry_out(plan, backend))
+
+
+def _dry_run(session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend) -> None:
+    rules = compose.policy(session)
+    review = wallet.plan(transfer, backend, dry_run=True).review
+    past = wallet.policy_history()
+    explanation = rules.explain(review, past)
+    session.output.say(f"{review_text(review)}\n{explanation}")
+    require_allowed(rules.decide(review, past))
+    document = {"dry_run": True, "review": review_to_json(review), "explanation": explanation}
+    session.output.answer(document, lambda: click.echo("\nDry run: nothing was reserved, signed or sent."))

@@ -1,0 +1,174 @@
+"""The composition root: wallet, policy, nodes and signers, made from the settings and handed to one another."""
+
+from __future__ import annotations
+
+import json
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.cli import config
+from bursar.errors import InvalidInputError, SignerNotFoundError, SignerUnavailableError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from bursar.bitcoin.network import Network
+    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.prompts import SecretSource
+    from bursar.cli.session import Session
+    from bursar.policy.policy import RulePolicy
+    from bursar.signing.protocols import Signer, SignerInfo
+    from bursar.signing.registry import Registry
+    from bursar.wallet.records import AccountRecord
+    from bursar.wallet.wallet import Wallet
+
+_PASSWORD_ATTEMPTS = 3
+
+
+def settings(session: Session) -> config.Config:
+    """``config.toml``, read once for each command."""
+    session.home.require()
+    return config.read(session.home.config)
+
+
+def wallet(session: Session) -> Wallet:
+    """The open wallet; closed when the command ends."""
+    from bursar.wallet.wallet import Wallet
+
+    session.home.require()
+    opened = Wallet.open(session.home.wallet)
+    return click.get_current_context().with_resource(opened)
+
+
+def policy(session: Session) -> RulePolicy:
+    """The rules of ``policy.toml``; without the file nothing is allowed, so its absence is an error."""
+    from bursar.policy.policy import RulePolicy
+
+    path = session.home.policy
+    if not path.is_file():
+        raise InvalidInputError(f"{path} is missing: without a policy nothing may be paid", code="input.policy")
+    return RulePolicy.from_toml(path.read_text(encoding="utf-8"))
+
+
+def node_for(session: Session, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
+    """The node of the account's chain; closed when the command ends."""
+    from bursar.bitcoin.account import BitcoinAccount
+
+    account = record.account
+    if isinstance(account, BitcoinAccount):
+        return bitcoin_node(session, account.network)
+    return ethereum_node(session, account.chain_id)
+
+
+def bitcoin_node(session: Session, network: Network) -> BitcoinBackend:
+    """The node of ``[bitcoin.<network>]``, or the running sandbox's."""
+    from bursar.nodes.bitcoind import BitcoindBackend
+
+    node = settings(session).bitcoin.get(network)
+    if node is None:
+        running = sandbox_running(session.home.sandbox) if network.name == "regtest" else None
+        if running is None:
+            raise _no_node("bitcoin", network.name, network.name == "regtest")
+        node = config.BitcoinNode(running["bitcoin"]["url"], session.home.sandbox / running["bitcoin"]["cookie"])
+    backend = BitcoindBackend(node.url, network=network, cookie=node.cookie, user=node.user, password=node.password)
+    return click.get_current_context().with_resource(closing(backend))
+
+
+def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
+    """The node of ``[ethereum.<chain id>]``, or the running sandbox's."""
+    from bursar.nodes.ethrpc import EthRpcBackend
+
+    node = settings(session).ethereum.get(chain_id)
+    if node is None:
+        running = sandbox_running(session.home.sandbox)
+        if running is None or running["ethereum"]["chain_id"] != chain_id:
+            raise _no_node("ethereum", str(chain_id), chain_id == 31337)
+        node = config.EthereumNode(running["ethereum"]["url"])
+    return click.get_current_context().with_resource(closing(EthRpcBackend(node.url, chain_id=chain_id)))
+
+
+def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
+    """Bring one account up to date with its node, which is returned for what comes next."""
+    backend = node_for(session, record)
+    with session.output.progress(f"asking the node about {record.name}") as more:
+        wallet.sync(
+            record.name,
+            backend,
+            progress=lambda stage, done, total: more(f"{stage} {done}" + (f" of {total}" if total else "")),
+        )
+    return backend
+
+
+def registry(session: Session) -> Registry:
+    """Every installed signer backend; the software one looks into this wallet's folder."""
+    from bursar.backends.software import SoftwareBackend
+    from bursar.signing.registry import Registry
+
+    return Registry.installed([SoftwareBackend(session.home.keystores)])
+
+
+def secret_source(session: Session, *, password_fd: int | None, keyring: bool) -> SecretSource:
+    """Who is asked for passwords."""
+    from bursar.cli.prompts import SecretSource
+
+    return SecretSource(session.human, session.output.aside, password_fd, keyring=keyring)
+
+
+@contextmanager
+def signer(session: Session, selector: str | None, source: SecretSource) -> Iterator[tuple[str, Any]]:
+    """The open signer ``selector`` means, or the only one there is, with the name by which it is found again."""
+    from bursar.signing.registry import selector_of
+
+    known = registry(session)
+    info = known.find(selector) if selector else _only(known)
+    if info.trouble:
+        raise SignerUnavailableError(f"{selector_of(info)} cannot be used now: {info.trouble}")
+    source.keyring_entry = info.location
+    opened = _open(known, info, source)
+    with closing(opened):
+        yield selector_of(info), opened
+
+
+def _only(known: Registry) -> SignerInfo:
+    from bursar.signing.registry import selector_of
+
+    found = known.discover().signers
+    if not found:
+        raise SignerNotFoundError("no signer was found: run 'bursar init', or plug a device in")
+    if len(found) > 1:
+        names = ", ".join(selector_of(info) for info in found)
+        raise InvalidInputError(f"there are several signers: name one with --signer ({names})", code="input.signer")
+    return found[0]
+
+
+def _open(known: Registry, info: SignerInfo, source: SecretSource) -> Signer:
+    """A mistyped password may be typed again; one from a file descriptor or the keyring may not."""
+    backend = known.backend(info.backend)
+    for _attempt in range(_PASSWORD_ATTEMPTS - 1):
+        try:
+            return backend.open(info, source)
+        except WrongPasswordError as error:
+            if not source.interactive:
+                raise
+            source.human.tell(f"{error.message}; once more.")
+    return backend.open(info, source)
+
+
+def sandbox_running(folder: Path) -> dict[str, Any] | None:
+    """What a running sandbox of this folder wrote about itself."""
+    try:
+        found = json.loads((folder / "running.json").read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _no_node(chain: str, name: str, sandbox: bool) -> InvalidInputError:
+    advice = " or run 'bursar sandbox up'" if sandbox else ""
+    return InvalidInputError(
+        f"no node is set for {chain} {name}: add a table [{chain}.{name}] with its url to config.toml{advice}",
+        code="input.config",
+    )

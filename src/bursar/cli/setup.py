@@ -1,0 +1,140 @@
+"""Making a wallet's folder and its first keystore: what ``init`` and ``restore`` share."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.cli import config
+from bursar.cli.home import write_private
+from bursar.cli.prompts import SecretSource, new_secret, read_line, unlock_options
+from bursar.errors import InvalidInputError, UserCancelledError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from bursar.cli.session import Session
+    from bursar.crypto.secret import Secret
+    from bursar.keys.mnemonic import Mnemonic
+    from bursar.keys.origin import Fingerprint
+
+_ASKED_WORDS = 3
+_ATTEMPTS = 3
+DEFAULT_CHAIN_IDS = {"main": 1, "testnet": 11155111, "testnet4": 11155111, "signet": 11155111, "regtest": 31337}
+
+
+def setup_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of both commands."""
+    for option in (
+        click.option("--passphrase-fd", type=click.IntRange(min=0), metavar="N", help="Read it from descriptor N."),
+        click.option("--passphrase", is_flag=True, help="Protect the mnemonic with a BIP-39 passphrase; asked for."),
+        click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain of new accounts."),
+        click.option(
+            "--network",
+            type=click.Choice(list(DEFAULT_CHAIN_IDS)),
+            default="main",
+            show_default=True,
+            help="Bitcoin network of new accounts.",
+        ),
+        click.option("--name", default="main", show_default=True, help="Name of the keystore."),
+    ):
+        function = option(function)
+    return unlock_options(function)
+
+
+def free_keystore(session: Session, name: str) -> Path:
+    """The path of a keystore that does not exist yet."""
+    path = session.home.keystore(name)
+    if path.exists():
+        raise InvalidInputError(
+            f"a keystore named {name!r} exists in {session.home.keystores}: choose another --name", code="input.name"
+        )
+    return path
+
+
+def secret_source(session: Session, path: Path, *, password_fd: int | None, keyring: bool) -> SecretSource:
+    """Where the new keystore's password comes from."""
+    return SecretSource(session.human, session.output.aside, password_fd, keyring, str(path))
+
+
+def ask_passphrase(session: Session, *, wanted: bool, descriptor: int | None) -> Secret | None:
+    """The BIP-39 passphrase, if there shall be one."""
+    if descriptor is not None:
+        return read_line(descriptor, what="passphrase")
+    return new_secret(session.human, "New BIP-39 passphrase") if wanted else None
+
+
+def confirm_words(session: Session, mnemonic: Mnemonic) -> None:
+    """Show the words on a screen of their own, then ask for some of them."""
+    words = mnemonic.text().expose().decode().split()
+    rows = (len(words) + 1) // 2
+    lines = [
+        f"{row + 1:>4}. {words[row]:<16}"
+        + (f"{row + rows + 1:>4}. {words[row + rows]}" if row + rows < len(words) else "")
+        for row in range(rows)
+    ]
+    page = (
+        "Write these words down on paper, in order. Whoever has them has the money;\n"
+        "without them a lost password or a broken disk loses it. They are shown only now.\n\n" + "\n".join(lines)
+    )
+    for _attempt in range(_ATTEMPTS):
+        session.human.show_once(page, "Press Enter when they are written down")
+        places = sorted(secrets.SystemRandom().sample(range(len(words)), _ASKED_WORDS))
+        if all(session.human.ask(f"Word {place + 1}").strip() == words[place] for place in places):
+            return
+        session.human.tell("That is not the word; look once more.")
+    raise UserCancelledError("the words were not confirmed: nothing was created")
+
+
+def create(
+    session: Session,
+    path: Path,
+    mnemonic: Mnemonic,
+    password: Secret,
+    *,
+    passphrase: Secret | None,
+    network: str,
+    chain_id: int | None,
+) -> Fingerprint:
+    """Write the folder, its settings, policy, store and the keystore; what exists already is kept."""
+    from bursar.backends.software import keystore
+    from bursar.bitcoin.network import Network
+    from bursar.keys.bip32 import ExtendedPrivateKey
+    from bursar.policy.policy import DEFAULT_POLICY_TOML
+    from bursar.wallet.wallet import Wallet
+
+    home = session.home
+    home.create()
+    with session.output.progress("encrypting the keystore"):
+        keystore.create(path, mnemonic, password, passphrase=passphrase)
+    if not home.config.exists():
+        write_private(
+            home.config,
+            config.render(network=Network.from_text(network), chain_id=chain_id or DEFAULT_CHAIN_IDS[network]),
+        )
+    if not home.policy.exists():
+        write_private(home.policy, DEFAULT_POLICY_TOML)
+    Wallet.open(home.wallet, create=True).close()
+    with ExtendedPrivateKey.from_seed(mnemonic.to_seed(passphrase)) as root:
+        return root.fingerprint
+
+
+def report(session: Session, path: Path, fingerprint: Fingerprint, **more: object) -> None:
+    """What was made, and what to do next."""
+    document = {
+        "home": str(session.home.folder),
+        "keystore": str(path),
+        "signer": f"software:{path.stem}",
+        "fingerprint": str(fingerprint),
+        **more,
+    }
+
+    def words() -> None:
+        click.echo(f"Wallet ready in {session.home.folder}")
+        click.echo(f"Signer {path.stem}, fingerprint {fingerprint}\n")
+        click.echo("Next: bursar account add savings")
+
+    session.output.answer(document, words)

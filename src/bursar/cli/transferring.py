@@ -1,0 +1,156 @@
+"""From a plan to a sent transfer: review, question, policy, signature, broadcast; what ``send`` and ``bump`` share."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.prompts import unlock_options
+from bursar.errors import ConflictError, UserCancelledError
+from bursar.policy.render import review_text
+from bursar.policy.verdict import Allow
+from bursar.wallet.records import TransferState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.prompts import SecretSource
+    from bursar.cli.session import Session
+    from bursar.policy.policy import RulePolicy
+    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+    from bursar.wallet.records import AccountRecord, TransferRecord
+    from bursar.wallet.wallet import Wallet
+
+_UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
+_OVER = (TransferState.DENIED, TransferState.CANCELLED, TransferState.FAILED)
+
+
+def fee_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--speed``, ``--fee-rate``, ``--max-fee``."""
+    for option in (
+        click.option("--max-fee", metavar="AMOUNT", help="Refuse a fee that could exceed this: 5000sat, 0.001eth."),
+        click.option("--fee-rate", metavar="RATE", help="Pay this, not an estimate: 12.5sat/vb, 30gwei:2gwei."),
+        click.option(
+            "--speed", type=click.Choice(["slow", "normal", "fast"]), help="Estimate to use.  [default: normal]"
+        ),
+    ):
+        function = option(function)
+    return function
+
+
+def sending_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--yes``, ``--idempotency-key`` and how the signer is unlocked."""
+    for option in (
+        click.option("--idempotency-key", metavar="KEY", help="Same key, same transfer: safe to run again."),
+        click.option("--yes", is_flag=True, help="Do not ask; the policy still decides."),
+    ):
+        function = option(function)
+    return unlock_options(function)
+
+
+class Sending:
+    """One transfer on its way. As a context it releases, on any failure before a signature, what was reserved."""
+
+    def __init__(
+        self,
+        session: Session,
+        wallet: Wallet,
+        record: AccountRecord,
+        *,
+        source: SecretSource,
+        yes: bool,
+        key: str | None,
+    ) -> None:
+        self._session, self._wallet, self._record = session, wallet, record
+        self._source, self._yes, self._key = source, yes, key
+        self._stack = ExitStack()
+        self._signer: Any = None
+        self._plan: Plan | None = None
+
+    def __enter__(self) -> Sending:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._stack:
+            if error is not None and self._plan is not None and self._key is None:
+                self._release("interrupted before it was signed")
+
+    def open_signer(self) -> Any:
+        """The account's signer: before planning, so that a wrong password reserves nothing."""
+        if self._signer is None:
+            _name, self._signer = self._stack.enter_context(
+                compose.signer(self._session, self._record.signer, self._source)
+            )
+        return self._signer
+
+    def known(self) -> bool:
+        """Whether the idempotency key was used before; then there may be nothing to sign."""
+        return self._key is not None and any(
+            made.transfer.idempotency_key == self._key for made in self._wallet.transfers(self._record.name)
+        )
+
+    def carry_out(self, plan: Plan, backend: BitcoinBackend | EthereumBackend) -> TransferRecord:
+        """Take ``plan`` from wherever it stands to the node."""
+        self._plan = plan
+        state = self._wallet.transfer(plan.id).state
+        if state in _OVER:
+            record = self._wallet.transfer(plan.id)
+            raise ConflictError(
+                f"the transfer of this key is {state} ({record.reason or 'no reason kept'}): use another key"
+            )
+        if state in _UNSIGNED:
+            signed: SignedTransfer | None = self._sign(plan, state)
+        else:
+            signed = self._wallet.signed_of(plan.id)
+        if signed is not None and state in (*_UNSIGNED, TransferState.SIGNED, TransferState.SENT):
+            with self._session.output.progress("handing the transaction to the node"):
+                self._wallet.send(signed, backend)
+        return self._wallet.transfer(plan.id)
+
+    def _sign(self, plan: Plan, state: TransferState) -> SignedTransfer:
+        rules = compose.policy(self._session)
+        approved = self._wallet.approval_of(plan.id) if state is TransferState.APPROVED else None
+        if approved is None:
+            approved = self._approve(plan, rules)
+        signer = self.open_signer()
+        with self._session.output.progress("signing"):
+            return self._wallet.sign(approved, signer=signer, policy=rules)
+
+    def _approve(self, plan: Plan, rules: RulePolicy) -> ApprovedPlan:
+        text = f"{review_text(plan.review)}\n{rules.explain(plan.review, self._wallet.policy_history())}\n"
+        if self._yes:
+            self._session.output.say(text)
+        else:
+            self._session.human.tell(text)
+            verdict = rules.decide(plan.review, self._wallet.policy_history())
+            if isinstance(verdict, Allow) and not self._confirmed():
+                self._release("not confirmed")
+                raise UserCancelledError("not confirmed: nothing was signed, what was reserved is free again")
+        return self._wallet.approve(plan, rules)
+
+    def _confirmed(self) -> bool:
+        return self._session.human.ask("Sign and send it? [y/N]").strip().lower() in ("y", "yes")
+
+    def _release(self, reason: str) -> None:
+        assert self._plan is not None
+        if self._wallet.transfer(self._plan.id).state in _UNSIGNED:
+            self._wallet.cancel(self._plan.id, reason=reason)
+
+
+def answer(session: Session, plan: Plan, record: TransferRecord) -> None:
+    """What became of it."""
+    from bursar.cli.words import fate
+    from bursar.wallet.review_json import review_to_json
+
+    def words() -> None:
+        click.echo(f"Transaction {record.txid}")
+        click.echo(f"Transfer    {record.id}, {fate(record)}")
+
+    session.output.answer({"transfer": record.to_json(), "review": review_to_json(plan.review)}, words)

@@ -1,0 +1,41 @@
+"""Amounts, times and states in words a clerk reads."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from bursar.policy.render import amount_text
+from bursar.policy.review import Asset
+
+if TYPE_CHECKING:
+    from bursar.wallet.records import TransferRecord
+
+
+def signed_amount(value: int, asset: Asset) -> str:
+    """With its sign: ``+0.5 BTC``, ``-12 USDC``."""
+    return f"{'+' if value > 0 else ''}{amount_text(value, asset)}"
+
+
+def coin_of(asset: Asset) -> Asset:
+    """The coin fees are paid in where ``asset`` lives."""
+    symbol, decimals = ("BTC", 8) if asset.chain == "bitcoin" else ("ETH", 18)
+    return Asset(asset.chain, asset.network, symbol, decimals)
+
+
+def moment(seconds: int) -> str:
+    """Unix seconds as ``2026-11-22 03:10 UTC``."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def depth(height: int | None, confirmations: int) -> str:
+    """Where a transaction stands: ``waiting``, or its block and how many confirm it."""
+    if height is None:
+        return "waiting"
+    return f"block {height}, {confirmations} confirmation{'' if confirmations == 1 else 's'}"
+
+
+def fate(record: TransferRecord) -> str:
+    """One line about a transfer."""
+    reason = f" ({record.reason})" if record.reason else ""
+    return f"{record.state}{reason}" + (f", {depth(record.height, record.confirmations)}" if record.txid else "")
