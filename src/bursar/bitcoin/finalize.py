@@ -61,13 +61,9 @@ def finalize(psbt: Psbt, *, verify: bool = True) -> Psbt:
     not fit, ``InvalidSignatureError`` for a signature that does not verify.
     """
     digests = InputDigests(psbt, allow_any_sighash=True) if verify else None
-    result = Psbt(psbt.tx)
-    result.fields = psbt.fields.copy()
-    result.outputs = [one.copy() for one in psbt.outputs]
-    result.inputs = [
-        one.copy() if one.is_final else _finalized(psbt, place, one, digests) for place, one in enumerate(psbt.inputs)
-    ]
-    return result
+    return psbt.with_inputs(
+        [one.copy() if one.is_final else _finalized(psbt, place, one, digests) for place, one in enumerate(psbt.inputs)]
+    )
 
 
 def _finalized(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | None) -> PsbtInput:

@@ -32,13 +32,13 @@ _EMPTY_STACKS: Final = (b"", b"\0")
 class Transaction:
     """A transaction, immutable; ids and sizes are computed once. What was parsed serialises to the same bytes."""
 
-    __slots__ = ("_inputs", "_outputs", "_raw", "_stride_at", "_stripped", "_txid", "locktime", "version")
+    __slots__ = ("_inputs", "_outputs", "_raw", "_stride_count", "_stripped", "_txid", "locktime", "version")
 
     version: int
     locktime: int
     _inputs: tuple[TxIn, ...] | None
     _outputs: tuple[TxOut, ...] | None
-    _stride_at: int  # where the inputs begin in _stripped when every one is known to take 41 bytes, else 0
+    _stride_count: int  # the number of inputs when every one is known to take 41 bytes in _stripped, else 0
     _raw: bytes | None
     _stripped: bytes | None
     _txid: Txid | None
@@ -66,7 +66,7 @@ class Transaction:
         put(self, "locktime", locktime)
         put(self, "_raw", raw)
         put(self, "_stripped", stripped)
-        put(self, "_stride_at", 0)
+        put(self, "_stride_count", 0)
         put(self, "_txid", None)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -90,9 +90,17 @@ class Transaction:
         assert outputs is not None
         return outputs
 
+    @property
+    def input_count(self) -> int:
+        """``len(inputs)``, without building them."""
+        return self._stride_count or len(self.inputs)
+
     def _unfold(self) -> None:
         """Build inputs and outputs from ``_raw``, whose form was checked when it was taken."""
         assert self._raw is not None
+        if self._stride_count:
+            object.__setattr__(self, "_inputs", tuple(read_inputs(self._raw, 4)[0]))
+            return
         whole, _ = self._read(self._raw, self._raw is not self._stripped)
         object.__setattr__(self, "_inputs", whole._inputs)
         object.__setattr__(self, "_outputs", whole._outputs)
@@ -197,7 +205,7 @@ class Transaction:
             raise InvalidInputError("transaction is truncated or too long", code="input.transaction") from None
         tx = object.__new__(cls)
         tx._set(read_u32(data, 0)[0], None, outputs, read_u32(data, at_locktime)[0], data, data)
-        object.__setattr__(tx, "_stride_at", at)
+        object.__setattr__(tx, "_stride_count", count)
         return tx
 
     def with_proofs(self, script_sigs: list[bytes], stacks: list[bytes]) -> Transaction:
@@ -228,11 +236,12 @@ class Transaction:
 
     def pieces(self) -> tuple[list[bytes], list[bytes], bytes]:
         """Serialised: the outpoint and the sequence of every input, and the outputs behind their count."""
-        start = self._stride_at
-        if start:
+        count = self._stride_count
+        if count:
             data = self._stripped
             assert data is not None
-            end = start + 41 * read_compact_size(data, 4)[0]
+            start = 5 if count < 253 else read_compact_size(data, 4)[1]
+            end = start + 41 * count
             outpoints = [data[at : at + 36] for at in range(start, end, 41)]
             sequences = [data[at : at + 4] for at in range(start + 37, end, 41)]
             return outpoints, sequences, data[end:-4]

@@ -67,7 +67,7 @@ class Psbt:
         psbt.fields = fields
         psbt.inputs = inputs = []
         read_map, rules = r.read_map, r.INPUT_RULES
-        for _ in tx.inputs:
+        for _ in range(tx.input_count):
             fields, at = read_map(data, at, rules, "input")
             inputs.append(PsbtInput(fields))
         psbt.outputs = outputs = []
@@ -122,10 +122,14 @@ class Psbt:
 
     def copy(self) -> Psbt:
         """An independent copy; the transaction, which does not change, is shared."""
+        return self.with_inputs([one.copy() for one in self.inputs])
+
+    def with_inputs(self, inputs: list[PsbtInput]) -> Psbt:
+        """An independent copy with other input maps, one for each input of the transaction."""
         twin = object.__new__(Psbt)
         twin.tx = self.tx
         twin.fields = self.fields.copy()
-        twin.inputs = [one.copy() for one in self.inputs]
+        twin.inputs = inputs
         twin.outputs = [one.copy() for one in self.outputs]
         return twin
 
