@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import sys
 from collections import defaultdict
 from graphlib import CycleError, TopologicalSorter
@@ -16,8 +17,6 @@ SOURCE = PROJECT / "src" / "bursar"
 
 # Where each third-party library may be named: one file for a vendor's library, one room for the others.
 HOMES = {
-    "btclib_secp256k1": "crypto/curve.py",
-    "coincurve": "crypto/curve.py",
     "_pysha3": "crypto/hashes.py",
     "Crypto": "crypto/hashes.py",
     "cryptography": "crypto",
@@ -119,6 +118,11 @@ def test_vendor_libraries_are_imported_in_one_file_and_late(libraries: dict[str,
         places = libraries.get(name, [])
         assert len({file for file, _ in places}) <= 1, (name, places)
         assert not [file for file, eager in places if eager], f"{name} is imported at module level"
+
+
+def test_one_file_names_the_curve_library() -> None:
+    naming = [path for path in SOURCE.rglob("*.py") if re.search("btclib_secp256k1|coincurve[.]", path.read_text())]
+    assert [path.relative_to(SOURCE).as_posix() for path in naming] == ["crypto/secp256k1.py"]
 
 
 def test_a_production_install_holds_no_device_simulator() -> None:
