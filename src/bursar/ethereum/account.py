@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from bursar.crypto.hashes import keccak256
-from bursar.crypto.secp256k1 import uncompressed
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address, checksum_texts
 from bursar.ethereum.chain_id import check_chain_id
@@ -49,8 +48,8 @@ class EthereumAccount:
 
     def addresses(self, start: int, count: int) -> list[str]:
         """The EIP-55 texts of ``count`` addresses from index ``start``, quicker than one by one."""
-        keys = self._branch.children(start, count)
-        return checksum_texts([keccak256(uncompressed(key)[1:])[12:] for key in keys])
+        points = self._branch.children_uncompressed(start, count)
+        return checksum_texts([keccak256(point[1:])[12:] for point in points])
 
     def to_json(self) -> dict[str, Any]:
         """This account as JSON data."""

@@ -100,7 +100,9 @@ class UnsignedTransaction:
             if type(price) is not Wei:
                 object.__setattr__(self, name, Wei(price))
         if self.type == FEE_MARKET and self.max_priority_fee_per_gas > self.max_fee_per_gas:  # type: ignore[operator]
-            raise _invalid("max_priority_fee_per_gas is above max_fee_per_gas: lower the tip or raise the maximum")
+            raise InvalidInputError(
+                "max_priority_fee_per_gas is above max_fee_per_gas: lower it or raise the maximum", code="input.fee"
+            )
         if self.gas_limit * self.max_gas_price > MAX_UINT256:
             raise _invalid("the gas limit times the price of gas is more than 2^256-1 wei")
 

@@ -1,0 +1,259 @@
+"""An Ethereum chain of our own over py-evm (Prague rules, no consensus layer); the only file that imports it."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bursar.errors import MissingExtraError
+from bursar.nodes.sandbox.ethereum.words import RpcError, reverted
+
+if TYPE_CHECKING:
+    from bursar.nodes.sandbox.ethereum.store import ChainStore
+
+GAS_LIMIT = 30_000_000
+_CALL_STIPEND = 2_300
+
+
+def check_library() -> None:
+    """MissingExtraError unless py-evm is installed."""
+    if importlib.util.find_spec("eth") is None:
+        raise MissingExtraError(
+            "the embedded ethereum chain needs py-evm: pip install 'bursar[sandbox]'", extra="sandbox"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A call that is executed and forgotten; ``to`` is ``None`` for init code."""
+
+    sender: bytes
+    to: bytes | None
+    data: bytes
+    value: int
+    gas: int | None
+
+
+class EvmChain:
+    """Blocks, state and execution. Not safe for several threads: the caller holds a lock."""
+
+    def __init__(self, store: ChainStore, *, chain_id: int, genesis_time: int, alloc: Mapping[bytes, int]) -> None:
+        from eth.chains.base import MiningChain
+        from eth.constants import BLANK_ROOT_HASH, POST_MERGE_DIFFICULTY, POST_MERGE_MIX_HASH, POST_MERGE_NONCE
+        from eth.db.atomic import AtomicDB
+        from eth.db.schema import SchemaV1
+        from eth.vm.forks.prague import PragueVM
+        from eth_typing import BlockNumber
+
+        number = chain_id
+
+        class SandboxChain(MiningChain):  # type: ignore[misc, unused-ignore]
+            chain_id = number
+            vm_configuration = ((BlockNumber(0), PragueVM),)
+
+            def create_header_from_parent(self, parent_header: Any, **fields: Any) -> Any:
+                fields["gas_limit"] = parent_header.gas_limit
+                return super().create_header_from_parent(parent_header, **fields)
+
+        self._view: Any = None
+        database = AtomicDB(store)  # type: ignore[arg-type]
+        if SchemaV1.make_canonical_head_hash_lookup_key() in store:
+            self._chain: Any = SandboxChain(database)
+            return
+        genesis = {
+            "coinbase": bytes(20),
+            "difficulty": POST_MERGE_DIFFICULTY,
+            "extra_data": b"bursar sandbox",
+            "gas_limit": GAS_LIMIT,
+            "mix_hash": POST_MERGE_MIX_HASH,
+            "nonce": POST_MERGE_NONCE,
+            "receipt_root": BLANK_ROOT_HASH,
+            "timestamp": genesis_time,
+            "transaction_root": BLANK_ROOT_HASH,
+        }
+        state = {
+            address: {"balance": balance, "nonce": 0, "code": b"", "storage": {}} for address, balance in alloc.items()
+        }
+        self._chain = SandboxChain.from_genesis(database, genesis, state)  # type: ignore[arg-type]
+
+    @property
+    def head(self) -> Any:
+        """The header of the last block."""
+        return self._chain.get_canonical_head()
+
+    @property
+    def next_base_fee(self) -> int:
+        """The base fee of the block that is mined next, in wei per gas."""
+        return int(self._chain.header.base_fee_per_gas)
+
+    def header(self, number: int) -> Any:
+        """The header at a height from 0 to the head's."""
+        return self._chain.get_canonical_block_header_by_number(number)
+
+    def block(self, number: int) -> Any:
+        """The block at a height from 0 to the head's."""
+        return self._chain.get_canonical_block_by_number(number)
+
+    def number_of(self, block_hash: bytes) -> int | None:
+        """The height of a block of this chain."""
+        from eth.exceptions import HeaderNotFound
+
+        try:
+            header = self._chain.get_block_header_by_hash(block_hash)
+        except HeaderNotFound:
+            return None
+        return int(header.block_number)
+
+    def receipts(self, block: Any) -> Sequence[Any]:
+        """The receipts of a block, in order."""
+        return self._chain.chaindb.get_receipts(block.header, block.receipt_builder)  # type: ignore[no-any-return]
+
+    def find(self, tx_hash: bytes) -> tuple[int, int] | None:
+        """Height and position of a mined transaction."""
+        from eth.exceptions import TransactionNotFound
+
+        try:
+            number, index = self._chain.chaindb.get_transaction_index(tx_hash)
+        except TransactionNotFound:
+            return None
+        return int(number), int(index)
+
+    def _virtual_machine(self, number: int | None) -> Any:
+        """The machine that would execute the block after ``number`` (``None``: after the head)."""
+        if number is None or number == self.head.block_number:
+            return self._chain.get_vm(self._chain.header)
+        return self._chain.get_vm(self._chain.create_header_from_parent(self.header(number)))
+
+    def state(self, number: int | None = None) -> Any:
+        """The state after block ``number``, the head's when ``None``."""
+        return self._virtual_machine(number).state
+
+    def balance(self, address: bytes) -> int:
+        """The balance after the last block, in wei."""
+        return int(self._head_view().get_balance(address))
+
+    def nonce(self, address: bytes) -> int:
+        """The next nonce after the last block."""
+        return int(self._head_view().get_nonce(address))
+
+    def _head_view(self) -> Any:
+        """The head's state, kept for reading only until the next block is sealed."""
+        if self._view is None:
+            self._view = self.state()
+        return self._view
+
+    def state_with(self, raws: Sequence[bytes]) -> Any:
+        """The head's state with ``raws`` executed on it; those that cannot be are left out. Nothing is kept."""
+        from eth_utils.exceptions import ValidationError
+
+        machine = self._virtual_machine(None)
+        for raw in raws:
+            transaction = machine.get_transaction_builder().decode(raw)
+            try:
+                machine.state.apply_transaction(transaction)
+            except ValidationError:
+                continue
+            machine.state.lock_changes()
+        return machine.state
+
+    def begin(self, *, timestamp: int) -> None:
+        """Start the next block; its time is at least a second after its parent's."""
+        self._chain.set_header_timestamp(max(timestamp, self.head.timestamp + 1))
+
+    def include(self, raw: bytes) -> int | None:
+        """Execute a transaction in the block begun and give the gas it used; ``None`` if the block cannot hold it."""
+        from eth_utils.exceptions import ValidationError
+
+        transaction = self._chain.get_vm().get_transaction_builder().decode(raw)
+        before = self._chain.header.gas_used
+        try:
+            block, _, _ = self._chain.apply_transaction(transaction)
+        except ValidationError:
+            return None
+        return int(block.header.gas_used - before)
+
+    def seal(self) -> Any:
+        """Close the block begun and give it."""
+        block = self._chain.mine_block()
+        self._view = None
+        return block
+
+    def call(self, message: Message, *, number: int | None = None) -> bytes:
+        """The output of a call on the state after ``number``; :class:`RpcError` when it fails."""
+        return bytes(self._result(message, self._free_machine(number)).output)
+
+    def _free_machine(self, number: int | None) -> Any:
+        header = self._virtual_machine(number).get_header()
+        return self._chain.get_vm(header.copy(base_fee_per_gas=0))
+
+    def _result(self, message: Message, machine: Any, *, gas: int | None = None) -> Any:
+        """Execute ``message`` as a transaction that pays nothing; the machine is used up."""
+        from eth.exceptions import VMError
+        from eth.vm.spoof import SpoofTransaction
+        from eth_utils.exceptions import ValidationError
+
+        state = machine.state
+        if message.value > state.get_balance(message.sender):
+            raise RpcError("insufficient funds for transfer")
+        unsigned = machine.get_transaction_builder().new_unsigned_dynamic_fee_transaction(
+            chain_id=self._chain.chain_id,
+            nonce=state.get_nonce(message.sender),
+            max_priority_fee_per_gas=0,
+            max_fee_per_gas=0,
+            gas=min(gas or message.gas or GAS_LIMIT, GAS_LIMIT),
+            to=message.to or b"",
+            value=message.value,
+            data=message.data,
+            access_list=(),
+        )
+        transaction = SpoofTransaction(unsigned, from_=message.sender)
+        if transaction.gas < transaction.intrinsic_gas:
+            raise RpcError(f"intrinsic gas too low: have {transaction.gas}, want {transaction.intrinsic_gas}")
+        try:
+            computation = state.apply_transaction(transaction)
+        except ValidationError as error:
+            raise RpcError(str(error)) from error
+        try:
+            computation.raise_if_error()
+        except VMError as error:
+            raise _execution_error(error, computation) from error
+        return computation
+
+    def estimate_gas(self, message: Message, *, number: int | None = None) -> int:
+        """A gas limit with which ``message`` succeeds: the least, or within 1.5 % of it where calls withhold gas."""
+        high = min(message.gas or GAS_LIMIT, GAS_LIMIT)
+        computation = self._result(message, self._free_machine(number), gas=high)
+        used = max(high - computation.get_gas_remaining(), high - computation.msg.gas)
+        used += computation.data_floor_gas
+        if self._succeeds(message, number, used):
+            return int(used)
+        low = used
+        middle = min((used + _CALL_STIPEND) * 64 // 63, (low + high) // 2)
+        while high - low > high * 15 // 1000:
+            if self._succeeds(message, number, middle):
+                high = middle
+            else:
+                low = middle
+            middle = min((low + high) // 2, 2 * low)
+        return high
+
+    def _succeeds(self, message: Message, number: int | None, gas: int) -> bool:
+        try:
+            self._result(message, self._free_machine(number), gas=gas)
+        except RpcError:
+            return False
+        return True
+
+
+def _execution_error(error: Exception, computation: Any) -> RpcError:
+    from eth.exceptions import InvalidInstruction, OutOfGas, Revert
+
+    if isinstance(error, Revert):
+        return reverted(bytes(computation.output))
+    if isinstance(error, OutOfGas):
+        return RpcError("out of gas")
+    if isinstance(error, InvalidInstruction):
+        return RpcError(f"invalid opcode: {error}")
+    return RpcError(f"{type(error).__name__}: {error}")
