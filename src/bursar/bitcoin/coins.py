@@ -26,6 +26,7 @@ CHANGE_TARGET: Final = 50_000
 MAX_STANDARD_WEIGHT: Final = 400_000
 _TRIES: Final = 20_000
 _TRIES_AFTER_MATCH: Final = 1_000
+_LEGACY: Final = input_weight(ScriptType.P2PKH)  # no other type weighs the same
 _SCALE: Final = 4000  # one satoshi in units of (weight unit x satoshi per 1,000 virtual bytes)
 
 
@@ -167,16 +168,22 @@ class DefaultSelector:
     def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection:
         """See ``CoinSelector``. ``needed`` in the error is the target and the fee with every useful coin spent."""
         rate = fee_rate.sat_per_kvb
-        mixed = len({coin.key.script_type.segwit for coin in coins}) > 1
-        weights = [coin.input_weight + (mixed and not coin.key.script_type.segwit) for coin in coins] if mixed else [
-            coin.input_weight for coin in coins
-        ]  # fmt: skip
-        scaled = [_SCALE * coin.output.value - weight * rate for coin, weight in zip(coins, weights, strict=True)]
-        order = [
-            place for place in sorted(range(len(scaled)), key=scaled.__getitem__, reverse=True) if scaled[place] > 0
-        ]
-        effective = [scaled[place] for place in order]
-        extra = [weights[place] * (rate - LONG_TERM_RATE.sat_per_kvb) for place in order]
+        weights = [coin.input_weight for coin in coins]
+        kinds = set(weights)
+        if len(kinds) == 1:
+            cost = weights[0] * rate
+            scaled = [_SCALE * coin.output[0] - cost for coin in coins]
+        else:
+            if _LEGACY in kinds:
+                weights = [weight + (weight == _LEGACY) for weight in weights]  # an empty witness each
+            scaled = [_SCALE * coin.output[0] - weight * rate for coin, weight in zip(coins, weights, strict=True)]
+        order = sorted(range(len(scaled)), key=scaled.__getitem__, reverse=True)
+        effective = list(map(scaled.__getitem__, order))
+        while effective and effective[-1] <= 0:
+            effective.pop()
+        del order[len(effective) :]
+        over = rate - LONG_TERM_RATE.sat_per_kvb
+        extra = [weights[0] * over] * len(order) if len(kinds) == 1 else [weights[place] * over for place in order]
         measure = _Measure(coins, order, target, fee_rate)
 
         candidates: list[Selection] = []
@@ -232,7 +239,7 @@ class _Measure:
         self._target = target
         self._rate = rate
         self._outputs = sum([output_weight(script) for script in target.outputs])
-        self._segwit = any(coin.key.script_type.segwit for coin in coins)
+        self._segwit = any(coin.input_weight != _LEGACY for coin in coins)
         self.change_weight = output_weight(target.change_script)
 
     def base_weight(self, inputs: int) -> int:
@@ -240,7 +247,7 @@ class _Measure:
         return frame_weight(inputs, len(self._target.outputs) + 1, segwit=self._segwit) + self._outputs
 
     def _weight(self, chosen: Sequence[Coin], *, change: bool) -> int:
-        legacy = sum([not coin.key.script_type.segwit for coin in chosen])
+        legacy = [coin.input_weight for coin in chosen].count(_LEGACY)
         segwit = legacy < len(chosen)
         outputs = len(self._target.outputs) + change
         return (
