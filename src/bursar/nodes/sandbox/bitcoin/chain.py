@@ -13,12 +13,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-from bursar.bitcoin.transaction import Transaction, Txid
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
 from bursar.errors import BroadcastRejectedError, InvalidInputError
 from bursar.nodes.sandbox.bitcoin import template
 from bursar.nodes.sandbox.bitcoin.admission import Admissible, Admission
 from bursar.nodes.sandbox.bitcoin.blocks import Block, assemble, coinbase, subsidy
-from bursar.nodes.sandbox.bitcoin.index import ChainIndex
+from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Unspent
 from bursar.nodes.sandbox.bitcoin.kernel import Kernel
 from bursar.nodes.sandbox.bitcoin.mempool import Mempool
 from bursar.nodes.sandbox.bitcoin.store import Store
@@ -105,7 +105,27 @@ class RegtestChain:
             block_hash = known.block.header.previous
         return True
 
+    def is_active(self, known: Known) -> bool:
+        """Whether a known block is part of the active chain."""
+        chain = self.index.chain
+        return known.height < len(chain) and chain[known.height].block.hash == known.block.hash
+
+    def median_time(self, known: Known) -> int:
+        """Median time past of a known block, on whatever branch (BIP-113)."""
+        times: list[int] = []
+        while len(times) < 11:
+            times.append(known.block.header.time)
+            if known.height == 0:
+                break
+            known = self.known[known.block.header.previous]
+        return sorted(times)[len(times) // 2]
+
     # transactions
+
+    def coin(self, outpoint: OutPoint) -> Unspent | None:
+        """An output of the chain or the mempool, whether or not the mempool spends it."""
+        with self.lock:
+            return self._admission.coin(outpoint)
 
     def examine(self, tx: Transaction, *, replacement: bool = True) -> Admissible:
         """What the mempool would say to ``tx``, without taking it; ``BroadcastRejectedError`` when it would refuse."""
@@ -154,20 +174,23 @@ class RegtestChain:
     def submit_block(self, raw: bytes) -> str:
         """Have a block validated and kept; its hash in display hex.
 
-        Raises ``InvalidInputError`` (``input.block``) when consensus refuses it, its parent is unknown, or the block or
-        an ancestor was declared invalid. A block known already changes nothing.
+        Raises ``InvalidInputError``: ``input.block`` for bytes that are no block, ``input.block.consensus`` when a rule
+        is broken, ``.parent`` when the parent is unknown, ``.invalidated`` when the block or an ancestor was declared
+        invalid. A block known already changes nothing.
         """
         with self.lock:
             block = Block.parse(raw)
             text = block.hash[::-1].hex()
             if block.hash in self.known:
                 if self.is_invalid(block.hash):
-                    raise InvalidInputError(f"block {text} was declared invalid: reconsider it", code="input.block")
+                    raise InvalidInputError(
+                        f"block {text} was declared invalid: reconsider it", code="input.block.invalidated"
+                    )
                 return text
             parent = self.known.get(block.header.previous)
             if parent is None or self.is_invalid(block.header.previous):
-                why = "an unknown block" if parent is None else "a block declared invalid"
-                raise InvalidInputError(f"block {text} builds on {why}", code="input.block")
+                code = "parent" if parent is None else "invalidated"
+                raise InvalidInputError(f"block {text} builds on an unknown or invalid one", code=f"input.block.{code}")
             self._judge.submit(raw)
             self.known[block.hash] = Known(block, parent.height + 1)
             if self._store is not None:
@@ -183,8 +206,7 @@ class RegtestChain:
                 raise InvalidInputError("the genesis block cannot be invalidated", code="input.block")
             self._invalid[block_hash] = None
             self._save_invalid()
-            chain = self.index.chain
-            if known.height < len(chain) and chain[known.height].block.hash == block_hash:
+            if self.is_active(known):
                 self._rebuild()
 
     def reconsider(self, block_hash: bytes) -> None:

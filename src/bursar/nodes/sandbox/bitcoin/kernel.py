@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from bursar.errors import CorruptStoreError, InvalidInputError, MissingExtraError
 
+RULE: Final = "input.block.consensus"
 _WHY: Final = {
     0: "block is invalid for a reason the kernel does not name",
     1: "breaks a consensus rule",
@@ -104,8 +105,9 @@ class Kernel:
     def submit(self, raw: bytes) -> None:
         """Have a serialised block validated and, when its chain has the most work, connected.
 
-        Raises ``InvalidInputError`` (``input.block``) for a block that cannot be parsed or breaks a rule. A valid
-        block of a weaker branch is kept and its inputs are checked only when that branch becomes the strongest.
+        Raises ``InvalidInputError``: ``input.block`` for what cannot be parsed, ``input.block.consensus`` for what
+        breaks a rule. A valid block of a weaker branch is kept; its inputs are checked only when that branch becomes
+        the strongest.
         """
         pbk = self._pbk
         try:
@@ -116,9 +118,9 @@ class Kernel:
         try:
             self._manager.process_block(block)
         except pbk.ProcessBlockException as error:
-            raise InvalidInputError(f"block {block.block_hash} {self._reason()}", code="input.block") from error
+            raise InvalidInputError(f"block {block.block_hash} {self._reason()}", code=RULE) from error
         if self._reason_code() is not None:
-            raise InvalidInputError(f"block {block.block_hash} {self._reason()}", code="input.block")
+            raise InvalidInputError(f"block {block.block_hash} {self._reason()}", code=RULE)
 
     def _reason_code(self) -> int | None:
         failed = [result for mode, result in self._verdicts if mode != 0]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NoReturn
 
-from bursar.bitcoin.transaction import MAX_WEIGHT, NULL_OUTPOINT, SEQUENCE_FINAL, Transaction
+from bursar.bitcoin.transaction import NULL_OUTPOINT, SEQUENCE_FINAL, Transaction
 from bursar.bitcoin.units import COIN, MAX_MONEY
 from bursar.errors import BroadcastRejectedError
 from bursar.nodes.sandbox.bitcoin.blocks import MATURITY
@@ -13,6 +13,7 @@ from bursar.nodes.sandbox.bitcoin.blocks import MATURITY
 if TYPE_CHECKING:
     from bursar.nodes.sandbox.bitcoin.index import Unspent
 
+MAX_BLOCK_WEIGHT: Final = 4_000_000
 REJECTED: Final = -26
 MISSING: Final = -25
 LOCKTIME_THRESHOLD: Final = 500_000_000
@@ -38,7 +39,7 @@ def check_alone(tx: Transaction) -> None:
         reject("bad-txns-vin-empty")
     if not tx.outputs:
         reject("bad-txns-vout-empty")
-    if 4 * len(tx.serialize(witness=False)) > MAX_WEIGHT:
+    if 4 * len(tx.serialize(witness=False)) > MAX_BLOCK_WEIGHT:
         reject("bad-txns-oversize")
     if sum(output.value for output in tx.outputs) > MAX_MONEY:
         reject("bad-txns-txouttotal-toolarge")
