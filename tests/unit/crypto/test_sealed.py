@@ -43,7 +43,7 @@ def test_round_trip_through_json(kdf: Scrypt | Argon2id, aead: Any) -> None:
     assert b"the plain text".hex() not in json.dumps(sealed)
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 @given(st.binary(max_size=300), st.binary(min_size=1, max_size=100), st.binary(max_size=100))
 def test_any_content_round_trips(content: bytes, password: bytes, data: bytes) -> None:
     sealed = seal(Secret(content), Secret(password), associated_data=data, kdf=QUICK)

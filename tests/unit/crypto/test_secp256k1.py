@@ -10,7 +10,6 @@ from typing import Any
 import ecdsa
 import pytest
 from ecdsa.util import sigdecode_string, sigencode_string_canonize
-from embit import ec as embit_ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,12 +198,17 @@ def test_s1_output_is_always_low_s_and_strict(secret: bytes, digest: bytes) -> N
 
 @given(SECRETS, DIGESTS)
 def test_low_r_grinds_as_bitcoin_core_does(secret: bytes, digest: bytes) -> None:
-    der = curve.ecdsa_sign_der(secret, digest, low_r=True)
-    assert der == embit_ec.PrivateKey(secret).sign(digest, grind=True).serialize()
-    assert len(der) <= 70
+    key = ecdsa.SigningKey.from_string(secret, curve=ecdsa.SECP256k1)
+    expected, counter = key.sign_digest_deterministic(digest, hashlib.sha256, sigencode_string_canonize), 0
+    while expected[0] >= 0x80:
+        counter += 1
+        extra = counter.to_bytes(32, "little")
+        expected = key.sign_digest_deterministic(digest, hashlib.sha256, sigencode_string_canonize, extra)
     signature = curve.ecdsa_sign(secret, digest, low_r=True)
-    assert signature[0] < 0x80
+    assert signature == expected
+    der = curve.ecdsa_sign_der(secret, digest, low_r=True)
     assert EcdsaSignature.from_compact(signature).to_der() == der
+    assert len(der) <= 70
     curve.ecdsa_verify(curve.public_key(secret), digest, signature)
 
 
@@ -351,6 +355,15 @@ def test_an_unknown_library_is_refused() -> None:
     done = run("import bursar.crypto.secp256k1", BURSAR_SECP256K1="openssl")
     assert done.returncode == 1
     assert "BURSAR_SECP256K1 is btclib or coincurve, not 'openssl'" in done.stderr
+
+
+def test_a_chosen_library_is_not_replaced_by_the_other() -> None:
+    done = run(
+        "import sys\nsys.modules['btclib_secp256k1'] = None\nimport bursar.crypto.secp256k1",
+        BURSAR_SECP256K1="btclib",
+    )
+    assert done.returncode == 1
+    assert "no libsecp256k1" in done.stderr
 
 
 def test_without_any_library_the_error_says_what_to_install() -> None:

@@ -278,6 +278,14 @@ def test_other_wallets_prefixes_are_refused() -> None:
         ExtendedPublicKey.from_text(bip32.base58.encode_check(data))
 
 
+def test_overlong_and_short_texts_are_refused() -> None:
+    for text in ("x" * 121, bip32.base58.encode_check(bytes(77)), bip32.base58.encode_check(bytes(79))):
+        with pytest.raises(InvalidInputError, match=r"too long|78 bytes"):
+            ExtendedPublicKey.from_text(text)
+    with pytest.raises(InvalidInputError, match="ascii"):
+        ExtendedPrivateKey.from_text(Secret.from_text("xprvé"))
+
+
 def test_secrets_stay_inside() -> None:
     key = ExtendedPrivateKey.from_seed(SEED)
     assert repr(key) == str(key) == "ExtendedPrivateKey(<redacted>)"

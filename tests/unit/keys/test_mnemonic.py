@@ -63,7 +63,6 @@ def test_official_vectors(language: str, official_vectors: Callable[[str], Path]
         assert ExtendedPrivateKey.from_seed(derived).text().expose().decode() == xprv
 
 
-@settings(deadline=None)
 @given(ENTROPIES, st.sampled_from(LANGUAGES))
 def test_agrees_with_the_reference_in_every_language(entropy: bytes, language: str) -> None:
     reference = Reference(language)
@@ -77,7 +76,7 @@ def test_agrees_with_the_reference_in_every_language(entropy: bytes, language: s
     assert parsed.language == language
 
 
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 @given(ENTROPIES, st.sampled_from(LANGUAGES), st.text(max_size=20))
 def test_seeds_agree_with_the_reference(entropy: bytes, language: str, passphrase: str) -> None:
     if any(0xD800 <= ord(character) < 0xE000 for character in passphrase):
@@ -89,7 +88,6 @@ def test_seeds_agree_with_the_reference(entropy: bytes, language: str, passphras
         assert mnemonic.to_seed().expose() == expected
 
 
-@settings(deadline=None)
 @given(ENTROPIES, st.sampled_from(LANGUAGES))
 def test_the_language_is_found_or_the_candidates_are_named(entropy: bytes, language: str) -> None:
     text = sentence_of(Mnemonic(entropy, language))
