@@ -61,7 +61,7 @@ def check_psbt(
         twice = next(outpoint for place, outpoint in enumerate(outpoints) if outpoint in outpoints[:place])
         raise _refused("duplicate-input", f"{twice} is spent twice: such a transaction is never valid")
     digests = InputDigests(psbt)
-    _check_amounts(psbt, digests, limits)
+    _check_amounts(psbt, limits)
     asked = tuple(_check_input(psbt, index, digests, limits) for index in range(len(psbt.inputs)))
     for index, output in enumerate(psbt.outputs):
         _check_output(index, psbt.tx.outputs[index].value, psbt.tx.outputs[index].script, output)
@@ -134,8 +134,8 @@ def _check_output(index: int, value: int, script: bytes, output: PsbtOutput) -> 
                 raise _refused("change", f"output {index} claims the key {key.hex()}, which its script does not prove")
 
 
-def _check_amounts(psbt: Psbt, digests: InputDigests, limits: PreflightLimits) -> None:
-    have = sum(output.value for output in digests.spent)
+def _check_amounts(psbt: Psbt, limits: PreflightLimits) -> None:
+    have = sum(psbt.utxo(index).value for index in range(len(psbt.inputs)))
     pays = sum(output.value for output in psbt.tx.outputs)
     if have > MAX_MONEY or pays > MAX_MONEY:
         raise _refused("amount", "the amounts add up to more than 21 million BTC")

@@ -1,0 +1,215 @@
+"""The keystore file, version 1: a BIP-39 mnemonic sealed under a password, its header authenticated."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bursar.backends.software.private_file import FileLock, read_private, write_private
+from bursar.crypto.sealed import Aead, seal, unseal
+from bursar.crypto.secret import Secret
+from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
+from bursar.keys.bip32 import ExtendedPrivateKey
+from bursar.keys.mnemonic import Mnemonic
+from bursar.keys.origin import Fingerprint
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bursar.crypto.kdf import Argon2id, Scrypt
+
+FORMAT = "bursar-keystore"
+VERSION = 1
+
+_PADDED_TO = 512  # the length of what is sealed must not tell 12 words from 24, nor a passphrase from none
+_LONGEST_NUMBER = 20
+
+
+@dataclass(frozen=True, slots=True)
+class KeystoreHeader:
+    """What a keystore says without its password: the master key's fingerprint, and when it was made (UTC)."""
+
+    fingerprint: Fingerprint
+    created: datetime
+
+
+class Unlocked:
+    """The words of an opened keystore and the BIP-39 passphrase stored with them; ``wipe()`` clears both."""
+
+    __slots__ = ("header", "mnemonic", "passphrase")
+
+    def __init__(self, header: KeystoreHeader, mnemonic: Mnemonic, passphrase: Secret | None) -> None:
+        self.header = header
+        self.mnemonic = mnemonic
+        self.passphrase = passphrase
+
+    def root(self) -> ExtendedPrivateKey:
+        """The master key."""
+        with self.mnemonic.to_seed(self.passphrase) as seed:
+            return ExtendedPrivateKey.from_seed(seed)
+
+    def wipe(self) -> None:
+        self.mnemonic.wipe()
+        if self.passphrase is not None:
+            self.passphrase.wipe()
+
+
+def create(
+    path: Path,
+    mnemonic: Mnemonic,
+    password: Secret,
+    *,
+    passphrase: Secret | None = None,
+    kdf: Scrypt | Argon2id | None = None,
+    aead: Aead = "aes-256-gcm",
+) -> KeystoreHeader:
+    """Write a new keystore, mode 0600, in folders made with mode 0700; an existing file is never overwritten.
+
+    ``passphrase`` is the BIP-39 passphrase: with it these words are another wallet, and it is stored sealed beside
+    them. The default key derivation is scrypt with N = 2**17, r = 8, p = 1.
+    """
+    with mnemonic.to_seed(passphrase) as seed, ExtendedPrivateKey.from_seed(seed) as root:
+        header = KeystoreHeader(root.fingerprint, datetime.now(UTC).replace(microsecond=0))
+    with FileLock(path):
+        if path.is_symlink() or path.exists():
+            raise KeystoreError(f"{path} exists and is not overwritten: choose another name", code="keystore.exists")
+        _write(path, header, mnemonic, passphrase, password, kdf, aead)
+    return header
+
+
+def read_header(path: Path) -> KeystoreHeader:
+    """The header of a keystore, which only ``unlock`` proves true. Raises ``KeystoreError`` and its kinds."""
+    return _parse(path, read_private(path))[0]
+
+
+def unlock(path: Path, password: Secret) -> Unlocked:
+    """Open a keystore. ``WrongPasswordError`` or ``CorruptKeystoreError``: the file itself tells which.
+
+    The fingerprint of the header must be that of the words. Whoever keeps the result in use holds a ``FileLock``.
+    """
+    header, sealed = _parse(path, read_private(path))
+    with unseal(sealed, password, associated_data=_header_bytes(header)) as plaintext:
+        unlocked = _open_payload(path, header, plaintext)
+    with unlocked.root() as root:
+        if root.fingerprint != header.fingerprint:
+            unlocked.wipe()
+            raise _corrupt(path, "its words are not those its header names")
+    return unlocked
+
+
+def change_password(path: Path, old: Secret, new: Secret, *, kdf: Scrypt | Argon2id | None = None) -> None:
+    """Seal the keystore anew under ``new``; until the new file is safely on disk the old one stays."""
+    with FileLock(path):
+        unlocked = unlock(path, old)
+        try:
+            _write(path, unlocked.header, unlocked.mnemonic, unlocked.passphrase, new, kdf, "aes-256-gcm")
+        finally:
+            unlocked.wipe()
+
+
+def export_mnemonic(path: Path, password: Secret) -> Secret:
+    """The words, for a backup on paper. A stored BIP-39 passphrase is not among them: ``unlock`` gives both."""
+    unlocked = unlock(path, password)
+    try:
+        return unlocked.mnemonic.text()
+    finally:
+        unlocked.wipe()
+
+
+def _write(
+    path: Path,
+    header: KeystoreHeader,
+    mnemonic: Mnemonic,
+    passphrase: Secret | None,
+    password: Secret,
+    kdf: Scrypt | Argon2id | None,
+    aead: Aead,
+) -> None:
+    payload = {
+        "mnemonic": mnemonic.text().expose().decode(),
+        "language": mnemonic.language,
+        "passphrase": None if passphrase is None else passphrase.expose().decode(),
+    }
+    text = json.dumps(payload).encode()
+    with Secret(text.ljust(-(-len(text) // _PADDED_TO) * _PADDED_TO)) as plaintext:
+        sealed = seal(plaintext, password, associated_data=_header_bytes(header), kdf=kdf, aead=aead)
+    document = {**_header_json(header), "sealed": sealed}
+    write_private(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _header_json(header: KeystoreHeader) -> dict[str, Any]:
+    created = header.created.isoformat().replace("+00:00", "Z")
+    return {"format": FORMAT, "version": VERSION, "fingerprint": str(header.fingerprint), "created": created}
+
+
+def _header_bytes(header: KeystoreHeader) -> bytes:
+    return json.dumps(_header_json(header), sort_keys=True, separators=(",", ":")).encode()
+
+
+def _parse(path: Path, data: bytes) -> tuple[KeystoreHeader, dict[str, object]]:
+    document = _json(path, data)
+    if not isinstance(document, dict) or document.get("format") != FORMAT:
+        raise _corrupt(path, "it is no bursar keystore")
+    if document.get("version") != VERSION:
+        raise _corrupt(path, f"its version is not {VERSION}: a newer program may read it")
+    if set(document) != {"format", "version", "fingerprint", "created", "sealed"}:
+        raise _corrupt(path, "its fields are not those of version 1")
+    fingerprint, created, sealed = document["fingerprint"], document["created"], document["sealed"]
+    if not isinstance(fingerprint, str) or not isinstance(created, str) or not isinstance(sealed, dict):
+        raise _corrupt(path, "its header is not understood")
+    try:
+        header = KeystoreHeader(Fingerprint.from_text(fingerprint), _time(created))
+    except ValueError as error:
+        raise _corrupt(path, "its header is not understood") from error
+    if _header_json(header) != {key: value for key, value in document.items() if key != "sealed"}:
+        raise _corrupt(path, "its header is not in its canonical form")
+    return header, sealed
+
+
+def _time(text: str) -> datetime:
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+
+
+def _open_payload(path: Path, header: KeystoreHeader, plaintext: Secret) -> Unlocked:
+    payload = _json(path, plaintext.expose())
+    if not isinstance(payload, dict) or set(payload) != {"mnemonic", "language", "passphrase"}:
+        raise _corrupt(path, "what it seals is not understood")
+    words, language, passphrase = payload["mnemonic"], payload["language"], payload["passphrase"]
+    if not isinstance(words, str) or not isinstance(language, str) or not isinstance(passphrase, str | None):
+        raise _corrupt(path, "what it seals is not understood")
+    try:
+        mnemonic = Mnemonic.from_text(Secret.from_text(words), language)
+    except InvalidInputError as error:
+        raise _corrupt(path, "the words it seals are no mnemonic") from error
+    return Unlocked(header, mnemonic, None if passphrase is None else Secret.from_text(passphrase))
+
+
+def _json(path: Path, data: bytes) -> object:
+    try:
+        return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_small_int)
+    except (ValueError, RecursionError):
+        # the original error may hold the text
+        raise _corrupt(path, "it is damaged or cut short") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands twice")
+    return found
+
+
+def _no_constant(text: str) -> object:
+    raise ValueError(text)
+
+
+def _small_int(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise ValueError("a number too large")
+    return int(text)
+
+
+def _corrupt(path: Path, reason: str) -> CorruptKeystoreError:
+    return CorruptKeystoreError(f"{path} cannot be used: {reason}; restore it from a backup or from its words")

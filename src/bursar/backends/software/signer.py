@@ -1,0 +1,171 @@
+"""SoftwareSigner: signs PSBTs (BIP-174, BIP-371), Ethereum transactions and messages with keys in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from bursar.backends.software import keystore
+from bursar.backends.software.branch import KeyTree
+from bursar.backends.software.private_file import FileLock
+from bursar.backends.software.psbt_inputs import InputSigner
+from bursar.bitcoin.message import message_digest
+from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover, ecdsa_sign_recoverable, public_key
+from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, SignerUnavailableError
+from bursar.ethereum.message import personal_digest
+from bursar.keys.path import HARDENED
+from bursar.keys.scheme import CoinType
+from bursar.signing.protocols import SignerInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from bursar.bitcoin.psbt import Psbt
+    from bursar.crypto.secret import Secret
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.keys.bip32 import ExtendedPrivateKey, ExtendedPublicKey
+    from bursar.keys.mnemonic import Mnemonic
+    from bursar.keys.path import DerivationPath
+
+NAME = "software"
+MODEL = "software keystore"
+
+
+class SoftwareSigner:
+    """Holds a master key in memory until ``close()``, which wipes it (best effort).
+
+    ``verify_after_sign`` checks every signature before it leaves, so that a fault in the machine gives an error and
+    not a key; it costs about as much as signing twice. ``low_r`` grinds ECDSA signatures for a low R, as Bitcoin Core
+    does: one byte less in half of them, for twice the time. Not to be used by two threads at once.
+    """
+
+    def __init__(
+        self,
+        root: ExtendedPrivateKey,
+        *,
+        info: SignerInfo | None = None,
+        verify_after_sign: bool = True,
+        low_r: bool = True,
+        lock: FileLock | None = None,
+    ) -> None:
+        """Takes ownership of ``root`` and of ``lock``: both end with ``close()``."""
+        fingerprint = root.fingerprint
+        self._info = info or SignerInfo(NAME, "memory", MODEL, fingerprint=fingerprint)
+        self._fingerprint = bytes(fingerprint)
+        self._keys = KeyTree(root)
+        self._verify = verify_after_sign
+        self._low_r = low_r
+        self._lock = lock
+
+    @classmethod
+    def from_mnemonic(
+        cls,
+        mnemonic: Mnemonic,
+        passphrase: Secret | None = None,
+        *,
+        verify_after_sign: bool = True,
+        low_r: bool = True,
+    ) -> Self:
+        """A signer of BIP-39 words and their optional passphrase, without a file."""
+        from bursar.keys.bip32 import ExtendedPrivateKey
+
+        with mnemonic.to_seed(passphrase) as seed:
+            return cls(ExtendedPrivateKey.from_seed(seed), verify_after_sign=verify_after_sign, low_r=low_r)
+
+    @classmethod
+    def open(cls, path: Path, password: Secret, *, verify_after_sign: bool = True, low_r: bool = True) -> Self:
+        """A signer over a keystore file, locked against other processes until ``close()``.
+
+        Raises ``WrongPasswordError``, ``CorruptKeystoreError``, ``KeystoreBusyError`` or another ``KeystoreError``.
+        """
+        lock = FileLock(path)
+        lock.acquire()
+        try:
+            unlocked = keystore.unlock(path, password)
+            root = unlocked.root()
+            unlocked.wipe()
+        except BaseException:
+            lock.release()
+            raise
+        info = SignerInfo(NAME, str(path), MODEL, label=path.stem, fingerprint=root.fingerprint)
+        return cls(root, info=info, verify_after_sign=verify_after_sign, low_r=low_r, lock=lock)
+
+    @property
+    def info(self) -> SignerInfo:
+        return self._info
+
+    def xpub(self, path: DerivationPath) -> ExtendedPublicKey:
+        """The extended public key at ``path``: a tpub below SLIP-44's coin type 1, an xpub everywhere else."""
+        from dataclasses import replace
+
+        indexes = path.indexes
+        public = self._root().derive(indexes)
+        testnet = len(indexes) > 1 and indexes[1] == HARDENED + CoinType.TESTNET
+        with public:
+            return replace(public.public(), testnet=testnet)
+
+    def sign_psbt(self, psbt: Psbt) -> Psbt:
+        """A copy of ``psbt`` with our signatures added and nothing else; see ``InputSigner.sign`` for refusals."""
+        self._root()
+        return InputSigner(self._keys, self._fingerprint, verify=self._verify, low_r=self._low_r).sign(psbt)
+
+    def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
+        """The signature of an Ethereum transaction of type 0, 1 or 2; Bitcoin's own paths are refused."""
+        indexes = path.indexes
+        if len(indexes) > 1 and indexes[1] == HARDENED + CoinType.BITCOIN and indexes[0] >= HARDENED:
+            raise InvalidInputError(
+                f"{path} is a path of bitcoin keys: an ethereum transaction is not signed there", code="input.path"
+            )
+        return self._sign(path, tx.digest())
+
+    def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
+        """The signature of a Bitcoin message in the legacy form."""
+        return self._sign(path, message_digest(message))
+
+    def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
+        """The signature of an Ethereum personal message (EIP-191 version 0x45)."""
+        return self._sign(path, personal_digest(message))
+
+    def unsafe_sign_digest(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
+        """Sign 32 bytes that nobody can read. Unsafe: whoever chooses them may have chosen a payment."""
+        return self._sign(path, digest)
+
+    def close(self) -> None:
+        """Wipe the keys and free the keystore; idempotent."""
+        self._keys.wipe()
+        if self._lock is not None:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"SoftwareSigner({self._info.fingerprint})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer cannot be copied or pickled")
+
+    def _root(self) -> ExtendedPrivateKey:
+        root = self._keys.root
+        if root is None:
+            raise SignerUnavailableError(f"the signer {self._info.fingerprint} is closed: open it again")
+        return root
+
+    def _sign(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
+        self._root()
+        secret = self._keys.secret(path.indexes)
+        signature = ecdsa_sign_recoverable(secret, digest)
+        if self._verify:
+            try:
+                right = ecdsa_recover(digest, signature) == public_key(secret)
+            except InvalidSignatureError:
+                right = False
+            if not right:
+                message = "the signature does not verify: this machine computes wrongly, do not sign on it"
+                raise SignerError(message, code="signer.fault")
+        return signature
