@@ -1,0 +1,178 @@
+"""Replies of an Ethereum node (JSON-RPC 2.0), read as if the node were hostile: strict, bounded, typed errors."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, NoReturn
+
+from bursar.errors import ChainError, InvalidInputError
+from bursar.ethereum.address import Address
+from bursar.ethereum.units import MAX_UINT256, Wei
+
+LARGEST_REPLY = 16 * 1024 * 1024
+DEEPEST_REPLY = 32
+_LONGEST_NUMBER = 40
+_LONGEST_REASON = 300
+_QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
+_DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
+
+
+def garbled(problem: str) -> ChainError:
+    """The error for an answer that cannot be what was asked for."""
+    return ChainError(f"the node's answer cannot be trusted: {problem}", code="chain.reply")
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An error object of the node: its code and its words, shortened and printable."""
+
+    code: int
+    reason: str
+
+
+def parse_reply(body: bytes, *, identifier: int) -> Any:
+    """The result of one JSON-RPC reply, or a :class:`Refusal`; ChainError (``chain.reply``) for anything else."""
+    reply = parse_json(body)
+    if not isinstance(reply, dict):
+        raise garbled("it is not an object")
+    if reply.get("jsonrpc") != "2.0":
+        raise garbled("it is not JSON-RPC 2.0")
+    error = reply.get("error")
+    if error is not None:
+        if reply.get("id") not in (identifier, None) or reply.get("result") is not None:
+            raise garbled("its error belongs to another request or comes with a result")
+        return _refusal(error)
+    if type(reply.get("id")) is not int or reply["id"] != identifier:
+        raise garbled("it belongs to another request")
+    if "result" not in reply:
+        raise garbled("it has neither a result nor an error")
+    return reply["result"]
+
+
+def _refusal(error: Any) -> Refusal:
+    if not isinstance(error, dict) or type(error.get("code")) is not int or not isinstance(error.get("message"), str):
+        raise garbled("its error has no code and message")
+    return Refusal(error["code"], printable(error["message"]))
+
+
+def printable(text: str) -> str:
+    """A node's words, safe to show: one line of ascii of bounded length."""
+    shown = "".join(letter if " " <= letter <= "~" else "?" for letter in text[:_LONGEST_REASON])
+    return shown + ("..." if len(text) > _LONGEST_REASON else "")
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON value of ``body``: no duplicate members, no NaN, numbers and nesting bounded, fractions exact."""
+    if len(body) > LARGEST_REPLY:
+        raise garbled(f"it is longer than {LARGEST_REPLY} bytes")
+    try:
+        value = json.loads(
+            body.decode("utf-8"),
+            object_pairs_hook=_members,
+            parse_constant=_no_constant,
+            parse_float=_fraction,
+            parse_int=_whole,
+        )
+    except RecursionError:
+        raise garbled("it is nested too deeply") from None
+    except ValueError as error:  # of which UnicodeDecodeError is one
+        raise garbled("it is not JSON") from error
+    _check_depth(value)
+    return value
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise garbled("it names a member twice")
+    return members
+
+
+def _no_constant(text: str) -> NoReturn:
+    raise garbled(f"{text} is no number of JSON")
+
+
+def _fraction(text: str) -> Decimal:
+    if len(text) > _LONGEST_NUMBER:
+        raise garbled("it holds a number of absurd length")
+    return Decimal(text)
+
+
+def _whole(text: str) -> int:
+    if len(text) > _LONGEST_NUMBER:
+        raise garbled("it holds a number of absurd length")
+    return int(text)
+
+
+def _check_depth(value: Any) -> None:
+    level, depth = [value], 0
+    while level:
+        depth += 1
+        if depth > DEEPEST_REPLY:
+            raise garbled("it is nested too deeply")
+        level = [
+            inner
+            for one in level
+            if isinstance(one, dict | list)
+            for inner in (one.values() if isinstance(one, dict) else one)
+            if isinstance(inner, dict | list)
+        ]
+
+
+def read_quantity(value: Any, *, name: str, most: int = MAX_UINT256) -> int:
+    """An integer from 0 to ``most`` written as a JSON-RPC quantity."""
+    if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
+        raise garbled(f"{name} is not a quantity")
+    number = int(value, 16)
+    if number > most:
+        raise garbled(f"{name} is out of range")
+    return number
+
+
+def read_wei(value: Any, *, name: str, most: int = MAX_UINT256) -> Wei:
+    """An amount of wei written as a quantity."""
+    return Wei(read_quantity(value, name=name, most=most))
+
+
+def read_data(value: Any, *, name: str, size: int | None = None) -> bytes:
+    """Bytes, of exactly ``size`` when that is given."""
+    if not isinstance(value, str) or not _DATA.fullmatch(value):
+        raise garbled(f"{name} is not hexadecimal data")
+    data = bytes.fromhex(value[2:])
+    if size is not None and len(data) != size:
+        raise garbled(f"{name} has {len(data)} bytes, not {size}")
+    return data
+
+
+def read_hash(value: Any, *, name: str) -> str:
+    """A 32-byte hash as lower-case text."""
+    return "0x" + read_data(value, name=name, size=32).hex()
+
+
+def read_address(value: Any, *, name: str) -> Address:
+    """An address, in whatever case the node writes it."""
+    return Address(read_data(value, name=name, size=20))
+
+
+def read_object(value: Any, *, name: str) -> dict[str, Any]:
+    """A JSON object."""
+    if not isinstance(value, dict):
+        raise garbled(f"{name} is not an object")
+    return value
+
+
+def read_list(value: Any, *, name: str, most: int) -> list[Any]:
+    """A JSON array of at most ``most`` items."""
+    if not isinstance(value, list) or len(value) > most:
+        raise garbled(f"{name} is not a list of at most {most} items")
+    return value
+
+
+def check_hash_text(text: str) -> str:
+    """A transaction hash as a caller gives it, in lower case; InvalidInputError otherwise."""
+    if not isinstance(text, str) or not re.fullmatch("0x[0-9a-fA-F]{64}", text):
+        raise InvalidInputError("a transaction hash is 0x and 64 hexadecimal digits", code="input.txid")
+    return text.lower()
