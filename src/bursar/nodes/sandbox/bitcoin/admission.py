@@ -73,7 +73,7 @@ class Admission:
         if cost > MAX_SIGNATURE_COST:
             reject("bad-txns-too-many-sigops", str(cost))
         vsize = -(-max(tx.weight, cost * BYTES_PER_SIGNATURE) // 4)
-        if limits and tx.version != TRUC and fee < MIN_RELAY.fee(vsize):
+        if limits and fee < MIN_RELAY.fee(vsize):
             reject("min relay fee not met", f"{fee} < {MIN_RELAY.fee(vsize)}")
         entry = Entry(tx, tx.txid, tx.wtxid, fee, vsize, now, tip.height)
         self._check_family(entry, conflicts)
@@ -135,8 +135,6 @@ class Admission:
             reject("too-long-mempool-chain", f"exceeds ancestor size limit [limit: {MAX_PACKAGE_SIZE}]")
         leaving = reach(conflicts.values(), up=False)
         for ancestor in ancestors.values():
-            if ancestor.txid in conflicts:
-                reject("bad-txns-spends-conflicting-tx", f"{entry.txid} spends conflicting transaction {ancestor.txid}")
             staying = [other for txid, other in ancestor.descendants().items() if txid not in leaving]
             if len(staying) + 2 > MAX_PACKAGE:
                 reject("too-long-mempool-chain", f"too many descendants for tx {ancestor.txid} [limit: {MAX_PACKAGE}]")
@@ -146,6 +144,9 @@ class Admission:
                     f"exceeds descendant size limit for tx {ancestor.txid} [limit: {MAX_PACKAGE_SIZE}]",
                 )
         self._check_truc(entry, ancestors, leaving)
+        for txid in conflicts:
+            if txid in ancestors:
+                reject("bad-txns-spends-conflicting-tx", f"{entry.txid} spends conflicting transaction {txid}")
 
     def _check_truc(self, entry: Entry, ancestors: dict[Txid, Entry], leaving: dict[Txid, Entry]) -> None:
         """Version 3 transactions: at most one parent and one child unconfirmed, small (BIP-431)."""

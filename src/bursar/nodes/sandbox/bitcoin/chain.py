@@ -284,13 +284,14 @@ class RegtestChain:
         while chain[fork].block.hash != judge.hash_at(fork):
             fork -= 1
         undone: list[Transaction] = []
+        reorganised = len(chain) - 1 > fork
         while len(chain) - 1 > fork:
             undone[:0] = self.index.disconnect().block.transactions[1:]
         for height in range(fork + 1, judge.height + 1):
             block = self.known[judge.hash_at(height)].block
             self.index.connect(block)
             self.mempool.take_block(block.transactions)
-        if undone:
+        if reorganised:  # even without transactions: locktimes and maturity may not be met any more
             now = int(clock.time())
             waiting = [(entry.time, entry.tx) for entry in self.mempool.clear()]
             self._refill([(now, tx) for tx in undone] + waiting)

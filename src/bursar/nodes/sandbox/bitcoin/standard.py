@@ -113,40 +113,40 @@ def _taproot_standard(witness: tuple[bytes, ...]) -> bool:
 
 
 def signature_fault(tx: Transaction, spent: Sequence[bytes]) -> str | None:
-    """What Core's relay-only script flags refuse in a single-key input, in Core's words; ``None`` when nothing.
+    """What Core's relay-only script flags refuse in common inputs, in Core's words; ``None`` when nothing.
 
-    libbitcoinkernel checks consensus flags only, so this looks at P2PKH, P2WPKH and P2SH-P2WPKH inputs itself: low S
-    (BIP-62), a defined hash type, compressed keys under segwit, and nothing else on the stack.
+    libbitcoinkernel checks consensus flags only, so this looks at single-key and multisig inputs itself: low S
+    (BIP-62), a defined hash type, compressed keys under segwit, and nothing else on the stack of a single key.
     """
     for source, script in zip(tx.inputs, spent, strict=True):
-        kind = output_type(script)
-        stack: Sequence[bytes] | None = None
-        segwit = False
-        if kind == "pubkeyhash":
-            stack = pushes(source.script_sig)
-        elif kind == "witness_v0_keyhash":
-            stack, segwit = source.witness, True
-        elif kind == "scripthash":
-            redeem = pushes(source.script_sig)
-            if redeem and output_type(redeem[-1]) == "witness_v0_keyhash":
-                stack, segwit = source.witness, True
-        if stack is not None:
-            fault = _single_key_fault(stack, segwit=segwit)
-            if fault is not None:
-                return fault
+        fault = _input_fault(script, pushes(source.script_sig) or (), source.witness)
+        if fault is not None:
+            return fault
     return None
 
 
-def _single_key_fault(stack: Sequence[bytes], *, segwit: bool) -> str | None:
-    if len(stack) > 2:
-        return "Stack size must be exactly one after execution"
-    if len(stack) < 2:
-        return None  # fails in the script itself
-    signature, key = stack
-    if segwit and (len(key) != 33 or key[0] not in (2, 3)):
-        return "Using non-compressed keys in segwit"
+def _input_fault(script: bytes, stack: Sequence[bytes], witness: Sequence[bytes]) -> str | None:
+    kind = output_type(script)
+    if kind == "scripthash" and stack:
+        return _input_fault(stack[-1], stack[:-1], witness)
+    segwit = kind.startswith("witness_v0")
+    if segwit:
+        stack = witness
+    if kind == "witness_v0_scripthash" and witness:
+        kind, stack = output_type(witness[-1]), witness[:-1]
+    if kind in ("pubkeyhash", "witness_v0_keyhash"):
+        if len(stack) > 2:
+            return "Stack size must be exactly one after execution"
+        if segwit and len(stack) == 2 and (len(stack[1]) != 33 or stack[1][0] not in (2, 3)):
+            return "Using non-compressed keys in segwit"
+    elif kind not in ("pubkey", "multisig"):
+        return None
+    return next((fault for fault in map(_form_fault, stack) if fault is not None), None)
+
+
+def _form_fault(signature: bytes) -> str | None:
     if not strict_der(signature):
-        return None  # fails in the script itself (BIP-66)
+        return None  # a key, the multisig's dummy, or a failure in the script itself (BIP-66)
     if signature[-1] not in _SIGHASHES:
         return "Signature hash type missing or not understood"
     at = 6 + signature[3]
