@@ -8,7 +8,7 @@ from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.transaction import FEE_MARKET, LEGACY, SignedTransaction, UnsignedTransaction
-from bursar.nodes.ethrpc_reply import garbled, read_address, read_data, read_list, read_object, read_quantity, read_wei
+from bursar.nodes.ethrpc.reply import garbled, read_address, read_data, read_list, read_object, read_quantity, read_wei
 
 _MOST_ENTRIES = 4096
 

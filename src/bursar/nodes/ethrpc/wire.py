@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError, MissingExtraError
-from bursar.nodes.ethrpc_reply import LARGEST_REPLY, Refusal, garbled, parse_reply, printable
+from bursar.nodes.ethrpc.reply import LARGEST_REPLY, Refusal, garbled, parse_reply, printable
 
 _CHUNK = 64 * 1024
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
