@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.chain.protocols import Speed
 from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
 from bursar.wallet.records import (
     AccountRecord,
@@ -16,7 +17,7 @@ from bursar.wallet.records import (
     TransferRecord,
     TransferState,
 )
-from bursar.wallet.transfer import FeeChoice, PaymentOrder, Speed, Transfer
+from bursar.wallet.transfer import FeeChoice, PaymentOrder, Transfer
 
 if TYPE_CHECKING:
     from bursar.wallet.wallet import Wallet

@@ -165,7 +165,7 @@ class HistoryRow:
     asset: Asset
     amount: int
     fee: int
-    txid: str
+    txid: str | None  # None: Ethereum nodes name no transaction for a movement seen in balances only
     height: int | None  # None: not in a block yet
     time: int  # Unix seconds of the block, or when first seen
     confirmations: int

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime
-from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Protocol
+import json
+import time
+from typing import TYPE_CHECKING
 
-from bursar.policy.protocols import Policy
+from bursar.bitcoin.account import BitcoinAccount
+from bursar.chain.fees import FeeCaps
+from bursar.chain.protocols import EthereumBackend
+from bursar.errors import ConflictError, InvalidInputError, StoreError, WrongChainError
+from bursar.ethereum.account import EthereumAccount
+from bursar.ethereum.address import Address
+from bursar.ethereum.token import Token
+from bursar.wallet import accounts as rules
+from bursar.wallet import approving, sending, signatures, statements
+from bursar.wallet.approving import DigestedPolicy
+from bursar.wallet.bitcoin_steps import bump_bitcoin, bump_digest, plan_bitcoin
+from bursar.wallet.bitcoin_sync import refresh_bitcoin, sync_bitcoin
+from bursar.wallet.context import Context
+from bursar.wallet.ethereum_steps import accept_nonce, bump_ethereum, plan_ethereum
+from bursar.wallet.ethereum_sync import sync_ethereum
+from bursar.wallet.journal import Journal
+from bursar.wallet.plan import Plan
+from bursar.wallet.reserving import ATTEMPTS, known_plan, require_transfer
+from bursar.wallet.store import accounts as rows
+from bursar.wallet.store.engine import Store
+from bursar.wallet.store.transfers import find_idempotency_key
 
 if TYPE_CHECKING:
-    from bursar.bitcoin.account import BitcoinAccount
-    from bursar.chain.fees import FeeCaps
-    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.token import Token
+    from collections.abc import Callable
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+
+    from bursar.chain.protocols import BitcoinBackend
     from bursar.policy.history import History
     from bursar.policy.review import Asset
     from bursar.signing.protocols import EthereumSigner, PsbtSigner
-    from bursar.wallet.journal import Journal
-    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+    from bursar.wallet.plan import ApprovedPlan, SignedTransfer
     from bursar.wallet.records import (
         AccountRecord,
         AddressRecord,
@@ -30,13 +48,10 @@ if TYPE_CHECKING:
         SyncReport,
         TransferRecord,
     )
+    from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.transfer import FeeChoice, Transfer
 
-
-class DigestedPolicy(Policy, Protocol):
-    """A policy with an identity: ``digest()`` changes whenever a rule does (``RulePolicy`` is one)."""
-
-    def digest(self) -> str: ...
+__all__ = ["DigestedPolicy", "Wallet"]
 
 
 class Wallet:
@@ -44,6 +59,12 @@ class Wallet:
 
     Every method raises only ``BursarError``s; of the store: ``CorruptStoreError``, ``StoreBusyError`` (retry).
     """
+
+    def __init__(self, context: Context) -> None:
+        """Use ``Wallet.open``."""
+        self._context = context
+        self._store = context.store
+        self._journal = Journal(context.store)
 
     @classmethod
     def open(
@@ -60,13 +81,28 @@ class Wallet:
 
         ``caps`` bounds fees whatever a node advises. ``clock`` gives Unix seconds. ``on_step`` is called with the name
         of each step of a transfer as it is passed. A damaged file raises ``CorruptStoreError`` and is left untouched;
-        one written by a newer release raises ``StoreError``.
+        one written by a newer release raises ``StoreError`` (``store.newer``).
         """
-        raise NotImplementedError
+        if create and not path.exists():
+            try:
+                store = Store.create(path, busy_timeout=busy_timeout)
+            except StoreError as error:
+                if error.code != "store.exists":
+                    raise
+                store = Store.open(path, busy_timeout=busy_timeout)  # another process made it first
+        else:
+            store = Store.open(path, busy_timeout=busy_timeout)
+        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step))
+        try:
+            wallet._journal.check_tail()
+        except BaseException:
+            store.close()
+            raise
+        return wallet
 
     def close(self) -> None:
         """Release the store; idempotent."""
-        raise NotImplementedError
+        self._store.close()
 
     def __enter__(self) -> Wallet:
         return self
@@ -83,15 +119,16 @@ class Wallet:
 
         Adding the same account under the same name again changes nothing; another use of either is a ``ConflictError``.
         """
-        raise NotImplementedError
+        return statements.add_account(self._context, name, account, signer)
 
     def account(self, name: str) -> AccountRecord:
         """The account ``name``, or ``InvalidInputError`` (``input.account``)."""
-        raise NotImplementedError
+        return rules.account_record(self._row(name))
 
     def accounts(self) -> tuple[AccountRecord, ...]:
         """All accounts by name."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return tuple(rules.account_record(row) for row in rows.all_accounts(connection))
 
     def new_address(self, name: str, *, beyond_gap: bool = False) -> AddressRecord:
         """Issue the next unused receiving address.
@@ -99,25 +136,40 @@ class Wallet:
         More than 20 issued but unused addresses in a row would be missed by a restore elsewhere (BIP-44): refused
         unless ``beyond_gap``.
         """
-        raise NotImplementedError
+        return statements.new_address(self._context, name, beyond_gap=beyond_gap)
 
     def addresses(self, name: str) -> tuple[AddressRecord, ...]:
         """The addresses issued or seen used, receiving branch first, by index."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            row = rules.require_account(connection, name)
+            account = rules.load_account(row)
+            found = [item for item in rows.address_rows(connection, row.id) if item.issued or item.used]
+        return tuple(rules.address_record(name, account, item) for item in found)
 
     # assets
 
     def add_token(self, chain_id: int, contract: str, symbol: str, decimals: int) -> Asset:
         """Register an ERC-20 token; symbol and decimals are the operator's word, not the chain's."""
-        raise NotImplementedError
+        return statements.add_token(self._context, Token(chain_id, Address.from_text(contract), symbol, decimals))
+
+    def remove_token(self, chain_id: int, contract: str) -> None:
+        """Forget a token; its past transfers stay. ``InvalidInputError`` when it is not registered."""
+        with self._store.write() as connection:
+            if not rows.remove_token(connection, chain_id, str(Address.from_text(contract))):
+                raise InvalidInputError(f"{contract} is not registered on chain {chain_id}", code="input.token")
+            self._context.note(connection, "token.removed", chain_id=chain_id, contract=contract)
 
     def tokens(self) -> tuple[Token, ...]:
         """All registered tokens by chain and symbol."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            found = rows.all_tokens(connection)
+        return tuple(Token(row.chain_id, Address.from_text(row.contract), row.symbol, row.decimals) for row in found)
 
     def asset(self, account: str, key: str) -> Asset:
         """What ``key`` means for ``account``: ``BTC``, ``ETH``, a token's contract, or its symbol if unique."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            row = rules.require_account(connection, account)
+            return rules.resolve_asset(rules.load_account(row), key, rows.all_tokens(connection))
 
     # the chain
 
@@ -133,19 +185,32 @@ class Wallet:
         ``progress(stage, done, total)``. Raises ``WrongChainError`` before anything is asked of a node that serves
         another chain; any ``ChainError`` leaves the store as it was.
         """
-        raise NotImplementedError
+        row = self._row(name)
+        account, told = rules.load_account(row), progress or _silent
+        if isinstance(account, BitcoinAccount):
+            return sync_bitcoin(self._context, row, account, _bitcoin(row, backend), told)
+        return sync_ethereum(self._context, row, account, _ethereum(row, backend), told)
 
     def refresh(self, name: str, backend: BitcoinBackend | EthereumBackend) -> tuple[TransferRecord, ...]:
-        """Ask only for the fate of the account's unfinished transfers; those whose state or depth changed."""
-        raise NotImplementedError
+        """Ask only for the fate of the account's unfinished transfers; those whose state or block changed."""
+        row = self._row(name)
+        account = rules.load_account(row)
+        if isinstance(account, BitcoinAccount):
+            changed = refresh_bitcoin(self._context, row, account, _bitcoin(row, backend))
+        else:
+            changed = sync_ethereum(self._context, row, account, _ethereum(row, backend), _silent).changed
+        return tuple(self.transfer(transfer_id) for transfer_id in changed)
 
     def balance(self, name: str) -> tuple[AssetBalance, ...]:
         """The balances as of the last sync and every step since: the chain's own coin first, then tokens by symbol."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return statements.balance(connection, rules.require_account(connection, name))
 
     def history(self, name: str | None = None) -> tuple[HistoryRow, ...]:
         """Movements of one account, or of all, newest first."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            wanted = rows.all_accounts(connection) if name is None else [rules.require_account(connection, name)]
+            return statements.history(connection, wanted)
 
     # one transfer
 
@@ -157,14 +222,31 @@ class Wallet:
         ``ConflictError``. Raises ``InsufficientFundsError``, ``InvalidInputError`` (address, dust, fee over the cap),
         ``WrongChainError``.
         """
-        raise NotImplementedError
+        body = transfer.body_digest()
+        for attempt in range(ATTEMPTS):
+            with self._store.read() as connection:
+                known = None if dry_run else known_plan(connection, transfer, body)
+                row = rules.require_account(connection, transfer.account)
+            if known is not None:
+                return known
+            account = rules.load_account(row)
+            try:
+                if isinstance(account, BitcoinAccount):
+                    node = _bitcoin(row, backend)
+                    return plan_bitcoin(self._context, row, account, transfer, node, dry_run=dry_run)
+                other = _ethereum(row, backend)
+                return plan_ethereum(self._context, row, account, transfer, other, dry_run=dry_run)
+            except ConflictError:
+                if attempt == ATTEMPTS - 1:
+                    raise
+        raise AssertionError("every attempt returns or raises")
 
     def approve(self, plan: Plan, policy: DigestedPolicy, *, now: datetime | None = None) -> ApprovedPlan:
         """Ask the policy, with what was approved before; the answer and the amounts are recorded in one transaction.
 
         ``PolicyDeniedError`` ends the transfer and releases what it held; ``ApprovalPendingError`` leaves it planned.
         """
-        raise NotImplementedError
+        return approving.approve(self._context, plan, policy, now)
 
     def sign(
         self, approved: ApprovedPlan, *, signer: PsbtSigner | EthereumSigner, policy: DigestedPolicy | None = None
@@ -174,11 +256,11 @@ class Wallet:
         ``ConflictError`` when the plan, the approval or the policy is not the one recorded. Give ``policy`` to hold the
         approval against the policy in force now. Signing again gives the stored bytes.
         """
-        raise NotImplementedError
+        return signatures.sign(self._context, approved, signer, policy)
 
     def send(self, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
         """Broadcast the stored bytes; the txid. Safe to repeat. A refusal leaves it signed: bump it or send again."""
-        raise NotImplementedError
+        return sending.send(self._context, signed, backend)
 
     def bump(
         self,
@@ -194,42 +276,98 @@ class Wallet:
         With ``cancel`` the replacement pays ourselves instead of the payees. Bumping a cancelled transfer bumps the
         cancellation, never the payment.
         """
-        raise NotImplementedError
+        with self._store.read() as connection:
+            target = require_transfer(connection, transfer_id)
+            row = rows.account_by_id(connection, target.account_id)
+            if idempotency_key is not None:
+                known = find_idempotency_key(connection, idempotency_key)
+                if known is not None:
+                    if known.body_digest == bump_digest(transfer_id, fee, cancel):
+                        return Plan.from_json(json.loads(known.plan))
+                    raise ConflictError(
+                        f"idempotency key {idempotency_key[:80]!r} was used for something else ({known.id})",
+                        code="conflict.idempotency",
+                    )
+        account = rules.load_account(row)
+        if isinstance(account, BitcoinAccount):
+            node = _bitcoin(row, backend)
+            return bump_bitcoin(
+                self._context, row, account, target, node, fee=fee, cancel=cancel, idempotency_key=idempotency_key
+            )
+        other = _ethereum(row, backend)
+        return bump_ethereum(
+            self._context, row, account, target, other, fee=fee, cancel=cancel, idempotency_key=idempotency_key
+        )
 
     def cancel(self, transfer_id: str, *, reason: str = "cancelled") -> TransferRecord:
         """Release an unsigned transfer. ``ConflictError`` once a signature may exist: use ``bump(cancel=True)``."""
-        raise NotImplementedError
+        sending.cancel(self._context, transfer_id, reason)
+        return self.transfer(transfer_id)
 
     def recover(self, backend: BitcoinBackend | EthereumBackend) -> tuple[Recovery, ...]:
         """After a crash, for the accounts on this backend's chain: planned transfers are released, approved ones stay
         to be signed, signed ones are broadcast again byte for byte."""
-        raise NotImplementedError
+        return sending.recover(self._context, backend)
+
+    def accept_nonce(self, name: str, address: str, nonce: int) -> None:
+        """Believe that ``address`` has sent ``nonce`` transactions, although the wallet knows of fewer."""
+        row = self._row(name)
+        account = rules.load_account(row)
+        if not isinstance(account, EthereumAccount):
+            raise InvalidInputError(f"account {name!r} has no nonces", code="input.account")
+        accept_nonce(self._context, row, account, address, nonce)
 
     def transfer(self, transfer_id: str) -> TransferRecord:
         """One transfer, or ``InvalidInputError`` (``input.transfer``)."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return statements.transfer_records(connection, [require_transfer(connection, transfer_id)])[0]
 
     def transfers(self, name: str | None = None) -> tuple[TransferRecord, ...]:
         """All transfers of one account, or of all, oldest first."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return statements.transfers(connection, name)
 
     def plan_of(self, transfer_id: str) -> Plan:
         """The stored plan of a transfer."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return Plan.from_json(json.loads(require_transfer(connection, transfer_id).plan))
 
     def approval_of(self, transfer_id: str) -> ApprovedPlan | None:
         """The stored approval of a transfer, if it has one."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            return approving.approval_of(require_transfer(connection, transfer_id))
 
     def signed_of(self, transfer_id: str) -> SignedTransfer | None:
         """The stored signed bytes of a transfer, if it has them."""
-        raise NotImplementedError
+        with self._store.read() as connection:
+            row = require_transfer(connection, transfer_id)
+        return None if row.raw is None else signatures.signed_of(row)
 
     def policy_history(self, *, now: datetime | None = None) -> History:
         """What policies see: every payment approved, signed, sent or confirmed; a fee bump counts once."""
-        raise NotImplementedError
+        return approving.policy_history(self._context, now)
 
     @property
     def journal(self) -> Journal:
         """The hash-chained record of every step."""
-        raise NotImplementedError
+        return self._journal
+
+    def _row(self, name: str) -> AccountRow:
+        with self._store.read() as connection:
+            return rules.require_account(connection, name)
+
+
+def _silent(stage: str, done: int, total: int | None) -> None:
+    del stage, done, total
+
+
+def _bitcoin(row: AccountRow, backend: BitcoinBackend | EthereumBackend) -> BitcoinBackend:
+    if isinstance(backend, EthereumBackend):
+        raise WrongChainError(f"account {row.name!r} is on bitcoin {row.network} and the node on ethereum")
+    return backend
+
+
+def _ethereum(row: AccountRow, backend: BitcoinBackend | EthereumBackend) -> EthereumBackend:
+    if not isinstance(backend, EthereumBackend):
+        raise WrongChainError(f"account {row.name!r} is on ethereum {row.network} and the node on bitcoin")
+    return backend

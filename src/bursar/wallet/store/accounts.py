@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, func, insert, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from bursar.chain.protocols import BlockRef
 from bursar.wallet.store.schema import accounts, addresses, tokens
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as stored; ``body`` is the public half's JSON text, ``genesis`` the pinned genesis hash."""
+    """An account as stored; ``genesis`` is pinned, ``seen_height`` the last tip heard of: confirmations count to it."""
 
     id: int
     name: str
@@ -30,6 +30,7 @@ class AccountRow:
     created: int
     tip: BlockRef | None
     genesis: str | None
+    seen_height: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,17 @@ def all_accounts(connection: Connection) -> list[AccountRow]:
 
 
 def set_tip(connection: Connection, account_id: int, tip: BlockRef) -> None:
-    values = {"tip_height": tip.height, "tip_hash": tip.hash, "tip_time": tip.time}
+    values = {
+        "tip_height": tip.height,
+        "tip_hash": tip.hash,
+        "tip_time": tip.time,
+        "seen_height": tip.height,
+    }
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+
+
+def set_seen_height(connection: Connection, account_id: int, height: int) -> None:
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(seen_height=height))
 
 
 def set_genesis(connection: Connection, account_id: int, genesis: str) -> None:
@@ -140,8 +150,8 @@ def mark_used(connection: Connection, account_id: int, keys: Iterable[tuple[int,
         connection.execute(update(addresses).where(_is(account_id, branch, position)).values(used=1))
 
 
-def mark_issued(connection: Connection, account_id: int, branch: int, position: int) -> None:
-    connection.execute(update(addresses).where(_is(account_id, branch, position)).values(issued=1))
+def mark_issued(connection: Connection, account_id: int, branch: int, position: int, *, issued: bool = True) -> None:
+    connection.execute(update(addresses).where(_is(account_id, branch, position)).values(issued=int(issued)))
 
 
 def derived_count(connection: Connection, account_id: int, branch: int) -> int:
@@ -160,6 +170,17 @@ def own_addresses(connection: Connection, texts: Sequence[str]) -> set[str]:
         part = texts[start : start + 500]
         found.update(connection.execute(select(addresses.c.address).where(addresses.c.address.in_(part))).scalars())
     return found
+
+
+def known_addresses(connection: Connection) -> set[str]:
+    """Every address issued or used, of all accounts."""
+    where = or_(addresses.c.issued == 1, addresses.c.used == 1)
+    return set(connection.execute(select(addresses.c.address).where(where)).scalars())
+
+
+def remove_token(connection: Connection, chain_id: int, contract: str) -> bool:
+    where = and_(tokens.c.chain_id == chain_id, tokens.c.contract == contract)
+    return bool(connection.execute(delete(tokens).where(where)).rowcount)
 
 
 def add_token(connection: Connection, token: TokenRow) -> None:
@@ -192,4 +213,5 @@ def _account(row: Row[tuple[object, ...]]) -> AccountRow:
         created=row.created,
         tip=tip,
         genesis=row.genesis,
+        seen_height=row.seen_height,
     )

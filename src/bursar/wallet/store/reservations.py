@@ -1,8 +1,7 @@
-"""The reservation ledger: each coin and each nonce belongs to at most one intent, by unique keys of the store.
+"""The reservation ledger: each coin and each nonce belongs to at most one intent, by unique keys of the store."""
 
-An intent is named by its root: the first transfer of a chain of fee bumps. A row is deleted only when no signature
-over that coin or nonce can exist, or when the intent's fate is buried in the chain.
-"""
+# An intent is named by its root, the first transfer of a chain of fee bumps. A row is deleted only when no signature
+# over that coin or nonce can exist, or when the intent's fate is buried in the chain.
 
 from __future__ import annotations
 

@@ -41,6 +41,7 @@ accounts = Table(
     Column("tip_hash", Text),
     Column("tip_time", Integer),
     Column("genesis", Text),
+    Column("seen_height", Integer),
     CheckConstraint("chain IN ('bitcoin', 'ethereum')", name="ck_accounts_chain"),
 )
 

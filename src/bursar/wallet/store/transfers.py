@@ -136,6 +136,12 @@ def change_transfer(
         raise ConflictError(f"transfer {transfer_id} is {found or 'unknown'} by now")
 
 
+def change_signing(connection: Connection, transfer_id: str, step: int) -> None:
+    """Count the conversations with a signer that have begun and not ended in a refusal."""
+    where = transfers.c.id == transfer_id
+    connection.execute(update(transfers).where(where).values(signing=transfers.c.signing + step))
+
+
 def spend_rows(connection: Connection, *, states: Iterable[TransferState]) -> list[SpendRow]:
     """Every payment of transfers in ``states``, oldest approval first; ``fee`` on each transfer's first payment."""
     wanted = [state.value for state in states]
@@ -158,6 +164,12 @@ def spend_rows(connection: Connection, *, states: Iterable[TransferState]) -> li
         )
         for row in connection.execute(query)
     ]
+
+
+def settled_roots(connection: Connection) -> set[str]:
+    """The intents one of whose transfers is in a block."""
+    query = select(transfers.c.root).distinct().where(transfers.c.height.is_not(None))
+    return set(connection.execute(query).scalars())
 
 
 def paid_addresses(connection: Connection, network: str) -> set[str]:

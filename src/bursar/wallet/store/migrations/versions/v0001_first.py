@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.Column("tip_hash", sa.Text(), nullable=True),
         sa.Column("tip_time", sa.Integer(), nullable=True),
         sa.Column("genesis", sa.Text(), nullable=True),
+        sa.Column("seen_height", sa.Integer(), nullable=True),
         sa.CheckConstraint("chain IN ('bitcoin', 'ethereum')", name="ck_accounts_chain"),
         sa.PrimaryKeyConstraint("id"),
         sa.UniqueConstraint("identity"),

@@ -1,0 +1,176 @@
+"""Plans of Bitcoin transfers, decided without I/O: coins, change, fee, and the review of the result."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.address import Address
+from bursar.bitcoin.build import build_bump, build_transfer, minimum_bump_rate
+from bursar.bitcoin.coins import CoinKey
+from bursar.bitcoin.draft import ChangeKey
+from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.units import FeeRate, Sats
+from bursar.errors import InsufficientFundsError, InvalidInputError
+from bursar.policy.review import Change, Payment, Review
+from bursar.wallet.accounts import native_asset
+from bursar.wallet.cautions import Facts, cautions
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Sequence
+
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.coins import Coin
+    from bursar.bitcoin.draft import BuiltTransfer
+    from bursar.wallet.transfer import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Coins:
+    """What may be spent: ``confirmed`` first, ``change`` (our own, unconfirmed) only when that does not suffice."""
+
+    confirmed: tuple[Coin, ...]
+    change: tuple[Coin, ...]
+    tip_height: int
+
+
+def read_payments(account: BitcoinAccount, transfer: Transfer) -> list[tuple[Address, Sats]]:
+    """The payees, parsed strictly for the account's network; only BTC can be paid, and each payee once."""
+    payments: list[tuple[Address, Sats]] = []
+    for order in transfer.payments:
+        if order.asset.upper() != "BTC":
+            raise InvalidInputError(f"{order.asset[:60]!r} is no asset of a bitcoin account", code="input.asset")
+        if order.amount == 0 and not transfer.everything:
+            raise InvalidInputError(f"the amount for {order.to[:90]} is zero", code="input.amount")
+        payments.append((Address.from_text(order.to, account.network), Sats(order.amount)))
+    texts = [str(address) for address, _ in payments]
+    if len(set(texts)) != len(texts):
+        raise InvalidInputError("the same address is paid twice: add the amounts", code="input.address")
+    return payments
+
+
+def change_key(account: BitcoinAccount, index: int) -> ChangeKey:
+    """The change output at ``index`` of the change branch."""
+    key = CoinKey(account.key(1, index), account.key_origin(1, index), account.script_type)
+    return ChangeKey(account.script(1, index), key)
+
+
+def build(
+    account: BitcoinAccount,
+    transfer: Transfer,
+    coins: Coins,
+    *,
+    change_index: int,
+    fee_rate: FeeRate,
+    rng: random.Random | None = None,
+) -> BuiltTransfer:
+    """A new transfer; ``InsufficientFundsError`` counts everything spendable."""
+    payments = read_payments(account, transfer)
+
+    def attempt(choice: Sequence[Coin]) -> BuiltTransfer:
+        return build_transfer(
+            account.network,
+            choice,
+            payments,
+            change=change_key(account, change_index),
+            fee_rate=fee_rate,
+            tip_height=coins.tip_height,
+            rng=rng,
+            send_max=transfer.everything,
+        )
+
+    if transfer.everything:
+        return attempt((*coins.confirmed, *coins.change))
+    try:
+        return attempt(coins.confirmed)
+    except InsufficientFundsError:
+        if not coins.change:
+            raise
+    return attempt((*coins.confirmed, *coins.change))
+
+
+def build_replacement(
+    original: Transaction,
+    spent: Sequence[Coin],
+    *,
+    change: ChangeKey,
+    fee_rate: FeeRate,
+    exact: bool,
+    extra: Sequence[Coin],
+    tip_height: int,
+    cancel: bool,
+    rng: random.Random | None = None,
+) -> BuiltTransfer:
+    """A replacement of ``original`` (BIP-125): the same payees, or with ``cancel`` only ourselves.
+
+    A rate below what the rules ask is raised to the least that replaces, unless it is ``exact``: then it is refused.
+    """
+    if cancel:
+        total = sum(coin.output.value for coin in spent)
+        fee = total - sum(output.value for output in original.outputs)
+        back = TxOut(Sats(total - fee), change.script)
+        original = Transaction(original.version, original.inputs, (back,), original.locktime)
+    return build_bump(
+        original,
+        spent,
+        change=change,
+        fee_rate=fee_rate if exact else max(minimum_bump_rate(original, spent), fee_rate),
+        tip_height=tip_height,
+        extra_coins=extra,
+        rng=rng,
+    )
+
+
+def check_cap(fee: int, cap: int | None, unit: str) -> None:
+    """The hard cap of the fee choice; ``InvalidInputError`` (``input.fee.cap``)."""
+    if cap is not None and fee > cap:
+        raise InvalidInputError(
+            f"the fee may reach {fee} {unit}, over the cap of {cap} {unit}: raise the cap or wait", code="input.fee.cap"
+        )
+
+
+def review_of(
+    account: BitcoinAccount,
+    name: str,
+    built: BuiltTransfer,
+    *,
+    change_path: tuple[bytes, str] | None,
+    facts: Facts,
+    replaces: str | None,
+    labels: dict[str, str] | None = None,
+) -> Review:
+    """Every output of ``built`` in words: payments, and the one that provably returns by ``change_path``."""
+    asset = native_asset(account)
+    payments: list[Payment] = []
+    change: list[Change] = []
+    for number, output in enumerate(built.psbt.tx.outputs):
+        address = str(Address.from_script(output.script, account.network))
+        if number == built.change_index and change_path is not None and output.script == change_path[0]:
+            change.append(Change(address, int(output.value), change_path[1]))
+        else:
+            payments.append(Payment(asset, address, int(output.value), (labels or {}).get(address)))
+    fee = int(built.fee)
+    unconfirmed = sum(1 for coin in built.coins if coin.height is None)
+    unverified = list(facts.unverified)
+    if unconfirmed:
+        unverified.append(f"spends {unconfirmed} coin{'s' if unconfirmed > 1 else ''} of our own not yet in a block")
+    facts = Facts(facts.own, facts.paid_before, facts.contracts, facts.token_contracts, unverified)
+    return Review(
+        chain="bitcoin",
+        network=account.network.name,
+        account=name,
+        payments=tuple(payments),
+        change=tuple(change),
+        fee=fee,
+        max_fee=fee,
+        fee_asset=asset,
+        fee_rate=str(FeeRate.of(fee, built.vsize)),
+        warnings=cautions(payments, fee=fee, facts=facts),
+        replaces=replaces,
+        extra={
+            "coins": len(built.coins),
+            "virtual size": built.vsize,
+            "locktime": built.psbt.tx.locktime,
+        },
+    )

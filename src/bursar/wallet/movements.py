@@ -1,0 +1,159 @@
+"""History: what moved in and out of an account, told from its transactions and transfers. No I/O."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.address import Address
+from bursar.bitcoin.transaction import Transaction
+from bursar.errors import InvalidInputError
+from bursar.wallet.accounts import native_asset, token_asset
+from bursar.wallet.ethereum_view import plan_in
+from bursar.wallet.records import HistoryRow, TransferState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.transaction import TxOut
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.policy.review import Asset
+    from bursar.wallet.store.accounts import TokenRow
+    from bursar.wallet.store.chainstate import Deposit, TransactionRow
+    from bursar.wallet.store.transfers import TransferRow
+
+_GONE = (TransferState.REPLACED, TransferState.FAILED)
+_ON_CHAIN = (TransferState.SENT, TransferState.CONFIRMED, TransferState.FAILED)
+
+
+def depth(height: int | None, tip_height: int | None) -> int:
+    """Confirmations at ``tip_height``."""
+    return 0 if height is None or tip_height is None else max(0, tip_height - height + 1)
+
+
+def bitcoin_history(
+    name: str,
+    account: BitcoinAccount,
+    rows: Sequence[TransactionRow],
+    transfers: Sequence[TransferRow],
+    scripts: Mapping[bytes, tuple[int, int]],
+    *,
+    tip_height: int | None,
+) -> list[HistoryRow]:
+    """One row per transaction: what came in, or what went to others, or only the fee."""
+    gone = {row.txid for row in transfers if row.state in _GONE}
+    by_txid = {row.txid: row for row in transfers if row.txid is not None}
+    parsed = {row.txid: Transaction.parse(row.raw) for row in rows}
+    result: list[HistoryRow] = []
+    for row in rows:
+        if row.txid in gone or (row.state == "missing" and row.txid not in by_txid):
+            continue
+        tx = parsed[row.txid]
+        spent = [_spent(parsed, str(item.outpoint.txid), item.outpoint.vout) for item in tx.inputs]
+        ours = [output for output in spent if output is not None and output.script in scripts]
+        back = sum(int(output.value) for output in tx.outputs if output.script in scripts)
+        foreign = [output for output in tx.outputs if output.script not in scripts]
+        fee = 0
+        if not ours:
+            direction, amount, parties = "in", back, []
+        else:
+            brought = sum(int(output.value) for output in ours)
+            if len(ours) == len(spent):
+                fee = brought - sum(int(output.value) for output in tx.outputs)
+            amount = back - brought + fee
+            direction = "out" if foreign else "self"
+            parties = [_address(output, account) for output in foreign]
+        transfer = by_txid.get(row.txid)
+        result.append(
+            HistoryRow(
+                account=name,
+                direction=direction,
+                asset=native_asset(account),
+                amount=amount,
+                fee=fee,
+                txid=row.txid,
+                height=row.height,
+                time=row.seen if row.block_time is None else row.block_time,
+                confirmations=depth(row.height, tip_height),
+                counterparties=tuple(parties),
+                transfer_id=None if transfer is None else transfer.id,
+            )
+        )
+    return result
+
+
+def _spent(parsed: Mapping[str, Transaction], txid: str, vout: int) -> TxOut | None:
+    tx = parsed.get(txid)
+    return tx.outputs[vout] if tx is not None and vout < len(tx.outputs) else None
+
+
+def _address(output: TxOut, account: BitcoinAccount) -> str:
+    try:
+        return str(Address.from_script(output.script, account.network))
+    except InvalidInputError:
+        return f"script {output.script.hex()[:80]}"
+
+
+def ethereum_history(
+    name: str,
+    account: EthereumAccount,
+    transfers: Sequence[TransferRow],
+    deposits: Sequence[Deposit],
+    tokens: Sequence[TokenRow],
+    own: set[str],
+    *,
+    tip_height: int | None,
+) -> list[HistoryRow]:
+    """Our own transfers, and every change of a holding they do not explain (its transaction is not known)."""
+    result: list[HistoryRow] = []
+    for row in transfers:
+        if row.state not in _ON_CHAIN or (row.state is TransferState.FAILED and row.height is None):
+            continue
+        plan = plan_in(row)
+        worked = row.state is not TransferState.FAILED
+        payments = plan.review.payments
+        fee_asset = plan.review.fee_asset
+        moved: list[tuple[Asset, int, str | None]] = [(one.asset, -one.amount, one.to) for one in payments if worked]
+        for number, (asset, amount, payee) in enumerate(moved or [(fee_asset, 0, None)]):
+            result.append(
+                HistoryRow(
+                    account=name,
+                    direction="self" if payee is None or payee in own else "out",
+                    asset=asset,
+                    amount=0 if payee in own else amount,
+                    fee=row.fee if number == 0 else 0,
+                    txid=row.txid,
+                    height=row.height,
+                    time=row.created if row.block_time is None else row.block_time,
+                    confirmations=depth(row.height, tip_height),
+                    counterparties=() if payee is None else (payee,),
+                    transfer_id=row.id,
+                )
+            )
+    assets = {token.contract: token_asset(token) for token in tokens}
+    for item in deposits:
+        known = native_asset(account) if not item.contract else assets.get(item.contract)
+        if known is None:
+            continue
+        result.append(
+            HistoryRow(
+                account=name,
+                direction="in" if item.amount > 0 else "out",
+                asset=known,
+                amount=item.amount,
+                fee=0,
+                txid=item.txid,
+                height=item.height,
+                time=item.block_time,
+                confirmations=depth(item.height, tip_height),
+                counterparties=() if item.sender is None else (item.sender,),
+            )
+        )
+    return result
+
+
+def newest_first(rows: list[HistoryRow]) -> tuple[HistoryRow, ...]:
+    """Unconfirmed ones on top, then by height."""
+    return tuple(
+        sorted(rows, key=lambda row: (row.height is None, row.height or 0, row.time, row.txid or ""), reverse=True)
+    )

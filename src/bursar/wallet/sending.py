@@ -1,0 +1,165 @@
+"""Sending: the stored bytes and no others, as often as it takes; and what a restart does with the unfinished."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.transaction import Transaction, Txid
+from bursar.chain.protocols import EthereumBackend
+from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
+from bursar.wallet.accounts import load_account
+from bursar.wallet.bitcoin_sync import check_bitcoin_node
+from bursar.wallet.ethereum_sync import check_ethereum_node
+from bursar.wallet.records import Recovery, TransferState
+from bursar.wallet.reserving import release, require_transfer
+from bursar.wallet.signatures import signed_of
+from bursar.wallet.store.accounts import account_by_id, all_accounts
+from bursar.wallet.store.chainstate import TransactionRow, put_transaction, transaction_rows
+from bursar.wallet.store.transfers import change_transfer, transfer_rows, unfinished_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bursar.chain.protocols import BitcoinBackend
+    from bursar.wallet.context import Context
+    from bursar.wallet.plan import SignedTransfer
+    from bursar.wallet.store.accounts import AccountRow
+    from bursar.wallet.store.transfers import TransferRow
+
+_SENDABLE = (TransferState.SIGNED, TransferState.SENT)
+
+
+def send(context: Context, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
+    """See ``Wallet.send``."""
+    with context.store.read() as connection:
+        row = require_transfer(connection, signed.id)
+        account_row = account_by_id(connection, row.account_id)
+    if signed != signed_of(row):
+        raise ConflictError(f"these are not the bytes stored for transfer {row.id}: send the stored ones")
+    if row.state is TransferState.CONFIRMED:
+        return signed.txid
+    if row.state not in _SENDABLE:
+        raise ConflictError(f"transfer {row.id} is {row.state}: it is not sent again")
+    check_node(context, account_row, backend)
+    context.passed("send.begun")
+    try:
+        answer = _broadcast(signed, backend)
+    except BroadcastRejectedError as error:
+        with context.store.write() as connection:
+            context.note(
+                connection,
+                "transfer.rejected",
+                id=row.id,
+                txid=signed.txid,
+                code=str(error.node_code),
+                reason=error.reason,
+            )
+        raise
+    if answer.lower() != signed.txid.lower():
+        raise ChainError(f"the node took {signed.txid} and calls it {answer[:80]}: do not trust it", code="chain.txid")
+    context.passed("send.broadcast")
+    record_sent(context, account_row, row, signed)
+    context.passed("send.recorded")
+    return signed.txid
+
+
+def check_node(context: Context, row: AccountRow, backend: BitcoinBackend | EthereumBackend) -> None:
+    """``WrongChainError`` unless the node serves the account's chain."""
+    account = load_account(row)
+    if isinstance(backend, EthereumBackend):
+        if isinstance(account, BitcoinAccount):
+            raise WrongChainError(f"account {row.name!r} is on bitcoin {row.network} and the node on ethereum")
+        check_ethereum_node(context, row, account, backend)
+    elif isinstance(account, BitcoinAccount):
+        check_bitcoin_node(account, backend)
+    else:
+        raise WrongChainError(f"account {row.name!r} is on ethereum {row.network} and the node on bitcoin")
+
+
+def record_sent(context: Context, account: AccountRow, row: TransferRow, signed: SignedTransfer) -> None:
+    """Write that the node took it; older transfers of the same intent count as replaced from now on."""
+    with context.store.write() as connection:
+        current = require_transfer(connection, row.id)
+        if current.state is TransferState.SIGNED:
+            change_transfer(connection, row.id, expect=[TransferState.SIGNED], state=TransferState.SENT)
+            context.note(connection, "transfer.sent", id=row.id, txid=signed.txid)
+            for other in transfer_rows(connection, root=row.root):
+                if other.position < row.position and other.state in _SENDABLE:
+                    change_transfer(connection, other.id, expect=_SENDABLE, state=TransferState.REPLACED)
+                    context.note(connection, "transfer.replaced", id=other.id, by=row.id)
+        if account.chain == "bitcoin":
+            known = {item.txid: item for item in transaction_rows(connection, account.id)}
+            if signed.txid not in known or known[signed.txid].state == "missing":
+                fresh = TransactionRow(signed.txid, signed.raw, "pending", None, None, None, context.now())
+                put_transaction(connection, account.id, fresh)
+
+
+def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
+    if isinstance(backend, EthereumBackend):
+        return backend.broadcast(signed.raw)
+    return str(backend.broadcast(Transaction.parse(signed.raw)))
+
+
+def cancel(context: Context, transfer_id: str, reason: str) -> None:
+    """See ``Wallet.cancel``."""
+    with context.store.write() as connection:
+        row = require_transfer(connection, transfer_id)
+        if row.state is TransferState.CANCELLED:
+            return
+        unsigned = row.state in (TransferState.PLANNED, TransferState.APPROVED)
+        if not unsigned or row.signing:
+            why = "a signature of it may exist" if unsigned else f"it is {row.state}"
+            raise ConflictError(f"transfer {row.id} cannot be released: {why}; sign and replace it instead")
+        _cancel(context, row, reason, connection=connection)
+
+
+def recover(context: Context, backend: BitcoinBackend | EthereumBackend) -> tuple[Recovery, ...]:
+    """See ``Wallet.recover``."""
+    if isinstance(backend, EthereumBackend):
+        chain, network = "ethereum", f"eip155:{backend.chain_id}"
+    else:
+        chain, network = "bitcoin", backend.network.name
+    with context.store.read() as connection:
+        accounts = {row.id: row for row in all_accounts(connection) if (row.chain, row.network) == (chain, network)}
+        rows = unfinished_rows(connection, chain=chain, network=network)
+    for account in accounts.values():
+        check_node(context, account, backend)
+    done: list[Recovery] = []
+    for row in rows:
+        result = _recover_one(context, row, backend)
+        if result is not None:
+            done.append(result)
+    return tuple(done)
+
+
+def _recover_one(context: Context, row: TransferRow, backend: BitcoinBackend | EthereumBackend) -> Recovery | None:
+    if row.state is TransferState.PLANNED:
+        reason = "released after a restart"
+        with context.store.write() as connection:
+            current = require_transfer(connection, row.id)
+            if current.state is not TransferState.PLANNED or current.signing:
+                return None  # another process went on with it meanwhile
+            _cancel(context, current, reason, connection=connection)
+        return Recovery(row.id, "released", reason=reason)
+    if row.state is TransferState.APPROVED:
+        return Recovery(row.id, "resumable", reason="approved: sign it, or cancel it")
+    if row.state is TransferState.SENT and _known(row, backend):
+        return None
+    try:
+        txid = send(context, signed_of(row), backend)
+    except BroadcastRejectedError as error:
+        return Recovery(row.id, "rejected", txid=row.txid, reason=error.reason)
+    return Recovery(row.id, "rebroadcast", txid=txid)
+
+
+def _known(row: TransferRow, backend: BitcoinBackend | EthereumBackend) -> bool:
+    if isinstance(backend, EthereumBackend):
+        return backend.transaction(str(row.txid)) is not None
+    return backend.transaction(Txid.from_text(str(row.txid))) is not None
+
+
+def _cancel(context: Context, row: TransferRow, reason: str, *, connection: Connection) -> None:
+    change_transfer(connection, row.id, expect=[row.state], state=TransferState.CANCELLED, reason=reason)
+    release(connection, row)
+    context.note(connection, "transfer.cancelled", id=row.id, reason=reason)

@@ -1,0 +1,145 @@
+"""Signing: the approval held against the store, the intent to sign made durable, the signer asked, the bytes stored."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.finalize import extract, finalize
+from bursar.bitcoin.psbt import Psbt
+from bursar.errors import ConflictError, UnsupportedError, UserCancelledError
+from bursar.ethereum.address import Address
+from bursar.ethereum.transaction import UnsignedTransaction
+from bursar.keys.path import DerivationPath
+from bursar.signing.checks import request_signatures, request_transaction
+from bursar.signing.protocols import EthereumSigner, PsbtSigner
+from bursar.wallet.accounts import load_account
+from bursar.wallet.approving import POLICY_IN_FORCE, require_plan
+from bursar.wallet.plan import Plan, SignedTransfer
+from bursar.wallet.records import TransferState
+from bursar.wallet.reserving import require_transfer
+from bursar.wallet.store.accounts import account_by_id
+from bursar.wallet.store.meta import read_meta
+from bursar.wallet.store.reservations import coin_owner, nonce_owner
+from bursar.wallet.store.transfers import change_signing, change_transfer, transfer_rows
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.approving import DigestedPolicy
+    from bursar.wallet.context import Context
+    from bursar.wallet.plan import ApprovedPlan
+    from bursar.wallet.store.accounts import AccountRow
+    from bursar.wallet.store.transfers import TransferRow
+
+
+def sign(
+    context: Context, approved: ApprovedPlan, signer: PsbtSigner | EthereumSigner, policy: DigestedPolicy | None
+) -> SignedTransfer:
+    """See ``Wallet.sign``."""
+    plan = approved.plan
+    with context.store.write() as connection:
+        row = require_plan(connection, plan)
+        if row.raw is not None:
+            return signed_of(row)
+        _check_approval(connection, row, approved, policy)
+        account_row = account_by_id(connection, row.account_id)
+        _check_reservation(connection, account_row, row, plan)
+        # From here on a signature may exist, whatever becomes of this process.
+        change_signing(connection, row.id, 1)
+        context.note(connection, "transfer.signing", id=row.id, plan=row.plan_digest, signer=account_row.signer)
+    context.passed("sign.begun")
+    try:
+        raw, txid = _ask(load_account(account_row), plan, signer)
+    except (UserCancelledError, UnsupportedError) as error:
+        with context.store.write() as connection:
+            change_signing(connection, row.id, -1)
+            context.note(connection, "transfer.unsigned", id=row.id, reason=error.code)
+        raise
+    context.passed("sign.answered")
+    with context.store.write() as connection:
+        now = require_transfer(connection, row.id)
+        if now.raw is not None:
+            return signed_of(now)  # another process signed the same plan first: its bytes are the ones
+        _check_approval(connection, now, approved, policy)
+        change_transfer(
+            connection, row.id, expect=[TransferState.APPROVED], state=TransferState.SIGNED, raw=raw, txid=txid
+        )
+        context.note(connection, "transfer.signed", id=row.id, plan=row.plan_digest, txid=txid)
+    context.passed("sign.stored")
+    return SignedTransfer(id=row.id, plan_digest=row.plan_digest, txid=txid, raw=raw)
+
+
+def signed_of(row: TransferRow) -> SignedTransfer:
+    """The signed bytes a row holds."""
+    if row.raw is None or row.txid is None:
+        raise ConflictError(f"transfer {row.id} is {row.state}: it has no signature")
+    return SignedTransfer(id=row.id, plan_digest=row.plan_digest, txid=row.txid, raw=row.raw)
+
+
+def _check_approval(
+    connection: Connection, row: TransferRow, approved: ApprovedPlan, policy: DigestedPolicy | None
+) -> None:
+    if row.state is not TransferState.APPROVED or row.approval is None:
+        raise ConflictError(f"transfer {row.id} is {row.state} and not approved: approve it first")
+    recorded = (row.plan_digest, row.approval["policy"], row.approval["rule"], row.approval["time"])
+    if recorded != (approved.plan_digest, approved.policy_digest, approved.rule, approved.approved):
+        raise ConflictError(
+            f"this approval of transfer {row.id} is not the one recorded: approve it again", code="conflict.approval"
+        )
+    in_force = read_meta(connection, POLICY_IN_FORCE) if policy is None else policy.digest()
+    if in_force != approved.policy_digest:
+        raise ConflictError(
+            f"the policy has changed since transfer {row.id} was approved: approve it again", code="conflict.policy"
+        )
+    for other in transfer_rows(connection, root=row.root):
+        if other.height is not None:
+            raise ConflictError(f"transfer {other.id}, which this one would replace, is in a block")
+
+
+def _check_reservation(connection: Connection, account: AccountRow, row: TransferRow, plan: Plan) -> None:
+    """Every coin, or the nonce, is still bound to this very intent."""
+    if plan.psbt is not None:
+        for item in Psbt.from_text(plan.psbt).tx.inputs:
+            key = (str(item.outpoint.txid), item.outpoint.vout)
+            if coin_owner(connection, account.network, key) != row.root:
+                raise ConflictError(f"coin {item.outpoint} is not reserved for transfer {row.id}: plan again")
+        return
+    tx = _unsigned(plan)
+    if nonce_owner(connection, tx.chain_id, str(plan.sender), tx.nonce) != row.root:
+        raise ConflictError(f"nonce {tx.nonce} of {plan.sender} is not reserved for transfer {row.id}: plan again")
+
+
+def _ask(
+    account: BitcoinAccount | EthereumAccount, plan: Plan, signer: PsbtSigner | EthereumSigner
+) -> tuple[bytes, str]:
+    if plan.psbt is not None:
+        if not isinstance(signer, PsbtSigner):
+            raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
+        psbt = Psbt.from_text(plan.psbt)
+        tx = extract(finalize(request_signatures(signer, psbt, account=_bitcoin(account)), verify=False))
+        return tx.serialize(), str(tx.txid)
+    if not isinstance(signer, EthereumSigner):
+        raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
+    path = DerivationPath.from_text(str(plan.path))
+    signed = request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
+    return signed.serialize(), signed.hash
+
+
+def _bitcoin(account: BitcoinAccount | EthereumAccount) -> BitcoinAccount:
+    from bursar.bitcoin.account import BitcoinAccount
+
+    if not isinstance(account, BitcoinAccount):
+        raise ConflictError("the plan is of another chain than its account")
+    return account
+
+
+def _unsigned(plan: Plan) -> UnsignedTransaction:
+    return UnsignedTransaction.parse(bytes.fromhex(plan.unsigned or ""))
+
+
+def stored_plan(row: TransferRow) -> Plan:
+    """The plan a row holds."""
+    return Plan.from_json(json.loads(row.plan))

@@ -1,0 +1,201 @@
+"""What the wallet tells and keeps besides transfers: accounts, addresses, tokens, balances, history, records."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.account import BitcoinAccount
+from bursar.errors import ConflictError, InvalidInputError
+from bursar.wallet import accounts as rules
+from bursar.wallet import bitcoin_view, ethereum_view
+from bursar.wallet.bitcoin_view import coin_scripts
+from bursar.wallet.movements import bitcoin_history, depth, ethereum_history, newest_first
+from bursar.wallet.plan import Plan
+from bursar.wallet.records import AssetBalance, TransferRecord, TransferState
+from bursar.wallet.store import accounts as rows
+from bursar.wallet.store.chainstate import deposit_rows, transaction_rows
+from bursar.wallet.store.transfers import transfer_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Connection
+
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.token import Token
+    from bursar.policy.review import Asset
+    from bursar.wallet.balances import Figures
+    from bursar.wallet.context import Context
+    from bursar.wallet.records import AccountRecord, AddressRecord, HistoryRow
+    from bursar.wallet.store.accounts import AccountRow
+    from bursar.wallet.store.transfers import TransferRow
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def add_account(context: Context, name: str, account: BitcoinAccount | EthereumAccount, signer: str) -> AccountRecord:
+    """See ``Wallet.add_account``."""
+    for what, text in (("account", name), ("signer", signer)):
+        if not _NAME.fullmatch(text):
+            raise InvalidInputError(
+                f"{what} name {text[:70]!r} must be 1 to 64 letters, digits, dots, dashes or underscores",
+                code="input.name",
+            )
+    chain, network = rules.chain_of(account)
+    identity = rules.identity(account)
+    with context.store.write() as connection:
+        known = rows.find_account(connection, name)
+        if known is not None:
+            if known.identity == identity and known.signer == signer:
+                return rules.account_record(known)
+            raise ConflictError(f"account {name!r} exists and is another one: choose another name")
+        twin = rows.find_identity(connection, identity)
+        if twin is not None:
+            raise ConflictError(f"this account is here already, under the name {twin.name!r}")
+        account_id = rows.add_account(
+            connection,
+            name=name,
+            chain=chain,
+            network=network,
+            identity=identity,
+            body=json.dumps(account.to_json(), sort_keys=True),
+            signer=signer,
+            created=context.now(),
+        )
+        rows.add_addresses(connection, account_id, rules.missing_rows(account, []))
+        context.note(connection, "account.added", account=name, signer=signer, public=account.to_json())
+        return rules.account_record(rows.account_by_id(connection, account_id))
+
+
+def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressRecord:
+    """See ``Wallet.new_address``."""
+    with context.store.write() as connection:
+        row = rules.require_account(connection, name)
+        account = rules.load_account(row)
+        found = [item for item in rows.address_rows(connection, row.id) if item.branch == 0]
+        last_used = max((item.position for item in found if item.used), default=-1)
+        last = max((item.position for item in found if item.used or item.issued), default=-1)
+        fresh = next(item for item in found if item.position == last + 1)
+        if fresh.position - last_used > rules.GAP_LIMIT and not beyond_gap:
+            raise InvalidInputError(
+                f"{rules.GAP_LIMIT} addresses of account {name!r} are issued and unused: one more would be missed by "
+                "a restore elsewhere (BIP-44), reuse one or insist",
+                code="input.gap",
+            )
+        rows.mark_issued(connection, row.id, 0, fresh.position)
+        everything = rows.address_rows(connection, row.id)
+        rows.add_addresses(connection, row.id, rules.missing_rows(account, everything))
+        record = next(item for item in everything if (item.branch, item.position) == (0, fresh.position))
+        context.note(connection, "address.issued", account=name, address=fresh.address, index=fresh.position)
+        return rules.address_record(name, account, record)
+
+
+def add_token(context: Context, token: Token) -> Asset:
+    """See ``Wallet.add_token``."""
+    fresh = rows.TokenRow(token.chain_id, str(token.contract), token.symbol, token.decimals)
+    with context.store.write() as connection:
+        for known in rows.all_tokens(connection):
+            if known == fresh:
+                return rules.token_asset(known)
+            if (known.chain_id, known.contract) == (fresh.chain_id, fresh.contract):
+                raise ConflictError(f"{known.contract} is registered as {known.symbol} with {known.decimals} decimals")
+        rows.add_token(connection, fresh)
+        context.note(
+            connection,
+            "token.added",
+            chain_id=fresh.chain_id,
+            contract=fresh.contract,
+            symbol=fresh.symbol,
+            decimals=fresh.decimals,
+        )
+    return rules.token_asset(fresh)
+
+
+def balance(connection: Connection, row: AccountRow) -> tuple[AssetBalance, ...]:
+    """See ``Wallet.balance``."""
+    account = rules.load_account(row)
+    native = rules.native_asset(account)
+    if isinstance(account, BitcoinAccount):
+        return (_balance(native, bitcoin_view.load_view(connection, row).coins.figures),)
+    view = ethereum_view.load_view(connection, row)
+    tokens = [token for token in rows.all_tokens(connection) if token.chain_id == account.chain_id]
+    return (
+        _balance(native, view.figures(ethereum_view.ETHER)),
+        *(_balance(rules.token_asset(token), view.figures(token.contract)) for token in tokens),
+    )
+
+
+def _balance(asset: Asset, figures: Figures) -> AssetBalance:
+    return AssetBalance(
+        asset=asset,
+        confirmed=figures.confirmed,
+        pending=figures.pending,
+        immature=figures.immature,
+        reserved=figures.reserved,
+        spendable=figures.spendable,
+    )
+
+
+def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[HistoryRow, ...]:
+    """See ``Wallet.history``."""
+    found: list[HistoryRow] = []
+    for row in wanted:
+        account = rules.load_account(row)
+        transfers = transfer_rows(connection, account_id=row.id)
+        if isinstance(account, BitcoinAccount):
+            found += bitcoin_history(
+                row.name,
+                account,
+                transaction_rows(connection, row.id),
+                transfers,
+                coin_scripts(connection, row),
+                tip_height=row.seen_height,
+            )
+        else:
+            found += ethereum_history(
+                row.name,
+                account,
+                transfers,
+                deposit_rows(connection, row.id),
+                [token for token in rows.all_tokens(connection) if token.chain_id == account.chain_id],
+                {item.address for item in rows.address_rows(connection, row.id)},
+                tip_height=row.seen_height,
+            )
+    return newest_first(found)
+
+
+def transfers(connection: Connection, name: str | None) -> tuple[TransferRecord, ...]:
+    """See ``Wallet.transfers``."""
+    account_id = None if name is None else rules.require_account(connection, name).id
+    return tuple(transfer_records(connection, transfer_rows(connection, account_id=account_id)))
+
+
+def transfer_records(connection: Connection, wanted: Sequence[TransferRow]) -> list[TransferRecord]:
+    """The rows as their owner sees them."""
+    accounts = {row.id: row for row in rows.all_accounts(connection)}
+    roots = {row.root for row in wanted}
+    groups = {root: transfer_rows(connection, root=root) for root in roots}
+    records: list[TransferRecord] = []
+    for row in wanted:
+        account = accounts[row.account_id]
+        later = [one for one in groups[row.root] if one.replaces == row.id and one.raw is not None]
+        records.append(
+            TransferRecord(
+                id=row.id,
+                account=account.name,
+                state=row.state,
+                transfer=Plan.from_json(json.loads(row.plan)).transfer,
+                txid=row.txid,
+                raw=row.raw,
+                fee=row.fee,
+                height=row.height,
+                confirmations=depth(row.height, account.seen_height),
+                created=row.created,
+                replaces=row.replaces,
+                replaced_by=later[-1].id if later and row.state is TransferState.REPLACED else None,
+                reason=row.reason,
+            )
+        )
+    return records
