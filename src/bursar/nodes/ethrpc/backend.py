@@ -11,6 +11,7 @@ from bursar.errors import BroadcastRejectedError, ChainError, InvalidInputError,
 from bursar.ethereum.chain_id import check_chain_id
 from bursar.ethereum.transaction import MAX_GAS_LIMIT, MAX_NONCE, SignedTransaction, UnsignedTransaction
 from bursar.ethereum.units import Wei
+from bursar.nodes.ethrpc.rebuild import rebuild_raw
 from bursar.nodes.ethrpc.reply import (
     Refusal,
     check_hash_text,
@@ -23,7 +24,6 @@ from bursar.nodes.ethrpc.reply import (
     read_quantity,
     read_wei,
 )
-from bursar.nodes.ethrpc.rebuild import rebuild_raw
 from bursar.nodes.ethrpc.wire import Wire
 
 if TYPE_CHECKING:
