@@ -50,6 +50,7 @@ UNCOMPRESSED = 2
 COMPRESSED = 258
 _NULL: Any = ffi.NULL
 _ZERO_KEYPAIR = bytes(96)
+_ZERO_SECRET = bytes(32)
 
 
 def _new_context() -> Any:
@@ -76,6 +77,8 @@ class _Scratch(threading.local):
         self.keypair_bytes = ffi.buffer(self.keypair)
         self.signature = ffi.new("secp256k1_ecdsa_signature *")
         self.recoverable = ffi.new("secp256k1_ecdsa_recoverable_signature *")
+        self.secret = ffi.new("unsigned char[32]")
+        self.secret_bytes = ffi.buffer(self.secret)
         self.output = ffi.new("unsigned char[72]")
         self.output_bytes = ffi.buffer(self.output)
         self.length = ffi.new("size_t *")
@@ -150,14 +153,24 @@ def x_only(public: bytes) -> bytes:
 
 def tweak_add_secret(seckey: bytes, tweak: bytes) -> bytes:
     """(seckey + tweak) mod n; InvalidInputError if ``tweak`` is not below n or the sum is zero."""
-    check_secret_key(seckey)
+    check_length(seckey, 32, "a secret key")
+    return _add_secret(seckey, tweak, negate=False)
+
+
+def _add_secret(seckey: bytes, tweak: bytes, *, negate: bool) -> bytes:
     check_length(tweak, 32, "a tweak")
-    buffer = ffi.new("unsigned char[32]", seckey)
-    if not lib.secp256k1_ec_seckey_tweak_add(context, buffer, tweak):
+    scratch = _scratch
+    secret, view = scratch.secret, scratch.secret_bytes
+    view[:] = seckey
+    if negate:
+        lib.secp256k1_ec_seckey_negate(context, secret)
+    added = lib.secp256k1_ec_seckey_tweak_add(context, secret, tweak)
+    total: bytes = view[:]
+    view[:] = _ZERO_SECRET
+    if not added:
+        check_secret_key(seckey)
         raise InvalidInputError("the tweak is not below the curve order, or the sum is zero")
-    result: bytes = ffi.buffer(buffer)[:]
-    wipe_buffer(buffer)
-    return result
+    return total
 
 
 def wipe_buffer(buffer: Any) -> None:
@@ -281,8 +294,12 @@ def ecdsa_recover(digest: bytes, signature: EcdsaSignature, *, allow_high_s: boo
     return _serialize(scratch.public)
 
 
-def schnorr_sign(seckey: bytes, message: bytes, aux: bytes | None = None) -> bytes:
-    """The BIP-340 signature (64 bytes) of a 32-byte message; ``aux`` is 32 bytes, fresh randomness when ``None``."""
+def schnorr_sign(seckey: bytes, message: bytes, aux: bytes | None = None, *, public: bytes | None = None) -> bytes:
+    """The BIP-340 signature (64 bytes) of a 32-byte message; ``aux`` is 32 bytes, fresh randomness when ``None``.
+
+    Given ``public`` (32 bytes, x-only), InvalidInputError unless it belongs to ``seckey``; the check costs next to
+    nothing here, where the key is at hand.
+    """
     check_length(seckey, 32, "a secret key")
     check_length(message, 32, "a message")
     if aux is None:
@@ -290,13 +307,19 @@ def schnorr_sign(seckey: bytes, message: bytes, aux: bytes | None = None) -> byt
     else:
         check_length(aux, 32, "auxiliary randomness")
     scratch = _scratch
-    keypair = scratch.keypair
+    keypair, output = scratch.keypair, scratch.output
     if not lib.secp256k1_keypair_create(context, keypair, seckey):
         raise _invalid_secret()
-    made = lib.secp256k1_schnorrsig_sign32(context, scratch.output, message, keypair, aux)
-    scratch.keypair_bytes[:] = _ZERO_KEYPAIR
-    if not made:
-        raise _invalid_secret()
+    try:
+        if public is not None:
+            lib.secp256k1_keypair_xonly_pub(context, scratch.xonly, _NULL, keypair)
+            lib.secp256k1_xonly_pubkey_serialize(context, output, scratch.xonly)
+            if scratch.output_bytes[:32] != public:
+                raise InvalidInputError("the public key does not belong to the secret key")
+        if not lib.secp256k1_schnorrsig_sign32(context, output, message, keypair, aux):
+            raise _invalid_secret()
+    finally:
+        scratch.keypair_bytes[:] = _ZERO_KEYPAIR
     return scratch.output_bytes[:64]  # type: ignore[no-any-return]
 
 
@@ -334,17 +357,9 @@ def taproot_tweak_secret(seckey: bytes, merkle_root: bytes = b"", *, public: byt
     if public is None:
         public = public_key(seckey)
     else:
-        check_secret_key(seckey)
+        check_length(seckey, 32, "a secret key")
         check_length(public, 33, "a public key")
-    tweak = tap_tweak(public[1:], merkle_root)
-    buffer = ffi.new("unsigned char[32]", seckey)
-    if public[0] == 3:
-        lib.secp256k1_ec_seckey_negate(context, buffer)
-    if not lib.secp256k1_ec_seckey_tweak_add(context, buffer, tweak):
-        raise InvalidInputError("the taproot tweak is not below the curve order, or the sum is zero")
-    result: bytes = ffi.buffer(buffer)[:]
-    wipe_buffer(buffer)
-    return result
+    return _add_secret(seckey, tap_tweak(public[1:], merkle_root), negate=public[0] == 3)
 
 
 def taproot_output_key(internal: bytes, merkle_root: bytes = b"") -> tuple[bytes, int]:

@@ -69,6 +69,18 @@ def test_without_aux_each_signature_is_fresh_and_valid() -> None:
         curve.schnorr_verify(public, digest, signature)
 
 
+@given(SECRETS, DIGESTS)
+def test_a_signature_is_refused_under_another_public_key(secret: bytes, digest: bytes) -> None:
+    public = curve.public_key(secret)[1:]
+    assert curve.schnorr_sign(secret, digest, digest, public=public) == curve.schnorr_sign(secret, digest, digest)
+    other = curve.public_key(b"\x05" * 32)[1:]
+    for wrong in (other, b"", public + b"\x00", b"\x02" + public):
+        if wrong != public:
+            with pytest.raises(InvalidInputError, match="does not belong"):
+                curve.schnorr_sign(secret, digest, digest, public=wrong)
+    assert bytes(curve._scratch.keypair_bytes) == bytes(96)
+
+
 @given(SECRETS, DIGESTS, st.data())
 def test_s1_a_mutated_signature_does_not_verify(secret: bytes, digest: bytes, data: st.DataObject) -> None:
     public = curve.public_key(secret)[1:]

@@ -307,9 +307,14 @@ def test_threads_do_not_share_buffers() -> None:
             assert list(pool.map(work, secrets)) == expected
 
 
-def test_schnorr_leaves_no_key_in_its_buffer() -> None:
+def test_no_key_stays_in_a_buffer() -> None:
     curve.schnorr_sign(b"\x07" * 32, bytes(32))
     assert bytes(curve._scratch.keypair_bytes) == bytes(96)
+    curve.tweak_add_secret(b"\x07" * 32, bytes(32))
+    curve.taproot_tweak_secret(b"\x07" * 32)
+    with pytest.raises(InvalidInputError):
+        curve.tweak_add_secret(b"\x07" * 32, b"\xff" * 32)
+    assert bytes(curve._scratch.secret_bytes) == bytes(32)
 
 
 def run(code: str, **variables: str) -> subprocess.CompletedProcess[str]:
