@@ -232,9 +232,12 @@ def check(rule: Rule, key: bytes, value: bytes, where: str) -> None:
             return
     except (IndexError, struct.error):
         pass
-    raise InvalidInputError(
-        f"psbt {where} field type 0x{key[0]:02x} is malformed or not allowed in version 0", code="input.psbt.field"
-    )
+    if rule is _refused:
+        raise InvalidInputError(
+            f"psbt {where} field type 0x{key[0]:02x} belongs to version 2 (BIP-370): convert the psbt to version 0",
+            code="input.psbt.version",
+        )
+    raise InvalidInputError(f"psbt {where} field type 0x{key[0]:02x} is malformed", code="input.psbt.field")
 
 
 def write_map(fields: dict[bytes, bytes]) -> bytes:
