@@ -16,6 +16,7 @@ from bursar.cli.session import Session
 from bursar.errors import BursarError
 from bursar.version import __version__
 
+_COMPLETE = "_BURSAR_COMPLETE"
 KEYS, MONEY, FILES, CONTROL, TOOLS = "Keys", "Money", "Signing by file", "Control", "Tools"
 
 
@@ -97,12 +98,20 @@ def _run(arguments: list[str], session: Session) -> int:
     from bursar.cli import failures
 
     try:
-        result = root.main(arguments, prog_name="bursar", standalone_mode=False, obj=session)
+        if _COMPLETE in os.environ:
+            from click.shell_completion import shell_complete
+
+            return shell_complete(root, {}, "bursar", _COMPLETE, os.environ[_COMPLETE])
+        # not root.main(), which turns a broken pipe into a failure and Ctrl-C into an end of input
+        with root.make_context("bursar", arguments, obj=session) as context:
+            root.invoke(context)
+    except click.exceptions.Exit as stop:
+        return stop.exit_code
     except BursarError as error:
         return failures.bursar_error(error, session)
     except click.ClickException as error:
         return failures.usage_error(error, session)
-    except click.Abort:
+    except (KeyboardInterrupt, click.Abort):
         return failures.interrupted(session)
     except _Terminated:
         return failures.terminated(session)
@@ -110,7 +119,7 @@ def _run(arguments: list[str], session: Session) -> int:
         raise
     except OSError as error:
         return failures.system_error(error, session)
-    return result if isinstance(result, int) else 0
+    return 0
 
 
 class _Terminated(BaseException):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import config
-from bursar.errors import InvalidInputError, SignerNotFoundError, SignerUnavailableError, WrongPasswordError
+from bursar.errors import InvalidInputError, SignerNotFoundError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -124,8 +124,6 @@ def signer(session: Session, selector: str | None, source: SecretSource) -> Iter
 
     known = registry(session)
     info = known.find(selector) if selector else _only(known)
-    if info.trouble:
-        raise SignerUnavailableError(f"{selector_of(info)} cannot be used now: {info.trouble}")
     source.keyring_entry = info.location
     opened = _open(known, info, source)
     with closing(opened):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -61,6 +60,8 @@ def render(*, network: Network, chain_id: int) -> str:
 
 def read(path: Path) -> Config:
     """Read ``config.toml``; unknown keys and wrong types are errors, so that a typing mistake is not a default."""
+    import tomllib
+
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ OK = 0
 BUG = 1
 USAGE = 2
 SYSTEM = 3
+UNHEALTHY = 4
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
@@ -43,6 +44,7 @@ WITHOUT_CLASS: tuple[tuple[int, str, str], ...] = (
     (OK, "-", "Done."),
     (BUG, "internal", "A defect in Bursar; the traceback is on standard error."),
     (SYSTEM, "system", "The operating system refused: a file, a permission, a full disk."),
+    (UNHEALTHY, "-", "'bursar doctor' found a problem."),
     (INTERRUPTED, "interrupted", "Stopped by Ctrl-C."),
     (BROKEN_PIPE, "-", "Whoever read the output went away."),
     (TERMINATED, "interrupted", "Stopped by a request to terminate."),

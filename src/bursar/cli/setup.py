@@ -102,14 +102,13 @@ def create(
     """Write the folder, its settings, policy, store and the keystore; what exists already is kept."""
     from bursar.backends.software import keystore
     from bursar.bitcoin.network import Network
-    from bursar.keys.bip32 import ExtendedPrivateKey
     from bursar.policy.policy import DEFAULT_POLICY_TOML
     from bursar.wallet.wallet import Wallet
 
     home = session.home
     home.create()
     with session.output.progress("encrypting the keystore"):
-        keystore.create(path, mnemonic, password, passphrase=passphrase)
+        header = keystore.create(path, mnemonic, password, passphrase=passphrase)
     if not home.config.exists():
         write_private(
             home.config,
@@ -118,8 +117,7 @@ def create(
     if not home.policy.exists():
         write_private(home.policy, DEFAULT_POLICY_TOML)
     Wallet.open(home.wallet, create=True).close()
-    with ExtendedPrivateKey.from_seed(mnemonic.to_seed(passphrase)) as root:
-        return root.fingerprint
+    return header.fingerprint
 
 
 def report(session: Session, path: Path, fingerprint: Fingerprint, **more: object) -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bursar.cli import compose, psbt_file
+from bursar.cli import compose
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import unlock_options
@@ -54,6 +54,8 @@ def psbt() -> None:
 @pass_session
 def inspect(session: Session, file: str, network: str | None) -> None:
     """Show what FILE spends, pays and still lacks, and why a signer would refuse it."""
+    from bursar.cli import psbt_file
+
     found = psbt_file.describe(psbt_file.read(file), _network(session, network))
     session.output.answer({"psbt": found}, lambda: _inspected(session, found))
 
@@ -87,6 +89,7 @@ def sign(
     counts what was sent from this wallet before; what is signed here it does not count later.
     """
     from bursar.bitcoin.account import BitcoinAccount
+    from bursar.cli import psbt_file
     from bursar.cli.psbt_review import review_of
     from bursar.policy.render import review_text
     from bursar.policy.verdict import require_allowed
@@ -122,6 +125,7 @@ def sign(
 def combine(session: Session, files: Sequence[str], to: str | None, binary: bool) -> None:
     """Put the signatures of several copies of one PSBT together."""
     from bursar.bitcoin import finalize as finishing
+    from bursar.cli import psbt_file
 
     psbt_file.write(session, finishing.combine([psbt_file.read(file) for file in files]), to=to, binary=binary)
 
@@ -133,6 +137,7 @@ def combine(session: Session, files: Sequence[str], to: str | None, binary: bool
 def finalize(session: Session, file: str, to: str | None, binary: bool) -> None:
     """Check every signature of FILE and turn them into final scripts and witnesses."""
     from bursar.bitcoin import finalize as finishing
+    from bursar.cli import psbt_file
 
     final = finishing.finalize(psbt_file.read(file))
     raw = finishing.extract(final).serialize().hex()
@@ -148,6 +153,7 @@ def finalize(session: Session, file: str, to: str | None, binary: bool) -> None:
 def broadcast(session: Session, file: str, network: str | None) -> None:
     """Hand the transaction in FILE to the node; signatures that are not final yet are finalized first."""
     from bursar.bitcoin import finalize as finishing
+    from bursar.cli import psbt_file
 
     given = psbt_file.read(file)
     if not all(one.is_final for one in given.inputs):

@@ -1,0 +1,151 @@
+"""``bursar sandbox``: private chains that stay up, for this wallet and for other programs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.completion import account_names
+from bursar.cli.lazy import group, pass_session
+from bursar.errors import ChainUnavailableError
+
+if TYPE_CHECKING:
+    from bursar.cli.session import Session
+
+
+@group(
+    "sandbox",
+    examples=(
+        "bursar init --network regtest && bursar account add savings",
+        "bursar sandbox up",
+        "bursar sandbox fund savings",
+        "bursar sandbox down",
+    ),
+)
+def sandbox() -> None:
+    """A private Bitcoin chain (regtest) and a private Ethereum chain on this machine. Their money is worth nothing."""
+
+
+@sandbox.command("up", examples=("bursar sandbox up", "bursar sandbox up --foreground --engine anvil"))
+@click.option(
+    "--foreground", is_flag=True, help="Stay in this terminal until Ctrl-C instead of going to the background."
+)
+@click.option(
+    "--engine", type=click.Choice(["auto", "py-evm", "anvil"]), default="auto", help="Which EVM.  [default: auto]"
+)
+@pass_session
+def up(session: Session, foreground: bool, engine: str) -> None:
+    """Start both chains, or say where they are if they run already.
+
+    They are kept in the wallet's folder and go on where they stopped. Bitcoin answers Bitcoin Core's JSON-RPC with a
+    cookie, Ethereum the usual JSON-RPC; both on the loopback interface only. Needs the extra 'sandbox'.
+    """
+    from bursar.cli import sandbox_process
+
+    folder = session.home.sandbox
+    running = sandbox_process.alive(folder)
+    if running is None and foreground:
+        session.home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        sandbox_process.serve(session, folder, ethereum=engine, ready=lambda found: _told(session, found))
+        return
+    if running is None:
+        session.home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with session.output.progress("starting the chains"):
+            running = sandbox_process.spawn(session, folder, ethereum=engine)
+    _told(session, running)
+
+
+@sandbox.command("status", examples=("bursar sandbox status", "bursar sandbox status --json | jq -r .bitcoin.url"))
+@pass_session
+def status(session: Session) -> None:
+    """Say whether the chains run, and where."""
+    from bursar.cli import sandbox_process
+
+    found = sandbox_process.alive(session.home.sandbox)
+    if found is None:
+        session.output.answer({"running": False}, lambda: click.echo("Not running: bursar sandbox up"))
+    else:
+        _told(session, found)
+
+
+@sandbox.command("down", examples=("bursar sandbox down",))
+@pass_session
+def down(session: Session) -> None:
+    """Stop the chains; they are kept for the next time."""
+    from bursar.cli import sandbox_process
+
+    with session.output.progress("stopping the chains"):
+        stopped = sandbox_process.stop(session.home.sandbox)
+    words = "Stopped." if stopped else "It was not running."
+    session.output.answer({"running": False, "stopped": stopped}, lambda: click.echo(words))
+
+
+@sandbox.command(
+    "mine",
+    examples=("bursar sandbox mine", "bursar sandbox mine 6 --chain bitcoin --to savings"),
+)
+@click.argument("blocks", type=click.IntRange(1, 10_000), default=1)
+@click.option("--chain", type=click.Choice(["bitcoin", "ethereum"]), help="Only this chain (default: both).")
+@click.option("--to", metavar="ACCOUNT", shell_complete=account_names, help="Account that gets the Bitcoin rewards.")
+@pass_session
+def mine(session: Session, blocks: int, chain: str | None, to: str | None) -> None:
+    """Mine BLOCKS blocks (default 1), so that waiting transactions confirm."""
+    from bursar.cli.sandbox_money import Money
+
+    money = Money(session, _running(session))
+    heights: dict[str, int] = {}
+    if chain != "ethereum":
+        address = None if to is None else compose.wallet(session).new_address(to).address
+        heights["bitcoin"] = money.mine_bitcoin(blocks, address)
+    if chain != "bitcoin":
+        heights["ethereum"] = money.mine_ethereum(blocks)
+
+    def words() -> None:
+        for name, height in heights.items():
+            click.echo(f"{name} is at block {height}")
+
+    session.output.answer({"heights": heights}, words)
+
+
+@sandbox.command(
+    "fund",
+    examples=("bursar sandbox fund savings", "bursar sandbox fund gas 5eth", "bursar sandbox fund gas 1000susd"),
+)
+@click.argument("account", shell_complete=account_names)
+@click.argument("amount", required=False)
+@pass_session
+def fund(session: Session, account: str, amount: str | None) -> None:
+    """Give ACCOUNT money out of nothing: AMOUNT, or one block's reward, or 10eth.
+
+    Bitcoin is mined in whole blocks until AMOUNT is reached, with 100 more on top so that it may be spent. Ether, and
+    the sandbox's token, are made on the spot.
+    """
+    from bursar.cli.sandbox_money import Money
+
+    money = Money(session, _running(session))
+    wallet = compose.wallet(session)
+    record = wallet.account(account)
+    given = money.fund(wallet, record, amount)
+    session.output.answer({"account": account, "funded": given}, lambda: click.echo(f"{account} got {given}"))
+
+
+def _running(session: Session) -> dict[str, Any]:
+    from bursar.cli import sandbox_process
+
+    found = sandbox_process.alive(session.home.sandbox)
+    if found is None:
+        raise ChainUnavailableError("the sandbox is not running: start it with 'bursar sandbox up'")
+    return found
+
+
+def _told(session: Session, found: dict[str, Any]) -> None:
+    def words() -> None:
+        cookie = found["bitcoin"]["cookie"]
+        click.echo(f"Bitcoin   regtest, {found['bitcoin']['url']}, cookie {cookie}")
+        click.echo(f"Ethereum  chain {found['ethereum']['chain_id']}, {found['ethereum']['url']}")
+        token = found["token"]
+        click.echo(f"Token     {token['symbol']}, {token['contract']}, {token['decimals']} decimals")
+
+    session.output.answer({"running": True, **found}, words)

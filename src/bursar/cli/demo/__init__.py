@@ -1,0 +1,1 @@
+"""The whole job, end to end, on private chains in a temporary folder."""

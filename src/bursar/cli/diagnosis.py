@@ -1,0 +1,137 @@
+"""What ``doctor`` looks at: this installation, the wallet's folder, its nodes. Nothing here changes anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import stat
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Literal, TypeVar
+
+from bursar.bitcoin.network import Network
+from bursar.cli import compose, config
+from bursar.errors import BursarError
+from bursar.version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from bursar.cli.session import Session
+
+_T = TypeVar("_T")
+State = Literal["ok", "note", "problem"]
+_EXTRAS = {
+    "ethereum": (("web3",), "Ethereum nodes"),
+    "sandbox": (("pbk", "eth_tester"), "the private chains and 'bursar demo'"),
+    "keyring": (("keyring",), "passwords kept by the operating system"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at; ``text`` says what to do where it is not in order."""
+
+    subject: str
+    state: State
+    text: str
+
+
+def examine(session: Session) -> Iterator[Finding]:
+    """Everything, in an order in which later findings follow from earlier ones."""
+    yield Finding("bursar", "ok", f"{__version__} on {platform.python_implementation()} {platform.python_version()}")
+    yield _curve()
+    yield from _extras()
+    if not session.home.config.is_file():
+        yield Finding("folder", "note", f"no wallet in {session.home.folder} yet: run 'bursar init'")
+        return
+    yield from _private(session.home.folder)
+    settings, finding = _attempt("settings", lambda: config.read(session.home.config), str(session.home.config))
+    yield finding
+    yield _attempt("policy", lambda: compose.policy(session), str(session.home.policy))[1]
+    yield from _signers(session)
+    yield from _store(session)
+    if settings is not None:
+        yield from _nodes(session, settings)
+
+
+def _curve() -> Finding:
+    def known_answers() -> None:
+        from bursar.crypto import secp256k1
+
+        secp256k1.check_secret_key(bytes(31) + b"\x01")
+
+    try:
+        known_answers()
+    except (BursarError, ImportError) as error:
+        return Finding("curve", "problem", f"libsecp256k1 cannot be used: {error}; install bursar anew")
+    return Finding("curve", "ok", "libsecp256k1 gives the known answers")
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, (modules, purpose) in _EXTRAS.items():
+        missing = [module for module in modules if importlib.util.find_spec(module) is None]
+        if missing:
+            yield Finding(extra, "note", f"not installed, needed for {purpose}: pip install 'bursar[{extra}]'")
+        else:
+            yield Finding(extra, "ok", f"installed, for {purpose}")
+
+
+def _private(folder: Path) -> Iterator[Finding]:
+    if stat.S_IMODE(folder.stat().st_mode) & 0o077:
+        yield Finding("folder", "problem", f"{folder} is open to others: chmod 700 {folder}")
+    else:
+        yield Finding("folder", "ok", f"{folder}, its owner's alone")
+
+
+def _signers(session: Session) -> Iterator[Finding]:
+    from bursar.signing.registry import selector_of
+
+    found = compose.registry(session).discover()
+    for info in found.signers:
+        state: State = "problem" if info.trouble and info.fingerprint is None else "ok"
+        yield Finding("signer", state, f"{selector_of(info)}: {info.trouble or 'ready'}")
+    for one in found.broken:
+        yield Finding("signer", "problem", f"{one.name}: {one.reason}")
+
+
+def _store(session: Session) -> Iterator[Finding]:
+    wallet, finding = _attempt("wallet", lambda: compose.wallet(session), str(session.home.wallet))
+    yield finding
+    if wallet is not None:
+        yield _attempt("journal", lambda: f"{wallet.journal.verify().sequence} records, unbroken")[1]
+
+
+def _nodes(session: Session, settings: config.Config) -> Iterator[Finding]:
+    running = compose.sandbox_running(session.home.sandbox)
+    networks = list(settings.bitcoin)
+    chains = list(settings.ethereum)
+    if running is not None:
+        networks += [network for network in (Network.REGTEST,) if network not in networks]
+        chains += [chain for chain in (running["ethereum"]["chain_id"],) if chain not in chains]
+    if not networks and not chains:
+        yield Finding("nodes", "note", "none is set: see config.toml, or run 'bursar sandbox up'")
+    for network in networks:
+        tip, finding = _attempt(f"bitcoin {network}", partial(_bitcoin_tip, session, network))
+        yield finding if tip is None else replace(finding, text=f"its node is at block {tip}")
+    for chain in chains:
+        tip, finding = _attempt(f"ethereum {chain}", partial(_ethereum_tip, session, chain))
+        yield finding if tip is None else replace(finding, text=f"its node is at block {tip}")
+
+
+def _bitcoin_tip(session: Session, network: Network) -> int:
+    return compose.bitcoin_node(session, network).check_network().height
+
+
+def _ethereum_tip(session: Session, chain_id: int) -> int:
+    return compose.ethereum_node(session, chain_id).check_chain().height
+
+
+def _attempt(subject: str, look: Callable[[], _T], text: str | None = None) -> tuple[_T | None, Finding]:
+    """What ``look`` gives, and the finding: its text, or the error's."""
+    try:
+        found = look()
+    except BursarError as error:
+        return None, Finding(subject, "problem", error.message)
+    return found, Finding(subject, "ok", text if text is not None else str(found))

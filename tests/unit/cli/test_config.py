@@ -1,0 +1,88 @@
+"""The settings file: strict, and what ``init`` writes reads back."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bursar.bitcoin.network import Network
+from bursar.cli import config
+from bursar.errors import InvalidInputError
+
+GOOD = """
+network = "signet"
+chain_id = 5
+[bitcoin.signet]
+url = "http://127.0.0.1:38332"
+cookie = "~/.bitcoin/signet/.cookie"
+[bitcoin.main]
+url = "https://node.example"
+user = "bursar"
+password = "hush"
+[ethereum.1]
+url = "http://127.0.0.1:8545"
+"""
+
+
+def read(folder: Path, text: str) -> config.Config:
+    path = folder / "config.toml"
+    path.write_text(text, encoding="utf-8")
+    return config.read(path)
+
+
+def test_reads_everything(tmp_path: Path) -> None:
+    found = read(tmp_path, GOOD)
+    assert (found.network, found.chain_id) == (Network.SIGNET, 5)
+    assert found.bitcoin[Network.SIGNET].cookie == Path("~/.bitcoin/signet/.cookie").expanduser()
+    assert found.bitcoin[Network.MAIN].user == "bursar"
+    assert found.ethereum[1].url == "http://127.0.0.1:8545"
+    assert "hush" not in repr(found)
+
+
+def test_what_init_writes_reads_back(tmp_path: Path) -> None:
+    found = read(tmp_path, config.render(network=Network.REGTEST, chain_id=31337))
+    assert (found.network, found.chain_id, found.bitcoin, found.ethereum) == (Network.REGTEST, 31337, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ("network = ", "Invalid"),
+        ("chain_id = 1", "network is missing"),
+        ('network = "moon"\nchain_id = 1', "moon"),
+        ('network = "main"\nchain_id = 0', "chain_id must be a whole number"),
+        ('network = "main"\nchain_id = true', "chain_id must be a whole number"),
+        ('network = "main"\nchain_id = 1\nnetwrok = "x"', "unknown: netwrok"),
+        ('network = "main"\nchain_id = 1\nbitcoin = 3', "must hold tables"),
+        ('network = "main"\nchain_id = 1\n[bitcoin.main]\nurl = "127.0.0.1"', "http://"),
+        ('network = "main"\nchain_id = 1\n[bitcoin.main]\nurl = "http://a"\nuser = "b"', "cookie"),
+        (
+            'network = "main"\nchain_id = 1\n[bitcoin.main]\nurl = "http://a"\nport = 1',
+            r"\[bitcoin.main\]: unknown: port",
+        ),
+        ('network = "main"\nchain_id = 1\n[ethereum.one]\nurl = "http://a"', "as a number"),
+        ('network = "main"\nchain_id = 1\n[ethereum.1]\nurl = 5', "text in quotes"),
+    ],
+)
+def test_mistakes_are_named(tmp_path: Path, wrong: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said) as caught:
+        read(tmp_path, wrong)
+    assert caught.value.code in ("input.config", "input.network")
+
+
+def test_not_utf8(tmp_path: Path) -> None:
+    (tmp_path / "config.toml").write_bytes(b"\xff\xfe")
+    with pytest.raises(InvalidInputError):
+        config.read(tmp_path / "config.toml")
+
+
+@given(text=st.text(max_size=200))
+def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:
+    folder = tmp_path_factory.getbasetemp() / "any-text"
+    folder.mkdir(exist_ok=True)
+    with contextlib.suppress(InvalidInputError):
+        read(folder, text.encode("utf-8", "ignore").decode())
