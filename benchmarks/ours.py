@@ -151,8 +151,11 @@ def psbt_signed(kind: str, inputs: int, *, verify: bool) -> Run:
 
 
 def psbt_requested(kind: str, inputs: int) -> Run:
-    """The same through the door every caller uses: preflight before the signer, every signature checked after it."""
-    hand, data = signer(verify=False), psbt(kind, inputs)
+    """The same through the door every caller uses: preflight before the signer, every signature checked after it.
+
+    The door demands whole previous transactions for P2WPKH, so they are parsed and hashed here besides.
+    """
+    hand, data = signer(verify=False), psbt(kind, inputs, previous_too=kind == "wpkh")
 
     def run(count: int) -> list[bytes]:
         raw = b""

@@ -76,8 +76,8 @@ def digests(count: int) -> list[bytes]:
 
 
 @cache
-def psbt(kind: str, inputs: int) -> bytes:
-    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; P2WPKH inputs carry their previous transaction."""
+def psbt(kind: str, inputs: int, *, previous_too: bool = False) -> bytes:
+    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; with ``previous_too`` whole previous transactions."""
     account = bitcoin_account(Scheme.BIP84 if kind == "wpkh" else Scheme.BIP86)
     spent, previous = [], []
     for index, script in enumerate(account.scripts(0, 0, inputs)):
@@ -95,8 +95,9 @@ def psbt(kind: str, inputs: int) -> bytes:
     for index, (entry, output, before) in enumerate(zip(result.inputs, spent, previous, strict=True)):
         entry.witness_utxo = output
         key, origin = account.key(0, index), account.key_origin(0, index)
-        if kind == "wpkh":
+        if previous_too:
             entry.non_witness_utxo = before
+        if kind == "wpkh":
             entry.bip32_derivations[key] = origin
         else:
             entry.tap_internal_key = key[1:]

@@ -31,8 +31,7 @@ def component() -> Callable[[str], Path]:
     """A function from a program's name to its path; a missing one skips the test, or fails it with ``CI=true``."""
 
     def locate(name: str) -> Path:
-        installed = sorted(PROJECT.glob(f".cache/{name}/node_modules/*/{name}-*/bin/{name}"))
-        named = os.environ.get(f"BURSAR_{name.upper()}") or (str(installed[0]) if installed else shutil.which(name))
+        named = os.environ.get(f"BURSAR_{name.upper()}") or shutil.which(name)
         if named is not None and Path(named).is_file():
             return Path(named)
         reason = f"the program {name} is not installed (`make test` installs it; BURSAR_{name.upper()} names one)"
@@ -41,6 +40,12 @@ def component() -> Callable[[str], Path]:
         pytest.skip(reason)
 
     return locate
+
+
+def pytest_configure() -> None:
+    """Let the program under test find what `make test` installed for it."""
+    for path in sorted(PROJECT.glob(".cache/anvil/node_modules/*/anvil-*/bin/anvil")):
+        os.environ.setdefault("BURSAR_ANVIL", str(path))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
