@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import struct
+from typing import TYPE_CHECKING, Final
 
 from bursar.crypto.hashes import hmac_sha512_states
 from bursar.crypto.secp256k1 import tweak_add_secret
+from bursar.errors import SignerUnavailableError
 from bursar.keys.path import HARDENED
 
 if TYPE_CHECKING:
     from bursar.keys.bip32 import ExtendedPrivateKey
+    from bursar.keys.path import DerivationPath
+
+_MOST_BRANCHES: Final = 64
 
 
 class Branch:
@@ -40,42 +45,45 @@ class Branch:
 
 
 class KeyTree:
-    """Secret keys by absolute path below one master key, the last branches used kept open. Owns ``root``."""
+    """Secret keys by absolute path below one master key, the last branches used kept open. Owns ``root``.
 
-    _MOST = 64
+    A path is given as PSBTs write it: each index as four bytes, little-endian.
+    """
+
+    __slots__ = ("_branches", "root")
 
     def __init__(self, root: ExtendedPrivateKey) -> None:
-        self._root: ExtendedPrivateKey | None = root
-        self._branches: dict[tuple[int, ...], Branch] = {}
+        self.root: ExtendedPrivateKey | None = root
+        self._branches: dict[bytes, Branch] = {}
 
-    @property
-    def root(self) -> ExtendedPrivateKey | None:
-        """The master key, ``None`` once wiped."""
-        return self._root
+    def secret(self, path: bytes) -> bytes:
+        """The 32-byte secret key at ``path``."""
+        branch = self._branches.get(path[:-4])
+        if branch is None or not path:
+            if self.root is None:
+                raise SignerUnavailableError("the signer is closed: open it again")
+            if not path:
+                with self.root.secret() as secret:
+                    return secret.expose()
+            branch = self._open(self.root, path[:-4])
+        return branch.child(int.from_bytes(path[-4:], "little"))
 
-    def branch(self, indexes: tuple[int, ...]) -> Branch:
-        """The node at ``indexes``, opened once."""
-        found = self._branches.get(indexes)
-        if found is None:
-            assert self._root is not None
-            if len(self._branches) >= self._MOST:
-                self._branches.pop(next(iter(self._branches))).wipe()
-            found = self._branches[indexes] = Branch(self._root.derive(indexes))
-        return found
-
-    def secret(self, indexes: tuple[int, ...]) -> bytes:
-        """The secret key at ``indexes``."""
-        assert self._root is not None
-        if not indexes:
-            with self._root.secret() as secret:
-                return secret.expose()
-        return self.branch(indexes[:-1]).child(indexes[-1])
+    def _open(self, root: ExtendedPrivateKey, path: bytes) -> Branch:
+        if len(self._branches) >= _MOST_BRANCHES:
+            self._branches.pop(next(iter(self._branches))).wipe()
+        branch = self._branches[path] = Branch(root.derive(struct.unpack(f"<{len(path) // 4}I", path)))
+        return branch
 
     def wipe(self) -> None:
         """Clear the master key and every branch; idempotent."""
         for branch in self._branches.values():
             branch.wipe()
         self._branches.clear()
-        if self._root is not None:
-            self._root.close()
-            self._root = None
+        if self.root is not None:
+            self.root.close()
+            self.root = None
+
+
+def path_bytes(path: DerivationPath) -> bytes:
+    """``path`` as PSBTs write it."""
+    return struct.pack(f"<{len(path)}I", *path.indexes)

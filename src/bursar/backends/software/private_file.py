@@ -27,20 +27,25 @@ def read_private(path: Path) -> bytes:
     """
     _check_folder(path.parent)
     descriptor = _open(path, os.O_RDONLY)
-    with open(descriptor, "rb") as file:  # noqa: PTH123
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise _permissions(f"{path} is no plain file")
-        if found.st_uid not in (os.geteuid(), 0):
-            raise _permissions(f"{path} belongs to user {found.st_uid}, not to you: chown {os.geteuid()} {path}")
-        if found.st_mode & 0o077:
-            raise _permissions(f"{path} can be read by others (mode {found.st_mode & 0o777:04o}): chmod 600 {path}")
-        if found.st_size > _LARGEST:
-            raise CorruptKeystoreError(f"{path} is larger than any keystore: {found.st_size} bytes")
-        try:
+    try:
+        _check_file(path, os.fstat(descriptor))
+        with open(descriptor, "rb", closefd=False) as file:
             return file.read(_LARGEST + 1)
-        except OSError as error:
-            raise _failed("read", path, error) from error
+    except OSError as error:
+        raise _failed("read", path, error) from error
+    finally:
+        os.close(descriptor)
+
+
+def _check_file(path: Path, found: os.stat_result) -> None:
+    if not stat.S_ISREG(found.st_mode):
+        raise _permissions(f"{path} is no plain file")
+    if found.st_uid not in (os.geteuid(), 0):
+        raise _permissions(f"{path} belongs to user {found.st_uid}, not to you: chown {os.geteuid()} {path}")
+    if found.st_mode & 0o077:
+        raise _permissions(f"{path} can be read by others (mode {found.st_mode & 0o777:04o}): chmod 600 {path}")
+    if found.st_size > _LARGEST:
+        raise CorruptKeystoreError(f"{path} is larger than any keystore: {found.st_size} bytes")
 
 
 def write_private(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.psbt import InputDigest, InputDigests, Psbt
@@ -22,7 +21,7 @@ from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError,
 from bursar.signing.ownership import key_stands_in
 
 if TYPE_CHECKING:
-    from bursar.backends.software.branch import Branch, KeyTree
+    from bursar.backends.software.branch import KeyTree
 
 _DERIVATION: Final = 0x06
 _TAP_DERIVATION: Final = 0x16
@@ -37,14 +36,13 @@ _SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.MULTISIG})
 class InputSigner:
     """Signs for the master key ``fingerprint``; keys come from ``keys`` and stay there."""
 
-    __slots__ = ("_branches", "_fingerprint", "_keys", "_low_r", "_verify")
+    __slots__ = ("_fingerprint", "_keys", "_low_r", "_verify")
 
     def __init__(self, keys: KeyTree, fingerprint: bytes, *, verify: bool, low_r: bool) -> None:
         self._keys = keys
         self._fingerprint = fingerprint
         self._verify = verify
         self._low_r = low_r
-        self._branches: dict[bytes, Branch] = {}
 
     def sign(self, psbt: Psbt) -> Psbt:
         """A copy of ``psbt`` with a signature for every key of ours that its open inputs name.
@@ -68,8 +66,8 @@ class InputSigner:
             if named:
                 asked = digests.digest(index)
                 before = len(fields)
-                for key, origin in named:
-                    self._sign_input(index, fields, asked, key, origin)
+                for key, path in named:
+                    self._sign_input(index, fields, asked, key, path)
                 added += len(fields) - before
         if not added:
             raise InvalidInputError(
@@ -79,29 +77,27 @@ class InputSigner:
         return signed
 
     def _named(self, index: int, fields: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """The keys of ours that an open input names, each with its raw origin (fingerprint and path)."""
+        """The keys of ours that an open input names, each with its path as the PSBT writes it."""
         fingerprint = self._fingerprint
         named = []
         for key, value in fields.items():
             kind = key[0]
             if kind == _DERIVATION:
                 if value[:4] == fingerprint:
-                    named.append((key[1:], value))
+                    named.append((key[1:], value[4:]))
             elif kind == _TAP_DERIVATION:
                 if value[0]:
                     if value[1 + 32 * value[0] :][:4] == fingerprint:
                         raise _unsupported(f"psbt input {index} asks for a taproot script path")
                 elif value[1:5] == fingerprint:
-                    named.append((key[1:], value[1:]))
+                    named.append((key[1:], value[5:]))
             elif key in _FINAL:
                 return []
         return named
 
-    def _sign_input(
-        self, index: int, fields: dict[bytes, bytes], asked: InputDigest, key: bytes, origin: bytes
-    ) -> None:
+    def _sign_input(self, index: int, fields: dict[bytes, bytes], asked: InputDigest, key: bytes, path: bytes) -> None:
         if asked.script_type is ScriptType.P2TR:
-            self._sign_taproot(index, fields, asked, key, origin)
+            self._sign_taproot(index, fields, asked, key, path)
             return
         field = _PARTIAL_SIG + key
         if field in fields:
@@ -115,7 +111,7 @@ class InputSigner:
                 raise _unsupported(f"psbt input {index} has a script that is neither of one key nor plain multisig")
             if not key_stands_in(script, key):
                 raise _foreign(index, key)
-        secret = self._secret(origin)
+        secret = self._keys.secret(path)
         if public_key(secret) != key:
             raise _another(index, key)
         signature = ecdsa_sign_der(secret, asked.digest, low_r=self._low_r)
@@ -127,12 +123,12 @@ class InputSigner:
         fields[field] = signature + bytes((asked.sighash,))
 
     def _sign_taproot(
-        self, index: int, fields: dict[bytes, bytes], asked: InputDigest, key: bytes, origin: bytes
+        self, index: int, fields: dict[bytes, bytes], asked: InputDigest, key: bytes, path: bytes
     ) -> None:
         if _TAP_KEY_SIG in fields or len(key) != 32:
             return
         root = fields.get(_TAP_MERKLE_ROOT, b"")
-        secret = self._secret(origin)
+        secret = self._keys.secret(path)
         public = public_key(secret)
         if public[1:] != key:
             raise _another(index, key)
@@ -149,17 +145,6 @@ class InputSigner:
         elif public_key(tweaked)[1:] != output_key:
             raise _foreign(index, key)
         fields[_TAP_KEY_SIG] = signature if asked.sighash == DEFAULT else signature + bytes((asked.sighash,))
-
-    def _secret(self, origin: bytes) -> bytes:
-        """The secret key at a raw origin: four bytes of fingerprint, then the path as little-endian words."""
-        if len(origin) == 4:
-            return self._keys.secret(())
-        above = origin[4:-4]
-        branch = self._branches.get(above)
-        if branch is None:
-            branch = self._keys.branch(struct.unpack(f"<{len(above) // 4}I", above))
-            self._branches[above] = branch
-        return branch.child(int.from_bytes(origin[-4:], "little"))
 
 
 def _unsupported(what: str) -> UnsupportedError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn, Self
 
 from bursar.backends.software import keystore
-from bursar.backends.software.branch import KeyTree
+from bursar.backends.software.branch import KeyTree, path_bytes
 from bursar.backends.software.private_file import FileLock
 from bursar.backends.software.psbt_inputs import InputSigner
 from bursar.bitcoin.message import message_digest
@@ -51,10 +51,9 @@ class SoftwareSigner:
         """Takes ownership of ``root`` and of ``lock``: both end with ``close()``."""
         fingerprint = root.fingerprint
         self._info = info or SignerInfo(NAME, "memory", MODEL, fingerprint=fingerprint)
-        self._fingerprint = bytes(fingerprint)
         self._keys = KeyTree(root)
+        self._inputs = InputSigner(self._keys, bytes(fingerprint), verify=verify_after_sign, low_r=low_r)
         self._verify = verify_after_sign
-        self._low_r = low_r
         self._lock = lock
 
     @classmethod
@@ -107,7 +106,7 @@ class SoftwareSigner:
     def sign_psbt(self, psbt: Psbt) -> Psbt:
         """A copy of ``psbt`` with our signatures added and nothing else; see ``InputSigner.sign`` for refusals."""
         self._root()
-        return InputSigner(self._keys, self._fingerprint, verify=self._verify, low_r=self._low_r).sign(psbt)
+        return self._inputs.sign(psbt)
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
         """The signature of an Ethereum transaction of type 0, 1 or 2; Bitcoin's own paths are refused."""
@@ -158,7 +157,7 @@ class SoftwareSigner:
 
     def _sign(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
         self._root()
-        secret = self._keys.secret(path.indexes)
+        secret = self._keys.secret(path_bytes(path))
         signature = ecdsa_sign_recoverable(secret, digest)
         if self._verify:
             try:
