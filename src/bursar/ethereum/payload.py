@@ -45,6 +45,12 @@ def malformed(problem: str) -> InvalidInputError:
     return InvalidInputError(f"not an ethereum transaction: {problem}", code="input.transaction")
 
 
+def check_bytes(data: object) -> None:
+    """InvalidInputError unless ``data`` is bytes."""
+    if type(data) is not bytes:
+        raise malformed(f"bytes are expected, not {type(data).__name__}")
+
+
 def read_list(data: bytes, *, names: tuple[str, ...]) -> dict[str, rlp.Decoded]:
     """The items of one RLP list by name; the count must be exact and nothing may follow."""
     items = rlp.decode(data)

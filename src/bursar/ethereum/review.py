@@ -118,20 +118,17 @@ def _party_cautions(
     known: Mapping[Address, Token],
 ) -> list[Caution]:
     cautions: list[Caution] = []
-    for party in [*(one.recipient for one in movements), *(one.spender for one in allowances)]:
+    parties = [(one.recipient, one.contract) for one in movements]
+    parties += [(one.spender, one.contract) for one in allowances]
+    for party, contract in parties:
+        ether_with_call = contract is None and bool(tx.data)  # it has a caution of its own
         if party.is_zero:
             cautions.append(Caution("zero-address", "the recipient is the zero address: nobody can spend from it"))
         elif party == sender:
             cautions.append(Caution("self-payment", "the recipient is the sender itself"))
-        elif party in known and not (party == tx.to and tx.data):
-            name = known[party].symbol
-            cautions.append(
-                Caution("token-contract", f"the recipient is the contract of {name}: it could not be got back")
-            )
-    if any(one.recipient == one.contract and one.contract not in known for one in movements):
-        cautions.append(
-            Caution("token-contract", "the recipient is the token's own contract: it could not be got back")
-        )
+        elif (party in known or party == contract) and not ether_with_call:
+            name = known[party].symbol if party in known else "the token"
+            cautions.append(Caution("token-contract", f"the recipient is the contract of {name}: no way back"))
     return cautions
 
 

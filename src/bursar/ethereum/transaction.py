@@ -165,6 +165,7 @@ class UnsignedTransaction:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """The transaction of :meth:`signing_bytes`."""
+        payload.check_bytes(data)
         if data[:1] in (b"\x01", b"\x02"):
             kind = data[0]
             return cls._from_items(kind, payload.read_list(data[1:], names=_FIELDS[kind]))
@@ -234,6 +235,7 @@ class SignedTransaction:
     @classmethod
     def parse(cls, raw: bytes) -> Self:
         """The transaction of raw bytes; anything but its one canonical form is refused."""
+        payload.check_bytes(raw)
         kind = raw[0] if raw else 0
         if kind in (ACCESS_LIST, FEE_MARKET):
             items = payload.read_list(raw[1:], names=(*_FIELDS[kind], "parity", "r", "s"))
