@@ -7,6 +7,7 @@ import io
 import json
 import os
 import struct
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
@@ -122,11 +123,20 @@ class Store:
             os.close(lock)
 
 
-def take_lock(path: Path) -> int:
+def take_lock(path: Path, *, attempts: int = 1) -> int:
     """An exclusive lock as a file descriptor, released by closing it or by the process's end; ``StoreBusyError``."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                attempts -= 1
+                if not attempts:
+                    raise
+                time.sleep(0.05)
+            else:
+                break
     except OSError as error:
         os.close(descriptor)
         raise StoreBusyError(f"{path.parent} is in use by another sandbox: stop it or choose another folder") from error
