@@ -18,7 +18,7 @@ from bursar.crypto.secp256k1 import (
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
 _create = lib.secp256k1_ec_pubkey_create
 _combine = lib.secp256k1_ec_pubkey_combine
@@ -30,20 +30,20 @@ def _invalid(position: int) -> InvalidInputError:
     return InvalidInputError(f"tweak {position} of the list gives no valid key", code="input.tweak")
 
 
-def _check(tweaks: Sequence[bytes]) -> None:
-    # the library reads 32 bytes behind the pointer: BIP-32's 64-byte HMAC outputs need no slicing
-    if any(type(tweak) is not bytes or len(tweak) < 32 for tweak in tweaks):
-        raise InvalidInputError("a tweak is at least 32 bytes long", code="input.tweak")
+def _short() -> InvalidInputError:
+    return InvalidInputError("a tweak is at least 32 bytes long", code="input.tweak")
 
 
-def _public_points(public: bytes, tweaks: Sequence[bytes]) -> Iterator[Any]:
+def _public_points(public: bytes, tweaks: Iterable[bytes]) -> Iterator[Any]:
     """public + tweak*G for every tweak, always in the same buffer."""
-    _check(tweaks)
     parent, addend, total = (ffi.new("secp256k1_pubkey *") for _ in range(3))
     lib.secp256k1_ec_pubkey_parse(context, parent, parse_public_key(public), 33)
     pair = ffi.new("secp256k1_pubkey *[2]", (parent, addend))
     shared, create, combine = context, _create, _combine
     for position, tweak in enumerate(tweaks):
+        # the library reads 32 bytes behind the pointer: BIP-32's 64-byte HMAC outputs need no slicing
+        if type(tweak) is not bytes or len(tweak) < 32:
+            raise _short()
         if create(shared, addend, tweak):
             if not combine(shared, total, pair, 2):
                 raise _invalid(position)
@@ -54,15 +54,16 @@ def _public_points(public: bytes, tweaks: Sequence[bytes]) -> Iterator[Any]:
         yield total
 
 
-def _secret_points(seckey: bytes, tweaks: Sequence[bytes]) -> Iterator[Any]:
+def _secret_points(seckey: bytes, tweaks: Iterable[bytes]) -> Iterator[Any]:
     """(seckey + tweak)*G for every tweak, always in the same buffer."""
-    _check(tweaks)
     check_secret_key(seckey)
     secret, total = ffi.new("unsigned char[32]"), ffi.new("secp256k1_pubkey *")
     view = ffi.buffer(secret)
     shared, create, add = context, _create, lib.secp256k1_ec_seckey_tweak_add
     try:
         for position, tweak in enumerate(tweaks):
+            if type(tweak) is not bytes or len(tweak) < 32:
+                raise _short()
             view[:] = seckey
             if not (add(shared, secret, tweak) and create(shared, total, secret)):
                 raise _invalid(position)
@@ -106,31 +107,31 @@ def _taproot_outputs(points: Iterator[Any]) -> list[bytes]:
     return keys
 
 
-def tweak_add_publics(public: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def tweak_add_publics(public: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """public + tweak*G for every tweak, 33 bytes each; InvalidInputError names the first tweak that gives no key."""
     return _serialized(_public_points(public, tweaks), COMPRESSED, 33)
 
 
-def tweak_add_publics_uncompressed(public: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def tweak_add_publics_uncompressed(public: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """As :func:`tweak_add_publics`, 65 bytes each (04 first)."""
     return _serialized(_public_points(public, tweaks), UNCOMPRESSED, 65)
 
 
-def tweak_add_publics_taproot(public: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def tweak_add_publics_taproot(public: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """As :func:`tweak_add_publics`, then the BIP-341 output key without a script tree of each, 32 bytes x-only."""
     return _taproot_outputs(_public_points(public, tweaks))
 
 
-def public_keys(seckey: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def public_keys(seckey: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """(seckey + tweak)*G for every tweak, 33 bytes each; InvalidInputError names the first that gives no key."""
     return _serialized(_secret_points(seckey, tweaks), COMPRESSED, 33)
 
 
-def public_keys_uncompressed(seckey: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def public_keys_uncompressed(seckey: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """As :func:`public_keys`, 65 bytes each (04 first)."""
     return _serialized(_secret_points(seckey, tweaks), UNCOMPRESSED, 65)
 
 
-def public_keys_taproot(seckey: bytes, tweaks: Sequence[bytes]) -> list[bytes]:
+def public_keys_taproot(seckey: bytes, tweaks: Iterable[bytes]) -> list[bytes]:
     """As :func:`public_keys`, then the BIP-341 output key without a script tree of each, 32 bytes x-only."""
     return _taproot_outputs(_secret_points(seckey, tweaks))

@@ -21,7 +21,7 @@ from bursar.keys.origin import Fingerprint
 from bursar.keys.path import HARDENED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
 _PUBLIC = {bytes.fromhex("0488b21e"): False, bytes.fromhex("043587cf"): True}  # version -> testnet
@@ -66,17 +66,18 @@ def _join(versions: dict[bytes, bool], testnet: bool, place: tuple[int, bytes, i
     )
 
 
-def _tweaks(chain_code: bytes, prefix: bytes, start: int, count: int) -> list[bytes]:
-    """BIP-32's I for ``count`` children; the first 32 bytes of each are the tweak."""
+def _tweaks(chain_code: bytes, prefix: bytes, start: int, count: int) -> Iterator[bytes]:
+    """BIP-32's I for ``count`` children; the first 32 bytes of each are the tweak.
+
+    One at a time: the interpreter lock is freed for each point, and a second thread hashes meanwhile.
+    """
     inner, outer = hmac_sha512_states(chain_code)
-    outputs = []
     for index in range(start, start + count):
         state = inner()
         state.update(prefix + index.to_bytes(4, "big"))
         last = outer()
         last.update(state.digest())
-        outputs.append(last.digest())
-    return outputs
+        yield last.digest()
 
 
 def _check_range(start: int, count: int, limit: int) -> None:
@@ -136,7 +137,7 @@ class ExtendedPublicKey:
             key = key.child(index)
         return key
 
-    def _tweaks(self, start: int, count: int) -> list[bytes]:
+    def _tweaks(self, start: int, count: int) -> Iterator[bytes]:
         _check_depth(self.depth)
         _check_range(start, count, HARDENED)
         return _tweaks(self.chain_code, self.key, start, count)
@@ -255,7 +256,7 @@ class ExtendedPrivateKey:
     def _copy(self) -> Self:
         return type(self)(self.depth, self.parent, self.index, self.chain_code, self._key, self.testnet)
 
-    def _tweaks(self, start: int, count: int) -> list[bytes]:
+    def _tweaks(self, start: int, count: int) -> Iterator[bytes]:
         _check_depth(self.depth)
         hardened = type(start) is int and start >= HARDENED
         _check_range(start, count, 2 * HARDENED if hardened else HARDENED)
