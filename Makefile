@@ -41,9 +41,10 @@ bench: ## ratios to a C program and to other libraries, measured in pairs on thi
 	@$(SETUP) bench
 	@$(BIN)/python benchmarks/run.py $(BENCH)
 
-api: ## write the public names and signatures down again (tests/house/public_api.txt)
+api: ## write the public names and the commands down again, after a deliberate change of them
 	@$(SETUP) dev
-	@$(BIN)/python tests/house/public_api.py --write
+	$(BIN)/python tests/house/public_api.py --write
+	$(BIN)/python tests/house/command_pages.py --write
 
 lock: ## resolve the dependencies again, write requirements/*.txt (UPGRADE=--upgrade for newer releases)
 	@$(SETUP) runtime
