@@ -150,7 +150,7 @@ def minimum_bump_rate(
     """The lowest rate at which a replacement as large as ``original`` meets BIP-125's rules 3, 4 and 6."""
     vsize = original.vsize
     fee = _fee_of(original, coins)
-    least = max(fee + descendant_fees + incremental_rate.fee(vsize), fee * 1000 // vsize * vsize // 1000 + 1)
+    least = _least_fee(original, fee, vsize, descendant_fees, incremental_rate)
     return FeeRate(-(-least * 1000 // vsize))
 
 
@@ -168,6 +168,7 @@ def build_bump(
 ) -> BuiltTransfer:
     """Replace ``original`` (BIP-125): every output but the change is kept as it is, the change pays the higher fee.
 
+    ``change`` is the change key ``original`` was built with: the output to its script shrinks, every other one is kept.
     ``coins`` are all the coins ``original`` spends; ``extra_coins`` are added, largest first, when the change does not
     suffice (only confirmed ones: rule 2). ``descendant_fees`` is what the evicted descendants paid (rule 3).
 
@@ -208,16 +209,15 @@ def build_bump(
         if rest >= least_change:
             break
         vsize = -(-transaction_weight(kinds, scripts) // 4) if kept else vsize
-        needed = paid + fee_rate.fee(vsize)
-        if kept and total >= needed:
+        needed = paid + fee_rate.fee(vsize) + (0 if kept else least_change)
+        if total >= needed:
             rest = 0
             break
         if not spare:
-            available = total + sum([coin.output.value for coin in spare])
             raise InsufficientFundsError(
-                f"the replacement needs {needed} sat with its fee, {available} sat are available: add confirmed coins",
-                needed=needed if kept else needed + least_change,
-                available=available,
+                f"the replacement needs {needed} sat with its fee, {total} sat are available: add confirmed coins",
+                needed=needed,
+                available=total,
             )
         chosen.append(spare.pop())
     fee = total - paid - rest
@@ -227,7 +227,7 @@ def build_bump(
     if rest:
         change_index = rng.randrange(len(kept) + 1) if place is None else min(place, len(kept))
         outputs = [*kept[:change_index], TxOut(Sats(rest), change.script), *kept[change_index:]]
-    locktime = max(locktime_against_fee_sniping(tip_height, rng), 0)
+    locktime = locktime_against_fee_sniping(tip_height, rng)
     return draft(
         chosen,
         outputs,
@@ -249,6 +249,12 @@ def _fee_of(original: Transaction, coins: Sequence[Coin]) -> int:
     return int(Sats(fee))
 
 
+def _least_fee(original: Transaction, old_fee: int, vsize: int, descendant_fees: int, incremental_rate: FeeRate) -> int:
+    """What a replacement of ``vsize`` pays at least: BIP-125's rules 3 and 4, and a higher rate than before (rule 6)."""
+    higher = FeeRate(FeeRate.of(old_fee, original.vsize).sat_per_kvb + 1)
+    return max(old_fee + descendant_fees + incremental_rate.fee(vsize), higher.fee(vsize))
+
+
 def _check_replacement(
     original: Transaction,
     old_fee: int,
@@ -258,8 +264,7 @@ def _check_replacement(
     descendant_fees: int,
     incremental_rate: FeeRate,
 ) -> None:
-    least = old_fee + descendant_fees + incremental_rate.fee(vsize)
-    least = max(least, old_fee * vsize // original.vsize + 1)
+    least = _least_fee(original, old_fee, vsize, descendant_fees, incremental_rate)
     if fee < least:
         raise InvalidInputError(
             f"a fee of {fee} sat at {fee_rate} is too low to replace {old_fee} sat: "
