@@ -250,7 +250,7 @@ def _fee_of(original: Transaction, coins: Sequence[Coin]) -> int:
 
 
 def _least_fee(original: Transaction, old_fee: int, vsize: int, descendant_fees: int, incremental_rate: FeeRate) -> int:
-    """What a replacement of ``vsize`` pays at least: BIP-125's rules 3 and 4, and a higher rate than before (rule 6)."""
+    """What a replacement of ``vsize`` pays at least: rules 3 and 4, and a higher rate than before (rule 6)."""
     higher = FeeRate(FeeRate.of(old_fee, original.vsize).sat_per_kvb + 1)
     return max(old_fee + descendant_fees + incremental_rate.fee(vsize), higher.fee(vsize))
 
