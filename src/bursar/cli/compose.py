@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bursar.bitcoin.network import Network
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
-    from bursar.cli.prompts import SecretSource
+    from bursar.cli.prompts import SecretSource, Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
     from bursar.signing.protocols import Signer, SignerInfo
@@ -47,6 +47,7 @@ def policy(session: Session) -> RulePolicy:
     """The rules of ``policy.toml``; without the file nothing is allowed, so its absence is an error."""
     from bursar.policy.policy import RulePolicy
 
+    session.home.require()
     path = session.home.policy
     if not path.is_file():
         raise InvalidInputError(f"{path} is missing: without a policy nothing may be paid", code="input.policy")
@@ -90,9 +91,18 @@ def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
     return click.get_current_context().with_resource(closing(EthRpcBackend(node.url, chain_id=chain_id)))
 
 
-def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
-    """Bring one account up to date with its node, which is returned for what comes next."""
+def synchronise(
+    session: Session, wallet: Wallet, record: AccountRecord, *, recovering: bool = True
+) -> BitcoinBackend | EthereumBackend:
+    """Bring one account up to date with its node, which is returned for what comes next.
+
+    ``recovering`` first finishes or releases what an interrupted run left behind.
+    """
+    from bursar.cli.recovery import recover
+
     backend = node_for(session, record)
+    if recovering:
+        recover(session, wallet, backend)
     with session.output.progress(f"asking the node about {record.name}") as more:
         wallet.sync(
             record.name,
@@ -110,22 +120,15 @@ def registry(session: Session) -> Registry:
     return Registry.installed([SoftwareBackend(session.home.keystores)])
 
 
-def secret_source(session: Session, *, password_fd: int | None, keyring: bool) -> SecretSource:
-    """Who is asked for passwords."""
-    from bursar.cli.prompts import SecretSource
-
-    return SecretSource(session.human, session.output.aside, password_fd, keyring=keyring)
-
-
 @contextmanager
-def signer(session: Session, selector: str | None, source: SecretSource) -> Iterator[tuple[str, Any]]:
-    """The open signer ``selector`` means, or the only one there is, with the name by which it is found again."""
+def signer(session: Session, unlock: Unlock, usual: str | None = None) -> Iterator[tuple[str, Any]]:
+    """The open signer that was named, or the ``usual`` one, or the only one there is; with its name."""
     from bursar.signing.registry import selector_of
 
     known = registry(session)
-    info = known.find(selector) if selector else _only(known)
-    source.keyring_entry = info.location
-    opened = _open(known, info, source)
+    wanted = unlock.signer or usual
+    info = known.find(wanted) if wanted else _only(known)
+    opened = _open(known, info, unlock.source(session, entry=info.location))
     with closing(opened):
         yield selector_of(info), opened
 

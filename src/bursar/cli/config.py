@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bursar.bitcoin.network import Network
+from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError
 
 TEMPLATE = """\
@@ -33,7 +34,7 @@ class BitcoinNode:
     url: str
     cookie: Path | None = None
     user: str | None = None
-    password: str | None = field(default=None, repr=False)
+    password: Secret | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,12 @@ def _bitcoin_node(table: _Table) -> BitcoinNode:
     table.finish()
     if (user is None) != (password is None) or (cookie is not None and user is not None):
         raise table.problem("give a cookie file, or a user and a password")
-    return BitcoinNode(url, Path(cookie).expanduser() if cookie else None, user, password)
+    return BitcoinNode(
+        url,
+        Path(cookie).expanduser() if cookie else None,
+        user,
+        None if password is None else Secret.from_text(password),
+    )
 
 
 def _ethereum_node(table: _Table) -> EthereumNode:

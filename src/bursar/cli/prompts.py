@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,6 +14,7 @@ from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
+    from bursar.cli.session import Session
     from bursar.cli.terminal import Human
     from bursar.signing.protocols import DeviceEvent, SecretRequest
 
@@ -107,8 +109,26 @@ def _keyring() -> Any:
     return keyring
 
 
-def unlock_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """``--password-fd`` and ``--keyring``, for every command that opens a signer."""
+@dataclass(frozen=True, slots=True)
+class Unlock:
+    """How the command line says which signer to use and where its password comes from."""
+
+    signer: str | None = None
+    password_fd: int | None = None
+    keyring: bool = False
+
+    def source(self, session: Session, *, entry: str = "") -> SecretSource:
+        """The ``Prompt`` for it."""
+        return SecretSource(session.human, session.output.aside, self.password_fd, self.keyring, entry)
+
+
+def password_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """``--password-fd`` and ``--keyring``, handed over as ``unlock``."""
+
+    @wraps(function)
+    def packed(*args: Any, password_fd: int | None, keyring: bool, signer: str | None = None, **options: Any) -> Any:
+        return function(*args, unlock=Unlock(signer, password_fd, keyring), **options)
+
     for option in (
         click.option("--keyring", is_flag=True, help="Take the keystore's password from the OS keyring."),
         click.option(
@@ -118,5 +138,11 @@ def unlock_options(function: Callable[..., Any]) -> Callable[..., Any]:
             help="Read the keystore's password from file descriptor N (its next line).",
         ),
     ):
-        function = option(function)
-    return function
+        packed = option(packed)
+    return packed
+
+
+def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The same with ``--signer``, for every command that opens one."""
+    described = "Name or fingerprint of the signer, where it is not clear (see 'bursar devices')."
+    return click.option("--signer", help=described)(password_options(function))

@@ -18,6 +18,7 @@ class Session:
     def __init__(self, *, json: bool = False, human: Human | None = None) -> None:
         self.json = json
         self.home_option: str | None = None
+        self.transfer_lock: int | None = None
         self._human = human
 
     @cached_property

@@ -9,7 +9,7 @@ import click
 
 from bursar.cli import config
 from bursar.cli.home import write_private
-from bursar.cli.prompts import SecretSource, new_secret, read_line, unlock_options
+from bursar.cli.prompts import new_secret, password_options, read_line
 from bursar.errors import InvalidInputError, UserCancelledError
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def setup_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--name", default="main", show_default=True, help="Name of the keystore."),
     ):
         function = option(function)
-    return unlock_options(function)
+    return password_options(function)
 
 
 def free_keystore(session: Session, name: str) -> Path:
@@ -53,11 +53,6 @@ def free_keystore(session: Session, name: str) -> Path:
             f"a keystore named {name!r} exists in {session.home.keystores}: choose another --name", code="input.name"
         )
     return path
-
-
-def secret_source(session: Session, path: Path, *, password_fd: int | None, keyring: bool) -> SecretSource:
-    """Where the new keystore's password comes from."""
-    return SecretSource(session.human, session.output.aside, password_fd, keyring, str(path))
 
 
 def ask_passphrase(session: Session, *, wanted: bool, descriptor: int | None) -> Secret | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import compose
-from bursar.cli.prompts import unlock_options
+from bursar.cli.prompts import signer_options
 from bursar.errors import ConflictError, UserCancelledError
 from bursar.policy.render import review_text
 from bursar.policy.verdict import Allow
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
-    from bursar.cli.prompts import SecretSource
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
     from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
@@ -50,7 +50,7 @@ def sending_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--yes", is_flag=True, help="Do not ask; the policy still decides."),
     ):
         function = option(function)
-    return unlock_options(function)
+    return signer_options(function)
 
 
 class Sending:
@@ -62,12 +62,12 @@ class Sending:
         wallet: Wallet,
         record: AccountRecord,
         *,
-        source: SecretSource,
+        unlock: Unlock,
         yes: bool,
         key: str | None,
     ) -> None:
         self._session, self._wallet, self._record = session, wallet, record
-        self._source, self._yes, self._key = source, yes, key
+        self._unlock, self._yes, self._key = unlock, yes, key
         self._stack = ExitStack()
         self._signer: Any = None
         self._plan: Plan | None = None
@@ -86,7 +86,7 @@ class Sending:
         """The account's signer: before planning, so that a wrong password reserves nothing."""
         if self._signer is None:
             _name, self._signer = self._stack.enter_context(
-                compose.signer(self._session, self._record.signer, self._source)
+                compose.signer(self._session, self._unlock, self._record.signer)
             )
         return self._signer
 

@@ -9,10 +9,11 @@ import click
 from bursar.cli import compose
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
-from bursar.cli.prompts import unlock_options
+from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.records import AccountRecord
 
@@ -56,10 +57,9 @@ def account() -> None:
 @click.option(
     "--number", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Account number in the path."
 )
-@click.option("--signer", help="Name or fingerprint of the signer (default: the only one; see 'bursar devices').")
 @click.option("--network", help="Bitcoin network (default: the one in config.toml).")
 @click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain (default: the one in config.toml).")
-@unlock_options
+@signer_options
 @pass_session
 def add(
     session: Session,
@@ -67,11 +67,9 @@ def add(
     chain: str,
     scheme: str | None,
     number: int,
-    signer: str | None,
     network: str | None,
     chain_id: int | None,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Add an account under NAME: ask its signer for the extended public key and keep that.
 
@@ -81,6 +79,7 @@ def add(
     from bursar.bitcoin.network import Network
     from bursar.ethereum.account import EthereumAccount
     from bursar.keys.origin import KeyOrigin
+    from bursar.keys.path import DerivationPath
     from bursar.keys.scheme import CoinType, Scheme, account_path
 
     settings = compose.settings(session)
@@ -91,18 +90,17 @@ def add(
     where = Network.from_text(network) if network else settings.network
     kind = Scheme.BIP44 if chain == "ethereum" else Scheme[(scheme or "bip84").upper()]
     path = account_path(kind, CoinType.ETHEREUM if chain == "ethereum" else where.coin_type, number)
-    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
     wallet = compose.wallet(session)
-    with compose.signer(session, signer, source) as (selector, opened):
+    with compose.signer(session, unlock) as (_name, opened):
         xpub = opened.xpub(path)
-        fingerprint = opened.info.fingerprint or opened.xpub(path.parent.parent.parent).fingerprint
+        fingerprint = opened.info.fingerprint or opened.xpub(DerivationPath(())).fingerprint
     origin = KeyOrigin(fingerprint, path)
     made = (
         EthereumAccount(chain_id or settings.chain_id, origin, xpub)
         if chain == "ethereum"
         else BitcoinAccount(where, kind, origin, xpub)
     )
-    record = wallet.add_account(name, made, signer=selector)
+    record = wallet.add_account(name, made, signer=str(fingerprint))
     session.output.answer({"account": record.to_json()}, lambda: _added(record))
 
 

@@ -9,10 +9,11 @@ import click
 from bursar.cli import compose
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
-from bursar.cli.prompts import unlock_options
+from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
 
 
@@ -62,11 +63,9 @@ def list_addresses(session: Session, account: str) -> None:
 @click.argument("index", type=click.IntRange(0, 2**31 - 1))
 @click.option("--change", is_flag=True, help="On the change branch (Bitcoin).")
 @click.option("--on-device", is_flag=True, help="Have the signer show it on its own screen and compare.")
-@unlock_options
+@signer_options
 @pass_session
-def show(
-    session: Session, account: str, index: int, change: bool, on_device: bool, password_fd: int | None, keyring: bool
-) -> None:
+def show(session: Session, account: str, index: int, change: bool, on_device: bool, unlock: Unlock) -> None:
     """Show the address of ACCOUNT at INDEX, computed anew from the account's key, and its path."""
     from bursar.ethereum.account import EthereumAccount
 
@@ -82,8 +81,7 @@ def show(
         from bursar.signing.checks import confirm_address
         from bursar.signing.protocols import AddressDisplay
 
-        source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
-        with compose.signer(session, record.signer, source) as (selector, opened):
+        with compose.signer(session, unlock, record.signer) as (selector, opened):
             if not isinstance(opened, AddressDisplay):
                 raise UnsupportedError(
                     f"{selector} has no screen of its own: leave --on-device out",

@@ -13,6 +13,7 @@ from bursar.cli.transferring import Sending, answer, fee_options, sending_option
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.records import TransferRecord
     from bursar.wallet.wallet import Wallet
@@ -41,8 +42,7 @@ def bump(
     cancel: bool,
     yes: bool,
     idempotency_key: str | None,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Replace TRANSFER (its id, or its transaction's id) by one that pays a higher fee (BIP-125; the same nonce).
 
@@ -52,11 +52,11 @@ def bump(
     found = _find(wallet, transfer)
     record = wallet.account(found.account)
     fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
-    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
-    with Sending(session, wallet, record, source=source, yes=yes, key=idempotency_key) as sending:
-        if not sending.known():
+    with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
+        known = sending.known()
+        if not known:
             sending.open_signer()
-        backend = compose.synchronise(session, wallet, record)
+        backend = compose.synchronise(session, wallet, record, recovering=not known)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
         answer(session, plan, sending.carry_out(plan, backend))
 

@@ -50,7 +50,7 @@ def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
             signed_amount(row.amount, row.asset),
             amount_text(row.fee, coin_of(row.asset)) if row.fee else "",
             depth(row.height, row.confirmations),
-            row.txid,
+            row.txid or "",
         )
         for row in rows
     ]

@@ -13,6 +13,7 @@ from bursar.errors import InvalidInputError
 from bursar.signing.protocols import SecretRequest
 
 if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
 
 
@@ -41,8 +42,7 @@ def init(
     chain_id: int | None,
     passphrase: bool,
     passphrase_fd: int | None,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Create a wallet: a folder, a fresh BIP-39 mnemonic and an encrypted keystore made from it.
 
@@ -52,7 +52,7 @@ def init(
     from bursar.keys import mnemonic as mnemonics
 
     path = setup.free_keystore(session, name)
-    source = setup.secret_source(session, path, password_fd=password_fd, keyring=keyring)
+    source = unlock.source(session, entry=str(path))
     mnemonic = mnemonics.generate(int(words), language)
     phrase = setup.ask_passphrase(session, wanted=passphrase, descriptor=passphrase_fd)
     if mnemonic_fd is None:

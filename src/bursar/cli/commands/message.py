@@ -10,11 +10,12 @@ import click
 from bursar.cli import compose
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
-from bursar.cli.prompts import unlock_options
+from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from bursar.bitcoin.address import Address as BitcoinAddress
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
 
 _LARGEST = 1_000_000
@@ -38,9 +39,9 @@ def message() -> None:
 @click.argument("account", shell_complete=account_names)
 @click.argument("index", type=click.IntRange(0, 2**31 - 1))
 @click.argument("message", metavar="MESSAGE")
-@unlock_options
+@signer_options
 @pass_session
-def sign(session: Session, account: str, index: int, message: str, password_fd: int | None, keyring: bool) -> None:
+def sign(session: Session, account: str, index: int, message: str, unlock: Unlock) -> None:
     """Sign MESSAGE ('-': standard input) with the key of ACCOUNT's address at INDEX.
 
     Bitcoin addresses sign in the legacy form (BIP-137), which taproot addresses do not have; Ethereum addresses sign
@@ -55,8 +56,7 @@ def sign(session: Session, account: str, index: int, message: str, password_fd: 
     text = _text(message)
     record = compose.wallet(session).account(account)
     held = record.account
-    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
-    with compose.signer(session, record.signer, source) as (selector, opened):
+    with compose.signer(session, unlock, record.signer) as (selector, opened):
         if isinstance(held, EthereumAccount):
             if not isinstance(opened, PersonalMessageSigner):
                 raise UnsupportedError(f"{selector} does not sign messages", operation="sign_personal_message")

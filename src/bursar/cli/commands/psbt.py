@@ -9,7 +9,7 @@ import click
 from bursar.cli import compose
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
-from bursar.cli.prompts import unlock_options
+from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, UnsupportedError, UserCancelledError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
@@ -71,7 +72,7 @@ def inspect(session: Session, file: str, network: str | None) -> None:
 @click.option("--account", shell_complete=account_names, help="Account that signs (default: the one the file names).")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
 @output_options
-@unlock_options
+@signer_options
 @pass_session
 def sign(
     session: Session,
@@ -80,8 +81,7 @@ def sign(
     yes: bool,
     to: str | None,
     binary: bool,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Review FILE, put it to the policy, and add the signatures of one account.
 
@@ -110,8 +110,7 @@ def sign(
     require_allowed(rules.decide(review, past))
     if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
-    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
-    with compose.signer(session, record.signer, source) as (selector, opened):
+    with compose.signer(session, unlock, record.signer) as (selector, opened):
         if not isinstance(opened, PsbtSigner):
             raise UnsupportedError(f"{selector} does not sign psbts", operation="sign_psbt", model=opened.info.model)
         signed = request_signatures(opened, question, account=held)

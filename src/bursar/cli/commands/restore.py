@@ -13,6 +13,7 @@ from bursar.crypto.secret import Secret
 from bursar.signing.protocols import SecretRequest
 
 if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
 
 _PAGE = "Type the words of your mnemonic, separated by spaces. They vanish with this screen."
@@ -39,8 +40,7 @@ def restore(
     chain_id: int | None,
     passphrase: bool,
     passphrase_fd: int | None,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Create a wallet from a BIP-39 mnemonic you hold, typed at the terminal or read from a file descriptor.
 
@@ -50,7 +50,7 @@ def restore(
     from bursar.keys.mnemonic import Mnemonic
 
     path = setup.free_keystore(session, name)
-    source = setup.secret_source(session, path, password_fd=password_fd, keyring=keyring)
+    source = unlock.source(session, entry=str(path))
     if mnemonic_fd is None:
         text = Secret.from_text(session.human.show_once(_PAGE, "Mnemonic"))
     else:

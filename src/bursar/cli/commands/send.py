@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.wallet import Wallet
 
@@ -52,8 +53,7 @@ def send(
     memo: str | None,
     yes: bool,
     idempotency_key: str | None,
-    password_fd: int | None,
-    keyring: bool,
+    unlock: Unlock,
 ) -> None:
     """Pay ADDRESS the AMOUNT from ACCOUNT; several pairs make one Bitcoin transaction.
 
@@ -74,11 +74,11 @@ def send(
     if dry_run:
         _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
         return
-    source = compose.secret_source(session, password_fd=password_fd, keyring=keyring)
-    with Sending(session, wallet, record, source=source, yes=yes, key=idempotency_key) as sending:
-        if not sending.known():
+    with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
+        known = sending.known()
+        if not known:
             sending.open_signer()
-        backend = compose.synchronise(session, wallet, record)
+        backend = compose.synchronise(session, wallet, record, recovering=not known)
         plan = wallet.plan(transfer, backend)
         answer(session, plan, sending.carry_out(plan, backend))
 
