@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,4 +77,24 @@ def human() -> Answers:
 
 @pytest.fixture
 def cli(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path / "home")
+
+
+WORDS = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="session")
+def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A restored wallet with an account of each kind; tests work on copies, for scrypt takes its time."""
+    line = CommandLine(tmp_path_factory.mktemp("furnished") / "home")
+    line.text("restore", "--network", "regtest", answers=[WORDS, PASSWORD, PASSWORD])
+    for name, *options in (("savings",), ("vault", "--scheme", "bip86"), ("gas", "--chain", "ethereum")):
+        line.text("account", "add", name, *options, answers=[PASSWORD])
+    return line.home
+
+
+@pytest.fixture
+def wallet(furnished: Path, tmp_path: Path) -> CommandLine:
+    shutil.copytree(furnished, tmp_path / "home")
     return CommandLine(tmp_path / "home")

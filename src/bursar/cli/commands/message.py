@@ -50,12 +50,15 @@ def sign(session: Session, account: str, index: int, message: str, unlock: Unloc
     from bursar.bitcoin import message as bitcoin_message
     from bursar.ethereum import message as ethereum_message
     from bursar.ethereum.account import EthereumAccount
+    from bursar.keys.scheme import Scheme
     from bursar.signing.checks import request_message, request_personal_message
     from bursar.signing.protocols import MessageSigner, PersonalMessageSigner
 
     text = _text(message)
     record = compose.wallet(session).account(account)
     held = record.account
+    if getattr(held, "scheme", None) is Scheme.BIP86:
+        raise InvalidInputError("taproot addresses do not sign messages in this form", code="input.message")
     with compose.signer(session, unlock, record.signer) as (selector, opened):
         if isinstance(held, EthereumAccount):
             if not isinstance(opened, PersonalMessageSigner):
