@@ -36,17 +36,18 @@ def _find_ripemd160() -> Callable[[bytes], bytes]:
     return digest
 
 
+def _keccak256_of_pycryptodome(data: bytes) -> bytes:
+    from Crypto.Hash import keccak  # slow to import: only who hashes for Ethereum pays
+
+    digest: bytes = keccak.new(data=data, digest_bits=256).digest()
+    return digest
+
+
 def _find_keccak256() -> Callable[[bytes], bytes]:
     try:
         from _pysha3 import keccak_256
     except ImportError:
-        from Crypto.Hash import keccak
-
-        def slow(data: bytes) -> bytes:
-            digest: bytes = keccak.new(data=data, digest_bits=256).digest()
-            return digest
-
-        return slow
+        return _keccak256_of_pycryptodome
 
     def digest(data: bytes) -> bytes:
         value: bytes = keccak_256(data).digest()
