@@ -76,6 +76,9 @@ def _finalized(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | N
     elif start == b"\x22\x51\x20":
         signature = _key_path_signature(place, fields, raw[11:], digests)
         witness = b"\x01" + sized(signature)
+    elif start == b"\x19\x76\xa9" and raw[32:] == b"\x88\xac":
+        signature, key = _signature_of(place, fields, raw[12:32], digests)
+        script_sig = push(signature) + push(key)
     else:
         script_sig, witness = _scripted(place, fields, TxOut.parse(raw).script, digests)
     dropped = _DROPPED
@@ -90,11 +93,8 @@ def _finalized(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | N
 def _scripted(
     place: int, fields: dict[bytes, bytes], script: bytes, digests: InputDigests | None
 ) -> tuple[bytes, bytes]:
-    """The final script signature and serialised witness of everything but the two bare segwit key types."""
+    """The final script signature and serialised witness of everything but the three bare key types."""
     kind = classify(script)
-    if kind is ScriptType.P2PKH:
-        signature, key = _signature_of(place, fields, script[3:23], digests)
-        return push(signature) + push(key), b""
     if kind is ScriptType.P2WSH:
         return b"", _witness_script(place, fields, script, digests)
     if kind is not ScriptType.P2SH:

@@ -18,6 +18,10 @@ _ALLOWED_ECDSA: Final = frozenset({hashing.ALL})
 _ALLOWED_SCHNORR: Final = frozenset({hashing.DEFAULT, hashing.ALL})
 
 
+# without any of these, utxo() has read a P2PKH input's amount from its previous transaction
+_LEGACY_FIELDS: Final = frozenset({r.WITNESS_UTXO, r.IN_REDEEM_SCRIPT, r.IN_WITNESS_SCRIPT})
+
+
 class InputDigest(NamedTuple):
     """``script_type`` of the key's place (``P2WSH`` also inside P2SH), hash type and the 32 bytes to sign.
 
@@ -58,6 +62,11 @@ class InputDigests:
             return self._taproot(index, raw, sighash)
         if start == b"\x16\x00\x14" and r.IN_REDEEM_SCRIPT not in fields and r.IN_WITNESS_SCRIPT not in fields:
             return self._v0_key(index, raw[11:], raw[:8], sighash, ScriptType.P2WPKH)
+        if start == b"\x19\x76\xa9" and raw[32:] == b"\x88\xac" and _LEGACY_FIELDS.isdisjoint(fields):
+            if sighash != hashing.ALL:
+                sighash = self._sighash(index, sighash, _ALLOWED_ECDSA, hashing.ALL)
+            script = raw[9:]
+            return InputDigest(ScriptType.P2PKH, sighash, self._hashes().legacy(index, script, sighash), script)
         return self._scripted(index, TxOut.parse(raw), sighash)
 
     def _hashes(self) -> hashing.SighashCache:
