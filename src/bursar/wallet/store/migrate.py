@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,9 @@ from bursar.errors import StoreError
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
+
+
+_ALONE = threading.Lock()  # alembic keeps its context in globals of the process
 
 
 def known_versions() -> tuple[str, ...]:
@@ -33,7 +37,7 @@ def check_upgradable(version: str, path: Path) -> None:
 def upgrade(engine: Engine) -> None:
     """Bring the store to the newest schema in one transaction."""
     config = _config()
-    with engine.connect() as connection:
+    with _ALONE, engine.connect() as connection:
         connection.execution_options(bursar_writing=True)
         with connection.begin():
             config.attributes["connection"] = connection
