@@ -18,6 +18,7 @@ LENGTHS = (12, 15, 18, 21, 24)
 """How many words a sentence may have; a third more words, a third more entropy: 128 to 256 bits."""
 
 _ROUNDS = 2048
+_LONGEST = 4096  # characters, or bytes: three times the longest sentence
 
 
 def _invalid(message: str, kind: str = "") -> InvalidInputError:
@@ -98,6 +99,8 @@ class Mnemonic:
         InvalidInputError says what is wrong (``input.mnemonic.word``, ``.checksum``, ``.language``), naming words by
         position only.
         """
+        if len(text) > _LONGEST:
+            raise _invalid("the text is too long for a mnemonic")
         sentence = _decode(text).split()
         if len(sentence) not in LENGTHS:
             raise _invalid(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(sentence)}")

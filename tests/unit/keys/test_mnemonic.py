@@ -164,6 +164,12 @@ def test_a_wrong_number_of_words_is_said(count: int) -> None:
         Mnemonic.from_text("abandon " * count)
 
 
+def test_a_book_is_no_mnemonic() -> None:
+    for book in ("abandon " * 1000, Secret(b"abandon " * 1000)):
+        with pytest.raises(InvalidInputError, match="too long"):
+            Mnemonic.from_text(book)
+
+
 @pytest.mark.parametrize("language", ["klingon", "", "English", "russian", "../english"])
 def test_unofficial_languages_are_refused(language: str) -> None:
     for call in (
