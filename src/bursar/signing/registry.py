@@ -59,11 +59,9 @@ class Registry:
     ``replacements`` take the place of installed ones by name: a backend made with arguments of its own, or a test's.
     """
 
-    def __init__(
-        self, backends: Iterable[SignerBackend] = (), *, broken: Iterable[BrokenBackend] = (), installed: bool = False
-    ) -> None:
+    def __init__(self, backends: Iterable[SignerBackend] = (), *, installed: bool = False) -> None:
         self._backends: dict[str, SignerBackend] = {backend.name: backend for backend in backends}
-        self._broken = {one.name: one for one in broken}
+        self._broken: dict[str, BrokenBackend] = {}
         self._points = {point.name: point for point in entry_points(group=GROUP)} if installed else {}
 
     @classmethod
