@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bursar.bitcoin.network import Network
 from bursar.cli import config
 from bursar.errors import InvalidInputError, SignerNotFoundError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
-    from bursar.bitcoin.network import Network
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
     from bursar.cli.prompts import SecretSource, Unlock
     from bursar.cli.session import Session
+    from bursar.nodes.sandbox import SandboxState
     from bursar.policy.policy import RulePolicy
     from bursar.signing.protocols import Signer, SignerInfo
     from bursar.signing.registry import Registry
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
 
+SANDBOX_CHAIN_ID = 31337
 _PASSWORD_ATTEMPTS = 3
 
 
@@ -70,10 +71,10 @@ def bitcoin_node(session: Session, network: Network) -> BitcoinBackend:
 
     node = settings(session).bitcoin.get(network)
     if node is None:
-        running = sandbox_running(session.home.sandbox) if network.name == "regtest" else None
+        running = sandbox(session) if network is Network.REGTEST else None
         if running is None:
-            raise _no_node("bitcoin", network.name, network.name == "regtest")
-        node = config.BitcoinNode(running["bitcoin"]["url"], session.home.sandbox / running["bitcoin"]["cookie"])
+            raise _no_node("bitcoin", network.name, network is Network.REGTEST)
+        node = config.BitcoinNode(running.bitcoin_url, Path(running.bitcoin_cookie))
     backend = BitcoindBackend(node.url, network=network, cookie=node.cookie, user=node.user, password=node.password)
     return click.get_current_context().with_resource(closing(backend))
 
@@ -84,10 +85,10 @@ def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
 
     node = settings(session).ethereum.get(chain_id)
     if node is None:
-        running = sandbox_running(session.home.sandbox)
-        if running is None or running["ethereum"]["chain_id"] != chain_id:
-            raise _no_node("ethereum", str(chain_id), chain_id == 31337)
-        node = config.EthereumNode(running["ethereum"]["url"])
+        running = sandbox(session)
+        if running is None or running.ethereum_url is None or running.ethereum_chain_id != chain_id:
+            raise _no_node("ethereum", str(chain_id), chain_id == SANDBOX_CHAIN_ID)
+        node = config.EthereumNode(running.ethereum_url)
     return click.get_current_context().with_resource(closing(EthRpcBackend(node.url, chain_id=chain_id)))
 
 
@@ -158,17 +159,15 @@ def _open(known: Registry, info: SignerInfo, source: SecretSource) -> Signer:
     return backend.open(info, source)
 
 
-def sandbox_running(folder: Path) -> dict[str, Any] | None:
-    """What a running sandbox of this folder wrote about itself."""
-    try:
-        found = json.loads((folder / "running.json").read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
-        return None
-    return found if isinstance(found, dict) else None
+def sandbox(session: Session) -> SandboxState | None:
+    """The sandbox that runs in this wallet's folder."""
+    from bursar.nodes.sandbox import running
+
+    return running(session.home.sandbox)
 
 
-def _no_node(chain: str, name: str, sandbox: bool) -> InvalidInputError:
-    advice = " or run 'bursar sandbox up'" if sandbox else ""
+def _no_node(chain: str, name: str, by_sandbox: bool) -> InvalidInputError:
+    advice = " or run 'bursar sandbox up'" if by_sandbox else ""
     return InvalidInputError(
         f"no node is set for {chain} {name}: add a table [{chain}.{name}] with its url to config.toml{advice}",
         code="input.config",

@@ -104,12 +104,13 @@ def _store(session: Session) -> Iterator[Finding]:
 
 
 def _nodes(session: Session, settings: config.Config) -> Iterator[Finding]:
-    running = compose.sandbox_running(session.home.sandbox)
+    running = compose.sandbox(session)
     networks = list(settings.bitcoin)
     chains = list(settings.ethereum)
     if running is not None:
-        networks += [network for network in (Network.REGTEST,) if network not in networks]
-        chains += [chain for chain in (running["ethereum"]["chain_id"],) if chain not in chains]
+        networks += [] if Network.REGTEST in networks else [Network.REGTEST]
+        chain_id = running.ethereum_chain_id
+        chains += [chain_id] if chain_id is not None and chain_id not in chains else []
     if not networks and not chains:
         yield Finding("nodes", "note", "none is set: see config.toml, or run 'bursar sandbox up'")
     for network in networks:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bursar.bitcoin.address import Address as BitcoinAddress
+from bursar.bitcoin.network import Network
+from bursar.bitcoin.transaction import OutPoint, Transaction, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.cli.amounts import payment_orders
 from bursar.errors import ChainError, InvalidInputError
@@ -12,89 +15,104 @@ from bursar.ethereum.address import Address
 from bursar.ethereum.units import Wei
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 from bursar.nodes.exact_json import satoshi
+from bursar.nodes.sandbox.bitcoin.node import FAUCET, FAUCET_RATE, OP_TRUE
 from bursar.nodes.sandbox.ethereum.client import LoopbackRpc
 from bursar.nodes.sandbox.ethereum.faucet import Faucet
 from bursar.policy.render import amount_text
 
 if TYPE_CHECKING:
-    from bursar.cli.session import Session
+    from bursar.nodes.sandbox import SandboxState
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
 
 _MATURITY = 100
-_MOST_BLOCKS = 1000
+_LEAST_CHANGE = 330
+_USUAL = {"bitcoin": "1btc", "ethereum": "10eth"}
 
 
 class Money:
-    """Mines and mints in the running sandbox that ``found`` describes."""
+    """Mines, pays and mints in the running sandbox."""
 
-    def __init__(self, session: Session, found: dict[str, Any]) -> None:
-        self._bitcoin = RpcClient(found["bitcoin"]["url"], cookie=Path(found["bitcoin"]["cookie"]))
-        self._ethereum = LoopbackRpc(found["ethereum"]["url"])
-        self._chain_id = int(found["ethereum"]["chain_id"])
-        self._token = found["token"]
-        self._output = session.output
+    def __init__(self, state: SandboxState) -> None:
+        self._bitcoin = RpcClient(state.bitcoin_url, cookie=Path(state.bitcoin_cookie))
+        self._state = state
+        self._faucet = str(BitcoinAddress.from_script(FAUCET, Network.REGTEST))
 
     def mine_bitcoin(self, blocks: int, address: str | None) -> int:
-        """Mine to ``address``, or to a script nobody can spend from; the new height."""
-        self._generate(blocks, address or _nobody())
+        """Mine to ``address``, or to the faucet; the new height."""
+        self._do("generatetoaddress", blocks, address or self._faucet)
         return int(self._bitcoin.call("getblockcount"))
 
     def mine_ethereum(self, blocks: int) -> int:
         """The new height."""
-        self._ethereum.call("anvil_mine", hex(blocks))
-        return int(self._ethereum.call("eth_blockNumber"), 16)
+        rpc = self._ethereum()
+        rpc.call("anvil_mine", hex(blocks))
+        return int(rpc.call("eth_blockNumber"), 16)
 
     def fund(self, wallet: Wallet, record: AccountRecord, amount: str | None) -> str:
-        """Pay an account; in words, what it got."""
+        """Pay an account and mine it; in words, what it got."""
         address = wallet.new_address(record.name, beyond_gap=True).address
-        words = (address, amount or ("1sat" if record.chain == "bitcoin" else "10eth"))
+        words = (address, amount or _USUAL[record.chain])
         (order,), everything = payment_orders(words, record, wallet.tokens())
         if everything:
             raise InvalidInputError("name an amount: there is no 'all' of nothing", code="input.amount")
         asset = wallet.asset(record.name, order.asset)
         if record.chain == "bitcoin":
-            return amount_text(self._mine_at_least(order.amount, address), asset)
-        faucet = Faucet(self._ethereum, chain_id=self._chain_id)
-        to = Address.from_text(address)
-        if asset.contract is None:
-            faucet.pay(to, Wei(order.amount))
-        elif asset.contract == self._token["contract"]:
-            faucet.pay_token(Address.from_text(asset.contract), to, order.amount)
+            self._pay_bitcoin(address, Sats(order.amount))
         else:
-            raise InvalidInputError(f"the sandbox makes {self._token['symbol']} only", code="input.asset")
+            self._pay_ethereum(Address.from_text(address), order.amount, asset.contract)
         return amount_text(order.amount, asset)
 
-    def _mine_at_least(self, amount: int, address: str) -> int:
-        given = 0
-        with self._output.progress("mining") as more:
-            for _block in range(_MOST_BLOCKS):
-                given += self._reward(self._generate(1, address)[0])
-                more(Sats(given).to_btc_text())
-                if given >= amount:
-                    break
-            else:
-                raise ChainError(
-                    f"{_MOST_BLOCKS} blocks do not pay that much on this chain: start with a fresh sandbox"
-                )
-            self._generate(_MATURITY, _nobody())
-        return given
+    def _pay_ethereum(self, to: Address, amount: int, contract: str | None) -> None:
+        faucet = Faucet(self._ethereum(), chain_id=self._state.ethereum_chain_id or 0)
+        if contract is None:
+            faucet.pay(to, Wei(amount))
+        elif self._state.token is not None and contract == self._state.token[0]:
+            faucet.pay_token(Address.from_text(contract), to, amount)
+        else:
+            raise InvalidInputError(f"the sandbox did not make {contract} and cannot mint it", code="input.asset")
 
-    def _generate(self, blocks: int, address: str) -> list[str]:
-        mined = self._bitcoin.write("generatetoaddress", blocks, address)
-        if isinstance(mined, Refusal):
-            raise self._bitcoin.translate("generatetoaddress", mined)
-        return [str(block) for block in mined]
+    def _pay_bitcoin(self, address: str, amount: Sats) -> None:
+        wanted = TxOut(amount, BitcoinAddress.from_text(address, Network.REGTEST).script)
+        tx = self._payment(wanted)
+        if tx is None:
+            self._do("generatetoaddress", _MATURITY + 1, self._faucet)
+            tx = self._payment(wanted)
+        if tx is None:
+            raise ChainError(f"the faucet cannot pay {amount.to_btc_text()}: mine more, or ask for less")
+        self._do("sendrawtransaction", tx.serialize().hex())
+        self._do("generatetoaddress", 1, self._faucet)
 
-    def _reward(self, block: str) -> int:
-        coinbase = self._bitcoin.call("getblock", block, 2)["tx"][0]
-        return satoshi(coinbase["vout"][0]["value"])
+    def _payment(self, wanted: TxOut) -> Transaction | None:
+        """From as few of the faucet's coins as reach, with change; anyone may spend them, so nobody signs."""
+        inputs: list[TxIn] = []
+        total = 0
+        for outpoint, value in self._coins():
+            inputs.append(TxIn(outpoint, b"", 0xFFFFFFFD, (OP_TRUE,)))
+            total += value
+            size = Transaction(2, inputs, [wanted, TxOut(Sats(0), FAUCET)]).vsize
+            change = total - wanted.value - FAUCET_RATE.fee(size)
+            if change >= _LEAST_CHANGE:
+                return Transaction(2, inputs, [wanted, TxOut(Sats(change), FAUCET)])
+        return None
 
+    def _coins(self) -> list[tuple[OutPoint, int]]:
+        """The faucet's ripe coins, largest first."""
+        found = self._bitcoin.call("scantxoutset", "start", [f"addr({self._faucet})"])
+        ripe = [
+            (OutPoint.from_text(f"{coin['txid']}:{coin['vout']}"), satoshi(coin["amount"]))
+            for coin in found["unspents"]
+            if not coin.get("coinbase") or found["height"] - coin["height"] >= _MATURITY
+        ]
+        return sorted(ripe, key=lambda coin: -coin[1])
 
-def _nobody() -> str:
-    """A regtest address whose program is all zeros: no key is known for it."""
-    from bursar.bitcoin.address import Address as BitcoinAddress
-    from bursar.bitcoin.network import Network
-    from bursar.bitcoin.script import p2wpkh
+    def _do(self, method: str, *params: Any) -> Any:
+        reply = self._bitcoin.write(method, *params)
+        if isinstance(reply, Refusal):
+            raise self._bitcoin.translate(method, reply)
+        return reply
 
-    return str(BitcoinAddress.from_script(p2wpkh(bytes(20)), Network.REGTEST))
+    def _ethereum(self) -> LoopbackRpc:
+        if self._state.ethereum_url is None:
+            raise InvalidInputError("this sandbox runs no ethereum chain", code="input.chain")
+        return LoopbackRpc(self._state.ethereum_url)

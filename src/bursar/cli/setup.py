@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import config
+from bursar.cli.compose import SANDBOX_CHAIN_ID
 from bursar.cli.home import write_private
 from bursar.cli.prompts import new_secret, password_options, read_line
 from bursar.errors import InvalidInputError, UserCancelledError
@@ -23,7 +24,13 @@ if TYPE_CHECKING:
 
 _ASKED_WORDS = 3
 _ATTEMPTS = 3
-DEFAULT_CHAIN_IDS = {"main": 1, "testnet": 11155111, "testnet4": 11155111, "signet": 11155111, "regtest": 31337}
+DEFAULT_CHAIN_IDS = {
+    "main": 1,
+    "testnet": 11155111,
+    "testnet4": 11155111,
+    "signet": 11155111,
+    "regtest": SANDBOX_CHAIN_ID,
+}
 
 
 def setup_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -10,6 +10,7 @@ import click
 from bursar.cli.lazy import command, pass_session
 
 if TYPE_CHECKING:
+    from bursar.cli.sandbox_process import Engine
     from bursar.cli.session import Session
 
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     help="Which EVM runs Ethereum.  [default: auto]",
 )
 @pass_session
-def demo(session: Session, engine: str) -> None:
+def demo(session: Session, engine: Engine) -> None:
     """Show the whole job in under a minute, with no account, node or network, and leave nothing behind.
 
     In a temporary folder: a fresh mnemonic in an encrypted keystore, two Bitcoin accounts and an Ethereum account,

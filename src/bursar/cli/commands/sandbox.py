@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,9 @@ from bursar.cli.lazy import group, pass_session
 from bursar.errors import ChainUnavailableError
 
 if TYPE_CHECKING:
+    from bursar.cli.sandbox_process import Engine
     from bursar.cli.session import Session
+    from bursar.nodes.sandbox import SandboxState
 
 
 @group(
@@ -36,7 +38,7 @@ def sandbox() -> None:
     "--engine", type=click.Choice(["auto", "py-evm", "anvil"]), default="auto", help="Which EVM.  [default: auto]"
 )
 @pass_session
-def up(session: Session, foreground: bool, engine: str) -> None:
+def up(session: Session, foreground: bool, engine: Engine) -> None:
     """Start both chains, or say where they are if they run already.
 
     They are kept in the wallet's folder and go on where they stopped. Bitcoin answers Bitcoin Core's JSON-RPC with a
@@ -44,26 +46,21 @@ def up(session: Session, foreground: bool, engine: str) -> None:
     """
     from bursar.cli import sandbox_process
 
-    folder = session.home.sandbox
-    running = sandbox_process.alive(folder)
-    if running is None and foreground:
-        session.home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        sandbox_process.serve(session, folder, ethereum=engine, ready=lambda found: _told(session, found))
+    found = compose.sandbox(session)
+    if found is None and foreground:
+        sandbox_process.serve(session, engine=engine, ready=lambda state: _told(session, state))
         return
-    if running is None:
-        session.home.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if found is None:
         with session.output.progress("starting the chains"):
-            running = sandbox_process.spawn(session, folder, ethereum=engine)
-    _told(session, running)
+            found = sandbox_process.spawn(session, engine=engine)
+    _told(session, found)
 
 
-@sandbox.command("status", examples=("bursar sandbox status", "bursar sandbox status --json | jq -r .bitcoin.url"))
+@sandbox.command("status", examples=("bursar sandbox status", "bursar sandbox status --json | jq -r .bitcoin_url"))
 @pass_session
 def status(session: Session) -> None:
     """Say whether the chains run, and where."""
-    from bursar.cli import sandbox_process
-
-    found = sandbox_process.alive(session.home.sandbox)
+    found = compose.sandbox(session)
     if found is None:
         session.output.answer({"running": False}, lambda: click.echo("Not running: bursar sandbox up"))
     else:
@@ -74,10 +71,10 @@ def status(session: Session) -> None:
 @pass_session
 def down(session: Session) -> None:
     """Stop the chains; they are kept for the next time."""
-    from bursar.cli import sandbox_process
+    from bursar.nodes.sandbox import stop
 
     with session.output.progress("stopping the chains"):
-        stopped = sandbox_process.stop(session.home.sandbox)
+        stopped = stop(session.home.sandbox)
     words = "Stopped." if stopped else "It was not running."
     session.output.answer({"running": False, "stopped": stopped}, lambda: click.echo(words))
 
@@ -94,7 +91,7 @@ def mine(session: Session, blocks: int, chain: str | None, to: str | None) -> No
     """Mine BLOCKS blocks (default 1), so that waiting transactions confirm."""
     from bursar.cli.sandbox_money import Money
 
-    money = Money(session, _running(session))
+    money = Money(_running(session))
     heights: dict[str, int] = {}
     if chain != "ethereum":
         address = None if to is None else compose.wallet(session).new_address(to).address
@@ -117,35 +114,32 @@ def mine(session: Session, blocks: int, chain: str | None, to: str | None) -> No
 @click.argument("amount", required=False)
 @pass_session
 def fund(session: Session, account: str, amount: str | None) -> None:
-    """Give ACCOUNT money out of nothing: AMOUNT, or one block's reward, or 10eth.
+    """Give ACCOUNT money out of nothing: AMOUNT, or 1btc, or 10eth; also the sandbox's token, once it is known.
 
-    Bitcoin is mined in whole blocks until AMOUNT is reached, with 100 more on top so that it may be spent. Ether, and
-    the sandbox's token, are made on the spot.
+    It is mined at once, so it may be spent at once. 'bursar account token' makes the token known.
     """
     from bursar.cli.sandbox_money import Money
 
-    money = Money(session, _running(session))
+    money = Money(_running(session))
     wallet = compose.wallet(session)
     record = wallet.account(account)
     given = money.fund(wallet, record, amount)
     session.output.answer({"account": account, "funded": given}, lambda: click.echo(f"{account} got {given}"))
 
 
-def _running(session: Session) -> dict[str, Any]:
-    from bursar.cli import sandbox_process
-
-    found = sandbox_process.alive(session.home.sandbox)
+def _running(session: Session) -> SandboxState:
+    found = compose.sandbox(session)
     if found is None:
         raise ChainUnavailableError("the sandbox is not running: start it with 'bursar sandbox up'")
     return found
 
 
-def _told(session: Session, found: dict[str, Any]) -> None:
+def _told(session: Session, found: SandboxState) -> None:
     def words() -> None:
-        cookie = found["bitcoin"]["cookie"]
-        click.echo(f"Bitcoin   regtest, {found['bitcoin']['url']}, cookie {cookie}")
-        click.echo(f"Ethereum  chain {found['ethereum']['chain_id']}, {found['ethereum']['url']}")
-        token = found["token"]
-        click.echo(f"Token     {token['symbol']}, {token['contract']}, {token['decimals']} decimals")
+        click.echo(f"Bitcoin   regtest, {found.bitcoin_url}, cookie {found.bitcoin_cookie}")
+        click.echo(f"Ethereum  chain {found.ethereum_chain_id}, {found.ethereum_url}, {found.ethereum_engine}")
+        if found.token is not None:
+            contract, symbol, decimals = found.token
+            click.echo(f"Token     {symbol}, {contract}, {decimals} decimals")
 
-    session.output.answer({"running": True, **found}, words)
+    session.output.answer({"running": True, **found.to_json()}, words)

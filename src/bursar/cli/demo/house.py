@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.sandbox_process import Engine
     from bursar.keys.origin import Fingerprint
     from bursar.signing.protocols import DeviceEvent, SecretRequest
 
@@ -90,7 +91,7 @@ class KnownPassword:
 class House:
     """A context manager: enter, and everything runs; leave, by whatever way, and nothing is left."""
 
-    def __init__(self, *, ethereum: str = "auto") -> None:
+    def __init__(self, *, ethereum: Engine = "auto") -> None:
         self._ethereum = ethereum
         self._stack = ExitStack()
         self.signer: Any
@@ -172,11 +173,11 @@ class House:
 
     def _open_accounts(self, say: Callable[[str], None]) -> None:
         for name, scheme in ((OPERATIONS, Scheme.BIP84), (RESERVE, Scheme.BIP86)):
-            self.wallet.add_account(name, self._bitcoin_account(scheme, 0), signer=SIGNER)
+            self.wallet.add_account(name, self._bitcoin_account(scheme, 0), signer=str(self.fingerprint))
             say(f"Account    {name:<11} Bitcoin, BIP-{scheme.value}, {account_path(scheme, CoinType.TESTNET, 0)}")
         path = account_path(Scheme.BIP44, CoinType.ETHEREUM, 0)
         ether = EthereumAccount(self.chain_id, KeyOrigin(self.fingerprint, path), self.signer.xpub(path))
-        self.wallet.add_account(ETHER, ether, signer=SIGNER)
+        self.wallet.add_account(ETHER, ether, signer=str(self.fingerprint))
         say(f"Account    {ETHER:<11} Ethereum, BIP-44, {path}")
 
     def _bitcoin_account(self, scheme: Scheme, number: int) -> BitcoinAccount:

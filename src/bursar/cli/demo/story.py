@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from textwrap import indent
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ from bursar.wallet.transfer import PaymentOrder, Transfer
 
 if TYPE_CHECKING:
     from bursar.cli.session import Session
+    from bursar.policy.review import Asset
     from bursar.wallet.plan import Plan
     from bursar.wallet.records import TransferRecord
 
@@ -146,10 +148,20 @@ class Story:
         try:
             plan = self._plan(scene)
             self._house.wallet.approve(plan, self._house.policy)
-        except (PolicyDeniedError, InsufficientFundsError) as error:
-            self._output.say(f"  {click.style('refused', fg='yellow')}   {error.message} ({error.code})\n")
-            return {"name": scene.name, "code": error.code, "message": error.message}
-        raise BursarError(f"{scene.name} was allowed, which must not happen")
+        except PolicyDeniedError as error:
+            refusal: BursarError = error
+            words = error.message
+        except InsufficientFundsError as error:
+            refusal = error
+            needed, available = (amount_text(figure, self._coin(scene)) for figure in (error.needed, error.available))
+            words = f"{needed} would be needed with the fee, {available} may be spent"
+        else:
+            raise BursarError(f"{scene.name} was allowed, which must not happen")
+        self._output.say(f"  {click.style('✗', fg='yellow')} {words} ({refusal.code})\n")
+        return {"name": scene.name, "code": refusal.code, "message": refusal.message}
+
+    def _coin(self, scene: Scene) -> Asset:
+        return self._house.wallet.asset(scene.account, scene.order.asset)
 
     def _balances(self, when: str) -> None:
         wallet = self._house.wallet
@@ -168,7 +180,7 @@ class Story:
         self._output.table(("account", "confirmed", "spendable"), rows, numbers=("confirmed", "spendable"))
 
     def _review(self, plan: Plan) -> None:
-        self._output.say("\n".join(f"  {line}" for line in review_text(plan.review).rstrip().splitlines()) + "\n")
+        self._output.say(indent(review_text(plan.review), "  "))
 
     def _tick(self, text: str) -> None:
         self._output.say(f"  {click.style('✓', fg='green')} {text}")
