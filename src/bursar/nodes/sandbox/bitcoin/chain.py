@@ -48,7 +48,7 @@ class RegtestChain:
         self._admission = Admission(self.index, self.mempool)
         self._temporary = Path(tempfile.mkdtemp(prefix="bursar-regtest-")) if folder is None else None
         self._invalid: dict[bytes, None] = {}
-        self._saved_sequence = 0
+        self._saved_sequence = self.mempool.sequence
         self._store: Store | None = None
         self._kernel: Kernel | None = None
         try:
@@ -246,6 +246,7 @@ class RegtestChain:
             block = Block.parse(raw)
             self.known[block.hash] = Known(block, height)
         self._invalid = dict.fromkeys(store.read_invalid())
+        waiting = [(time, Transaction.parse(raw)) for time, raw in store.mempool.read()]
         self._feed()
         best = max((known.height for known in self.known.values() if not self.is_invalid(known.block.hash)), default=0)
         expected = next(
@@ -256,7 +257,7 @@ class RegtestChain:
         if self._judge.hash_at(self._judge.height) != expected:
             self._rebuild()
         self._follow()
-        self._refill([(time, Transaction.parse(raw)) for time, raw in store.mempool.read()])
+        self._refill(waiting)
         self._save_mempool()
 
     def _feed(self) -> None:
