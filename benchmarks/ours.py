@@ -36,24 +36,15 @@ from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.scheme import Scheme
 from bursar.signing.checks import request_signatures
 
-ACCOUNTS = {"wpkh": bitcoin_account(Scheme.BIP84), "tr": bitcoin_account(Scheme.BIP86), "eth": ethereum_account()}
+ACCOUNTS = {"wpkh": bitcoin_account(Scheme.BIP84), "tr": bitcoin_account(Scheme.BIP86)}
+ETHEREUM = ethereum_account()
 Run = Callable[[int], Sequence[str] | Sequence[bytes]]
 
 
 def public_slice(kind: str, start: int, count: int) -> list[str]:
     if kind == "eth":
-        return ethereum_account_addresses(start, count)
-    return bitcoin_addresses(kind, start, count)
-
-
-def bitcoin_addresses(kind: str, start: int, count: int) -> list[str]:
-    account = ACCOUNTS[kind]
-    return account.addresses(0, start, count)  # type: ignore[union-attr,call-arg]
-
-
-def ethereum_account_addresses(start: int, count: int) -> list[str]:
-    account = ACCOUNTS["eth"]
-    return account.addresses(start, count)  # type: ignore[union-attr,call-arg]
+        return ETHEREUM.addresses(start, count)
+    return ACCOUNTS[kind].addresses(0, start, count)
 
 
 def private_slice(kind: str, start: int, count: int) -> list[str]:

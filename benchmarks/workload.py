@@ -9,7 +9,7 @@ from functools import cache
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
-from bursar.bitcoin.transaction import OutPoint, Transaction, TxIn, TxOut
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.ethereum.account import EthereumAccount
 from bursar.keys.bip32 import ExtendedPrivateKey
@@ -77,17 +77,17 @@ def digests(count: int) -> list[bytes]:
 
 @cache
 def psbt(kind: str, inputs: int, *, previous_too: bool = False) -> bytes:
-    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; with ``previous_too`` whole previous transactions."""
+    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; ``previous_too`` adds whole transactions."""
     account = bitcoin_account(Scheme.BIP84 if kind == "wpkh" else Scheme.BIP86)
     spent, previous = [], []
     for index, script in enumerate(account.scripts(0, 0, inputs)):
-        funding = TxIn(OutPoint(hashlib.sha256(b"coin %d" % index).digest(), 0), b"", 0xFFFFFFFD, ())
+        funding = TxIn(OutPoint(Txid(hashlib.sha256(b"coin %d" % index).digest()), 0), b"", 0xFFFFFFFD, ())
         output = TxOut(Sats(AMOUNT), script)
         previous.append(Transaction(2, (funding,), (output, TxOut(Sats(50_000), account.script(1, 0))), 0))
         spent.append(output)
     tx = Transaction(
         2,
-        tuple(TxIn(OutPoint(bytes(one.txid), 0), b"", 0xFFFFFFFD, ()) for one in previous),
+        tuple(TxIn(OutPoint(one.txid, 0), b"", 0xFFFFFFFD, ()) for one in previous),
         (TxOut(Sats(inputs * (AMOUNT - 200)), account.script(0, 900_000)),),
         0,
     )
