@@ -67,10 +67,14 @@ def approve(context: Context, plan: Plan, policy: DigestedPolicy, now: datetime 
         elif isinstance(verdict, Deny):
             denied = _deny(context, connection, row, policy_digest, verdict)
         else:
-            require_allowed(verdict)
+            # Parked on purpose from now on: a restart does not release it.
+            change_transfer(connection, row.id, expect=_OPEN, reason=verdict.reason)
+            if row.reason != verdict.reason:
+                context.note(connection, "transfer.pending", id=row.id, rule=verdict.rule, need=verdict.need)
     context.passed("approve.recorded")
     if denied is not None:
         raise denied
+    require_allowed(verdict)
     return _approved(plan, approval)
 
 

@@ -134,6 +134,8 @@ def recover(context: Context, backend: BitcoinBackend | EthereumBackend) -> tupl
 
 
 def _recover_one(context: Context, row: TransferRow, backend: BitcoinBackend | EthereumBackend) -> Recovery | None:
+    if row.state is TransferState.PLANNED and row.reason is not None:
+        return Recovery(row.id, "resumable", reason=f"waits for approval: {row.reason}")
     if row.state is TransferState.PLANNED:
         reason = "released after a restart"
         with context.store.write() as connection:
@@ -141,6 +143,7 @@ def _recover_one(context: Context, row: TransferRow, backend: BitcoinBackend | E
             if current.state is not TransferState.PLANNED or current.signing:
                 return None  # another process went on with it meanwhile
             _cancel(context, current, reason, connection=connection)
+            change_transfer(connection, row.id, expect=[TransferState.CANCELLED], idempotency_key=None)
         return Recovery(row.id, "released", reason=reason)
     if row.state is TransferState.APPROVED:
         return Recovery(row.id, "resumable", reason="approved: sign it, or cancel it")

@@ -305,8 +305,9 @@ class Wallet:
         return self.transfer(transfer_id)
 
     def recover(self, backend: BitcoinBackend | EthereumBackend) -> tuple[Recovery, ...]:
-        """After a crash, for the accounts on this backend's chain: planned transfers are released, approved ones stay
-        to be signed, signed ones are broadcast again byte for byte."""
+        """After a crash, for the accounts on this backend's chain: planned transfers are released (and their
+        idempotency key is free again), those approved or waiting for approvals stay, signed ones are broadcast again
+        byte for byte."""
         return sending.recover(self._context, backend)
 
     def accept_nonce(self, name: str, address: str, nonce: int) -> None:
