@@ -23,7 +23,7 @@ def test_its_own_tests_pass() -> None:
     done = subprocess.run(
         command,
         cwd=EXAMPLE,
-        env={**os.environ, "PYTHONPATH": str(EXAMPLE)},
+        env=environment,
         capture_output=True,
         text=True,
         check=False,
