@@ -16,6 +16,7 @@ from bursar.crypto.secp256k1 import parse_public_key, taproot_output_key
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
+from bursar.keys.path import HARDENED
 
 MAX_RANGE: Final = 1_000_000
 DEFAULT_RANGE: Final = (0, 1000)
@@ -151,6 +152,8 @@ def _parse_key(text: str, *, x_only: bool) -> _Key:
         )
     origin = str(KeyOrigin.from_text(match[1])) if match[1] else ""
     steps = tuple(int(step) for step in match[3].split("/")[1:])
+    if any(step >= HARDENED for step in steps):
+        raise InvalidInputError("a step of a key expression is 2^31 or more", code="input.descriptor")
     if len(match[2]) in (64, 66, 130) and not match[3] and not match[4]:
         if len(match[2]) == 64 and not x_only:
             raise InvalidInputError(f"key '{match[2]}' is x-only outside tr()", code="input.descriptor")
