@@ -7,7 +7,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 	--python-version 3.11 $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs bench lock api clean
+.PHONY: help demo test lint format docs cast bench lock api clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,6 +36,11 @@ docs: ## the documentation, warnings are errors; result in docs/_build/html
 	@$(SETUP) dev
 	$(BIN)/sphinx-build -n -W --keep-going -q -b html docs docs/_build/html
 	@echo "docs/_build/html/index.html"
+
+cast: ## draw the README's picture again from a run of the demonstration
+	@$(SETUP) runtime
+	@$(BIN)/python docs/cast.py >/dev/null
+	@echo docs/_static/demo.svg
 
 bench: ## ratios to a C program and to other libraries, measured in pairs on this machine
 	@$(SETUP) bench
