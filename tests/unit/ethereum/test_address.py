@@ -91,9 +91,10 @@ def test_a6_everything_else_is_refused(text: str) -> None:
 @given(st.text())
 def test_any_text_is_an_address_or_a_typed_error(text: str) -> None:
     try:
-        assert str(Address.from_text(text)) == text
-    except InvalidInputError as error:
-        assert error.code == "input.address"
+        address = Address.from_text(text)
+    except InvalidInputError:
+        return
+    assert str(address) == text
 
 
 @pytest.mark.parametrize("value", [b"", bytes(19), bytes(21), bytearray(20), "0x" + "00" * 20, None])

@@ -17,9 +17,8 @@ from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 
 Make = Callable[..., UnsignedTransaction]
 ENTRY = AccessListEntry(Address(b"\x35" * 20), (bytes(32),))
-JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner)
-)  # fmt: skip
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
 
 
 def test_the_stored_form(make: Make) -> None:
@@ -46,7 +45,7 @@ def test_the_stored_form(make: Make) -> None:
     [
         {"version": 2}, {"version": "1"}, {"version": True}, {"version": None}, {"extra": 1}, {"type": "2"},
         {"chain_id": "1"}, {"chain_id": 1.0}, {"nonce": "9"}, {"nonce": None}, {"to": 5}, {"to": "0x35"}, {"value": 5},
-        {"value": None}, {"value": "-1"}, {"value": "01"}, {"value": "1e3"}, {"value": "9" * 78}, {"value": "9" * 10_000},
+        {"value": None}, {"value": "-1"}, {"value": "01"}, {"value": "1e3"}, {"value": "9" * 78}, {"value": "9" * 9999},
         {"data": "abcd"}, {"data": "0xABCD"}, {"data": "0xabc"}, {"data": None}, {"gas_limit": None},
         {"max_fee_per_gas": 5}, {"max_fee_per_gas": None}, {"gas_price": "1"}, {"access_list": None},
         {"access_list": [1]}, {"access_list": [{}]}, {"access_list": [{"address": 1, "storage_keys": []}]},

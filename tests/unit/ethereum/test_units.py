@@ -64,9 +64,10 @@ def test_text_is_read_back(amount: int) -> None:
 @given(st.text())
 def test_any_text_is_an_amount_or_a_typed_error(text: str) -> None:
     try:
-        assert 0 <= Wei.from_text(text) <= MAX_UINT256
-    except InvalidInputError as error:
-        assert error.code == "input.amount"
+        amount = Wei.from_text(text)
+    except InvalidInputError:
+        return
+    assert 0 <= amount <= MAX_UINT256
 
 
 @pytest.mark.parametrize("amount", [-1, MAX_UINT256 + 1, 1.0, "1", True, None])

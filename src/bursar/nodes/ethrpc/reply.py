@@ -17,6 +17,8 @@ DEEPEST_REPLY = 32
 _LONGEST_NUMBER = 40
 _LONGEST_REASON = 300
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
+# a string, so that brackets inside it do not count, or one bracket; possessive, so that no text makes it slow
+_NESTING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
 
@@ -68,20 +70,17 @@ def parse_json(body: bytes) -> Any:
     """The JSON value of ``body``: no duplicate members, no NaN, numbers and nesting bounded, fractions exact."""
     if len(body) > LARGEST_REPLY:
         raise garbled(f"it is longer than {LARGEST_REPLY} bytes")
+    _check_depth(body)
     try:
-        value = json.loads(
+        return json.loads(
             body.decode("utf-8"),
             object_pairs_hook=_members,
             parse_constant=_no_constant,
             parse_float=_fraction,
             parse_int=_whole,
         )
-    except RecursionError:
-        raise garbled("it is nested too deeply") from None
     except ValueError as error:  # of which UnicodeDecodeError is one
         raise garbled("it is not JSON") from error
-    _check_depth(value)
-    return value
 
 
 def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,19 +106,21 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-def _check_depth(value: Any) -> None:
-    level, depth = [value], 0
-    while level:
-        depth += 1
-        if depth > DEEPEST_REPLY:
-            raise garbled("it is nested too deeply")
-        level = [
-            inner
-            for one in level
-            if isinstance(one, dict | list)
-            for inner in (one.values() if isinstance(one, dict) else one)
-            if isinstance(inner, dict | list)
-        ]
+def _check_depth(body: bytes) -> None:
+    """Refuse deep nesting before the parser meets it.
+
+    web3's dependencies raise the interpreter's recursion limit so far that the parser would not raise RecursionError:
+    it would overflow the stack and end the process.
+    """
+    depth = 0
+    for match in _NESTING.finditer(body):
+        first = body[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > DEEPEST_REPLY:
+                raise garbled("it is nested too deeply")
+        elif first in b"]}":
+            depth -= 1
 
 
 def read_quantity(value: Any, *, name: str, most: int = MAX_UINT256) -> int:

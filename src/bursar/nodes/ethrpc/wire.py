@@ -1,24 +1,24 @@
-"""The wire to an Ethereum node: web3 with bounded replies, no redirects, no retries and no CCIP-Read (EIP-3668)."""
+"""Questions to an Ethereum node through web3: strict replies, no retries, no middleware, no CCIP-Read (EIP-3668)."""
 
 from __future__ import annotations
 
+import http.client
 import importlib.util
 import itertools
 import json
-import time
+import sys
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError, MissingExtraError
-from bursar.nodes.ethrpc.reply import LARGEST_REPLY, Refusal, garbled, parse_reply, printable
+from bursar.nodes.ethrpc.channel import Channel, TooLongError
+from bursar.nodes.ethrpc.reply import LARGEST_REPLY, Refusal, garbled, parse_reply
 
-_CHUNK = 64 * 1024
-_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _BUSY = (-32005, 429)
 
 
 def check_url(url: str) -> SplitResult:
-    """The parts of an http or https URL; InvalidInputError otherwise. The message holds no more than its scheme."""
+    """The parts of an http or https URL; InvalidInputError otherwise. The message never holds the URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -45,27 +45,21 @@ class Wire:
         parts = check_url(url)
         check_library()
         self.name = parts.hostname or ""
-        self._loopback = self.name in _LOOPBACK
-        self._url = url
+        self._channel = Channel(parts, timeout=timeout, largest=LARGEST_REPLY)
         self._timeout = timeout
+        self._numbers = itertools.count(1)
         self._web3: Any = None
-        self._session: Any = None
 
     def ask(self, method: str, params: list[Any]) -> Any:
         """The node's result, or a :class:`Refusal`; ChainError and nothing foreign is raised."""
-        from requests.exceptions import RequestException
-
         if self._web3 is None:
-            self._connect()
+            self._web3 = self._connect()
         from web3.exceptions import Web3Exception, Web3RPCError
 
         try:
             return self._web3.manager.request_blocking(method, params)
         except Web3RPCError as error:
             return self._refusal(error)
-        except RequestException:
-            # the original error holds the url, and a url may hold a key
-            raise ChainUnavailableError(f"the node at {self.name} does not answer {method}: try again") from None
         except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
             raise garbled(f"{method} was answered with something else ({type(error).__name__})") from error
 
@@ -78,41 +72,41 @@ class Wire:
             raise ChainUnavailableError(f"the node at {self.name} is busy: {refusal.reason}") from error
         return refusal
 
-    def _connect(self) -> None:
-        import requests
-        from web3 import HTTPProvider, Web3
+    def _connect(self) -> Any:
+        limit = sys.getrecursionlimit()
+        from web3 import Web3
+        from web3.providers import JSONBaseProvider
 
+        # a dependency of web3 sets it to 100,000, at which recursion ends in a crash and not in an error; an EVM in
+        # this process needs more than the usual limit, and is left alone
+        if "eth" not in sys.modules:
+            sys.setrecursionlimit(limit)
         wire = self
 
-        class BoundedProvider(HTTPProvider):
+        class BoundedProvider(JSONBaseProvider):
             global_ccip_read_enabled = False
 
             def make_request(self, method: Any, params: Any) -> Any:
                 return wire._exchange(str(method), params)
 
-        self._numbers = itertools.count(1)
-        self._session = requests.Session()
-        # a proxy of the environment has no business between this machine and itself
-        self._session.trust_env = not self._loopback
-        self._session.headers.update({"Content-Type": "application/json", "Accept-Encoding": "identity"})
-        provider = BoundedProvider(self._url, session=self._session, exception_retry_configuration=None)
-        self._web3 = Web3(provider, middleware=[])
+        return Web3(BoundedProvider(), middleware=[])
 
     def _exchange(self, method: str, params: Any) -> dict[str, Any]:
         identifier = next(self._numbers)
         request = {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
         status, body = self._post(json.dumps(request).encode("ascii"), method)
-        if status != 200 and not body.lstrip().startswith(b"{"):
-            raise self._bad_status(status, method)
         try:
             result = parse_reply(body, identifier=identifier)
-        except ChainError:
+        except ChainError as error:
             if status != 200:
-                raise self._bad_status(status, method) from None
+                raise self._bad_status(status, method) from error
             raise
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": identifier}
         if isinstance(result, Refusal):
-            return {"jsonrpc": "2.0", "id": identifier, "error": {"code": result.code, "message": result.reason}}
-        return {"jsonrpc": "2.0", "id": identifier, "result": result}
+            return answer | {"error": {"code": result.code, "message": result.reason}}
+        if status != 200:
+            raise self._bad_status(status, method)
+        return answer | {"result": result}
 
     def _bad_status(self, status: int, method: str) -> ChainError:
         if status == 429 or status >= 500:
@@ -124,37 +118,20 @@ class Wire:
         return ChainError(f"the node at {self.name} answered {method} with http status {status}", code="chain.reply")
 
     def _post(self, body: bytes, method: str) -> tuple[int, bytes]:
-        deadline = time.monotonic() + self._timeout
-        with self._session.post(
-            self._url, data=body, timeout=self._timeout, stream=True, allow_redirects=False
-        ) as response:
-            if response.headers.get("Content-Encoding", "identity") != "identity":
-                raise garbled("it is compressed, which was not asked for")
-            received = bytearray()
-            while True:
-                chunk = self._read(response, method)
-                if not chunk:
-                    return response.status_code, bytes(received)
-                received += chunk
-                if len(received) > LARGEST_REPLY:
-                    raise garbled(f"it is longer than {LARGEST_REPLY} bytes")
-                if time.monotonic() > deadline:
-                    raise ChainUnavailableError(
-                        f"the node at {self.name} takes longer than {self._timeout:g} s: try again"
-                    )
-
-    def _read(self, response: Any, method: str) -> bytes:
-        from urllib3.exceptions import HTTPError
-
         try:
-            chunk: bytes = response.raw.read(_CHUNK, decode_content=False)
-        except (HTTPError, OSError) as error:
-            text = f"the node at {self.name} broke off its answer to {method}: {printable(type(error).__name__)}"
-            raise ChainUnavailableError(text) from None
-        return chunk
+            status, encoding, content = self._channel.post(body)
+        except TooLongError as error:
+            raise garbled(f"it is longer than {LARGEST_REPLY} bytes") from error
+        except TimeoutError as error:
+            text = f"the node at {self.name} takes longer than {self._timeout:g} s to answer {method}: try again"
+            raise ChainUnavailableError(text) from error
+        except (OSError, http.client.HTTPException) as error:
+            text = f"the node at {self.name} does not answer {method} ({type(error).__name__}): try again"
+            raise ChainUnavailableError(text) from error
+        if encoding != "identity":
+            raise garbled("it is compressed, which was not asked for")
+        return status, content
 
     def close(self) -> None:
         """Hang up; idempotent, and a later question connects again."""
-        session, self._session, self._web3 = self._session, None, None
-        if session is not None:
-            session.close()
+        self._channel.close()

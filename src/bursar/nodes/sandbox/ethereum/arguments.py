@@ -28,7 +28,7 @@ def _at(params: Sequence[Any], position: int) -> Any:
 
 def quantity_of(value: Any, *, name: str) -> int:
     """A quantity below 2^256; integers are taken too, as anvil does."""
-    if type(value) is int and value >= 0:
+    if type(value) is int and 0 <= value < 1 << 256:
         return value
     if not isinstance(value, str) or not _QUANTITY.fullmatch(value):
         raise invalid_params(f"invalid argument: {name} is not a quantity such as 0x1")

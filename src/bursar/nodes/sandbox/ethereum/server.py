@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -14,6 +15,8 @@ from bursar.nodes.sandbox.ethereum.words import RpcError
 HOST = "127.0.0.1"
 LONGEST_BODY = 5 * 1024 * 1024
 LONGEST_BATCH = 1_000
+DEEPEST_BODY = 64
+_NESTING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 _HOST_NAMES = ("127.0.0.1", "localhost")
 
 Dispatch = Callable[[str, Sequence[Any]], Any]
@@ -51,8 +54,10 @@ class JsonRpcServer:
     def answer(self, body: bytes) -> bytes:
         """The reply to one HTTP body."""
         try:
-            request = json.loads(body)
-        except (ValueError, RecursionError):
+            request = None if _nested_deeply(body) else json.loads(body)
+        except ValueError:
+            request = None
+        if request is None:
             return _encoded(_failure(None, RpcError("parse error", code=-32700)))
         if not isinstance(request, list):
             return _encoded(self._answer_one(request))
@@ -73,6 +78,16 @@ class JsonRpcServer:
         except RpcError as error:
             return _failure(identifier, error)
         return {"jsonrpc": "2.0", "id": identifier, "result": result}
+
+
+def _nested_deeply(body: bytes) -> bool:
+    """Whether brackets nest deeper than a request needs; the EVM library leaves no recursion limit to rely on."""
+    depth = 0
+    for match in _NESTING.finditer(body):
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(chr(body[match.start()]), 0)
+        if depth > DEEPEST_BODY:
+            return True
+    return False
 
 
 def _failure(identifier: Any, error: RpcError) -> dict[str, Any]:
