@@ -19,6 +19,9 @@ SOURCE = PROJECT / "src" / "bursar"
 HOMES = {
     "_pysha3": "crypto/hashes.py",
     "Crypto": "crypto/hashes.py",
+    "btclib_secp256k1": "crypto/secp256k1.py",
+    "coincurve": "crypto/secp256k1.py",
+    "mnemonic": "keys/wordlist.py",
     "cryptography": "crypto",
     "click": "cli",
     "rich": "cli",
