@@ -14,6 +14,7 @@ from bursar.ethereum.message import personal_digest
 from bursar.signing.change import change_outputs
 from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits, check_psbt
 from bursar.signing.reply import accepted_signatures
+from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
@@ -41,8 +42,9 @@ def request_signatures(
 ) -> Psbt:
     """Ask ``signer`` to sign, and give back ``psbt`` with its verified signatures and nothing else from the signer.
 
-    Before it is asked: ``check_psbt``; with ``account``, ``change_outputs`` too, so that no output falsely claims to
-    be change; with ``approved``, the transaction must be the one that was approved (its txid without signatures).
+    Before it is asked: ``check_psbt``; with ``account``, ``check_inputs`` and ``change_outputs`` too, so that nothing
+    of another account is spent and no output falsely claims to be change; with ``approved``, the transaction must be
+    the one that was approved (its txid without signatures).
     After: the answer is the same transaction with the same fields, at least one signature was added, and every
     signature added verifies under a key of its script, with the hash type asked for and in its strict form.
 
@@ -57,6 +59,7 @@ def request_signatures(
     fingerprint = signer.info.fingerprint
     asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
     if account is not None:
+        check_inputs(psbt, account, fingerprint=fingerprint)
         change_outputs(psbt, account)
     question = psbt.copy()
     answer = signer.sign_psbt(psbt.copy())

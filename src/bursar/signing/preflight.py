@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt import InputDigest, InputDigests
-from bursar.bitcoin.script import ScriptType, dust_threshold, multisig
+from bursar.bitcoin.script import ScriptType, classify, dust_threshold, multisig
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
 from bursar.errors import InvalidInputError
@@ -58,7 +59,7 @@ def check_psbt(
         raise _refused("empty", "the transaction has no inputs or no outputs: build it again")
     outpoints = [spending.outpoint for spending in psbt.tx.inputs]
     if len(set(outpoints)) != len(outpoints):
-        twice = next(outpoint for place, outpoint in enumerate(outpoints) if outpoint in outpoints[:place])
+        twice = Counter(outpoints).most_common(1)[0][0]
         raise _refused("duplicate-input", f"{twice} is spent twice: such a transaction is never valid")
     digests = InputDigests(psbt)
     _check_amounts(psbt, limits)
@@ -80,15 +81,13 @@ def _check_input(psbt: Psbt, index: int, digests: InputDigests, limits: Prefligh
         witness = one.final_witness or ()
         if len(witness) > 1 and witness[-1][:1] == bytes((_ANNEX,)):
             raise _refused("annex", f"input {index} carries an annex, which means nothing anybody agreed on")
+        # a forged final witness would hide a lie about the amount from two sessions that each sign the other's input
+        if classify(psbt.utxo(index).script) is not ScriptType.P2TR:
+            _check_previous(index, one, limits)
         return None
     asked = digests.digest(index)
     if asked.script_type in _SEGWIT_V0:
-        if limits.previous_required and one.non_witness_utxo is None:
-            raise _refused(
-                "utxo",
-                f"input {index} comes without its previous transaction: its amount is a claim that the signature "
-                "would not hold anybody to, add the transaction",
-            )
+        _check_previous(index, one, limits)
         _check_compressed(index, one, asked)
     if asked.script_type is ScriptType.P2TR:
         _check_taproot_keys(index, one, asked.script)
@@ -97,6 +96,15 @@ def _check_input(psbt: Psbt, index: int, digests: InputDigests, limits: Prefligh
             if not key_stands_in(asked.script, key):
                 raise _refused("key", f"input {index} names the key {key.hex()}, which its script does not contain")
     return asked
+
+
+def _check_previous(index: int, one: PsbtInput, limits: PreflightLimits) -> None:
+    if limits.previous_required and one.non_witness_utxo is None:
+        raise _refused(
+            "utxo",
+            f"input {index} comes without its previous transaction: its amount is a claim that the signature "
+            "would not hold anybody to, add the transaction",
+        )
 
 
 def _check_compressed(index: int, one: PsbtInput, asked: InputDigest) -> None:

@@ -389,3 +389,45 @@ def test_e40_ours_already_final_beside_an_open_one_of_others(ask: SimpleNamespac
     check_psbt(psbt, fingerprint=signer.info.fingerprint)
     psbt.inputs[0].final_witness = (b"\x01",)
     refused(psbt, "nothing-to-sign", fingerprint=signer.info.fingerprint)
+
+
+def lied_about(psbt: Psbt, number: int, less: int) -> Psbt:
+    """The question with input ``number`` made to look final, its amount understated and nothing to prove it."""
+    lying = psbt.copy()
+    one = lying.inputs[number]
+    before = psbt.utxo(number)
+    one.non_witness_utxo = None
+    one.witness_utxo = TxOut(Sats(before.value - less), before.script)
+    one.final_witness = (b"\x30" * 71, b"\x02" * 33)
+    return lying
+
+
+@pytest.mark.parametrize("scheme", WITH_PREVIOUS)
+def test_a1_two_sessions_that_each_call_the_others_input_final(ask: SimpleNamespace, scheme: Scheme) -> None:
+    """Each would show a fee of 500 sat; the two signatures together pay 50,000 sat."""
+    psbt = ask.question([ask.spend(scheme), ask.spend(scheme, index=1)], fee=50_000)
+    for number in (0, 1):
+        lying = lied_about(psbt, number, 49_500)
+        assert lying.fee() == 500
+        refused(lying, "utxo")
+        check_psbt(lying, limits=PreflightLimits(previous_required=False))
+    proven = psbt.copy()
+    proven.inputs[0].final_witness = (b"\x30" * 71, b"\x02" * 33)
+    check_psbt(proven)
+
+
+def test_a6_a_final_taproot_input_needs_no_previous_transaction(ask: SimpleNamespace) -> None:
+    psbt = ask.question([ask.spend(Scheme.BIP86), ask.spend(Scheme.BIP84)])
+    psbt.inputs[0].non_witness_utxo = None
+    psbt.inputs[0].final_witness = (bytes(64),)
+    check_psbt(psbt)
+
+
+def test_e39_many_outpoints_are_compared_at_once(ask: SimpleNamespace) -> None:
+    from time import perf_counter
+
+    spending = [TxIn(OutPoint(Txid(number.to_bytes(32, "big")), 0)) for number in range(30_000)]
+    psbt = Psbt(Transaction(2, [*spending, spending[-1]], ask.one().tx.outputs, 0))
+    start = perf_counter()
+    refused(psbt, "duplicate-input")
+    assert perf_counter() - start < 5
