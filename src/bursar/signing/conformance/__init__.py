@@ -1,12 +1,4 @@
-"""The conformance kit: what every signer must do, for anybody who writes one to run in their own tests.
-
-::
-
-    from bursar.signing.conformance import assert_signer
-
-    def test_it_conforms():
-        assert_signer(lambda: MySigner(...))
-"""
+"""The conformance kit: what every signer must do, for anybody who writes one to run in their own tests."""
 
 from __future__ import annotations
 
@@ -40,7 +32,9 @@ class Report:
 def assert_signer(make_signer: Callable[[], Signer], *, profile: Profile | None = None) -> Report:
     """Run every case that applies on a fresh signer each; ``NonconformanceError`` lists all that are not met.
 
-    The signer may hold any keys: the questions are made from its own public ones.
+    The signer may hold any keys: the questions are made from its own public ones. A test of it is one line::
+
+        assert_signer(lambda: MySigner(...))
     """
     known = profile or Profile()
     unknown = known.tolerated - {case.name for case in CASES}
