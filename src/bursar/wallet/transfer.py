@@ -61,6 +61,7 @@ class FeeChoice:
             raise InvalidInputError(f"unknown speed {str(self.speed)[:20]!r}: slow, normal or fast", code="input.fee")
         if self.max_fee is not None and (type(self.max_fee) is bool or self.max_fee < 0):
             raise InvalidInputError("the fee cap is a non-negative integer of base units", code="input.fee")
+        _rate_json(self.rate)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -68,13 +69,13 @@ class FeeChoice:
             "version": 1,
             "speed": self.speed,
             "rate": _rate_json(self.rate),
-            "max_fee": self.max_fee,
+            "max_fee": None if self.max_fee is None else str(self.max_fee),
         }
 
     @classmethod
     def from_json(cls, data: object) -> FeeChoice:
         record = open_record(data, "fee-choice", 1)
-        cap = read(record, "max_fee", (int, type(None)))
+        cap = None if read(record, "max_fee", (str, type(None))) is None else read_amount(record, "max_fee")
         return cls(speed=read(record, "speed", str), rate=_read_rate(record.get("rate")), max_fee=cap)
 
 
