@@ -92,18 +92,15 @@ def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
     return click.get_current_context().with_resource(closing(EthRpcBackend(node.url, chain_id=chain_id)))
 
 
-def synchronise(
-    session: Session, wallet: Wallet, record: AccountRecord, *, recovering: bool = True
-) -> BitcoinBackend | EthereumBackend:
+def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
     """Bring one account up to date with its node, which is returned for what comes next.
 
-    ``recovering`` first finishes or releases what an interrupted run left behind.
+    What an interrupted run left behind is finished or released first.
     """
     from bursar.cli.recovery import recover
 
     backend = node_for(session, record)
-    if recovering:
-        recover(session, wallet, backend)
+    recover(session, wallet, backend)
     with session.output.progress(f"asking the node about {record.name}") as more:
         wallet.sync(
             record.name,
@@ -167,8 +164,8 @@ def sandbox(session: Session) -> SandboxState | None:
 
 
 def _no_node(chain: str, name: str, by_sandbox: bool) -> InvalidInputError:
-    advice = " or run 'bursar sandbox up'" if by_sandbox else ""
+    first = "run 'bursar sandbox up', or " if by_sandbox else ""
     return InvalidInputError(
-        f"no node is set for {chain} {name}: add a table [{chain}.{name}] with its url to config.toml{advice}",
+        f"no node is set for {chain} {name}: {first}add a table [{chain}.{name}] with its url to config.toml",
         code="input.config",
     )

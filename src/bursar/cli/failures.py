@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import click
@@ -48,6 +49,8 @@ def system_error(error: OSError, session: Session) -> int:
 
 def interrupted(session: Session) -> int:
     """Ctrl-C, or the end of input at a question."""
+    if sys.stderr.isatty():
+        click.echo(err=True)  # the terminal stands behind its own ^C
     _tell(session, "interrupted", "stopped", exits.INTERRUPTED)
     return exits.INTERRUPTED
 

@@ -6,8 +6,11 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from shutil import get_terminal_size
 
 import click
+
+_WIDE = 150
 
 
 class Output:
@@ -27,6 +30,12 @@ class Output:
         """A line for a person on standard output; nothing when standard output belongs to JSON."""
         if not self.json:
             click.echo(text)
+
+    def identifier(self, text: str, *, beginning: int = 12) -> str:
+        """A long identifier; on a narrow terminal its beginning, by which commands find it too."""
+        if len(text) <= beginning or not sys.stdout.isatty() or get_terminal_size().columns >= _WIDE:
+            return text
+        return f"{text[:beginning]}…"
 
     def aside(self, text: str) -> None:
         """A line for a person on standard error, JSON or not."""

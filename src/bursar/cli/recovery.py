@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SAID = {
     "released": "was planned and not signed; what it held is free again",
-    "resumable": "is approved and not signed; run the same command with the same idempotency key",
+    "resumable": "is not signed yet; 'bursar bump' with --cancel releases it",
     "rebroadcast": "was signed and may not have been sent; the same transaction was handed to the node again",
     "rejected": "is signed, and the node refuses it",
 }
@@ -45,4 +45,5 @@ def _lock(session: Session) -> int:
 
 
 def _words(done: Recovery) -> str:
-    return _SAID[done.action] + (f": {done.reason}" if done.action == "rejected" and done.reason else "")
+    said = _SAID[done.action]
+    return f"{said}: {done.reason}" if done.action == "rejected" and done.reason else said

@@ -38,6 +38,10 @@ class Money:
         self._state = state
         self._faucet = str(BitcoinAddress.from_script(FAUCET, Network.REGTEST))
 
+    def close(self) -> None:
+        """Hang up; idempotent."""
+        self._bitcoin.close()
+
     def mine_bitcoin(self, blocks: int, address: str | None) -> int:
         """Mine to ``address``, or to the faucet; the new height."""
         self._do("generatetoaddress", blocks, address or self._faucet)
@@ -51,7 +55,7 @@ class Money:
 
     def fund(self, wallet: Wallet, record: AccountRecord, amount: str | None) -> str:
         """Pay an account and mine it; in words, what it got."""
-        address = wallet.new_address(record.name, beyond_gap=True).address
+        address = _address(wallet, record)
         words = (address, amount or _USUAL[record.chain])
         (order,), everything = payment_orders(words, record, wallet.tokens())
         if everything:
@@ -116,3 +120,11 @@ class Money:
         if self._state.ethereum_url is None:
             raise InvalidInputError("this sandbox runs no ethereum chain", code="input.chain")
         return LoopbackRpc(self._state.ethereum_url)
+
+
+def _address(wallet: Wallet, record: AccountRecord) -> str:
+    """A new address for bitcoin; on Ethereum the first one, so that ether and tokens are at the same place."""
+    if record.chain == "ethereum":
+        for known in wallet.addresses(record.name):
+            return known.address
+    return wallet.new_address(record.name, beyond_gap=True).address

@@ -82,12 +82,12 @@ def confirm_words(session: Session, mnemonic: Mnemonic) -> None:
         "Write these words down on paper, in order. Whoever has them has the money;\n"
         "without them a lost password or a broken disk loses it. They are shown only now.\n\n" + "\n".join(lines)
     )
-    for _attempt in range(_ATTEMPTS):
-        session.human.show_once(page, "Press Enter when they are written down")
+    for attempt in range(_ATTEMPTS):
+        again = "That was not the word; look once more.\n\n" if attempt else ""
+        session.human.show_once(again + page, "Press Enter when they are written down")
         places = sorted(secrets.SystemRandom().sample(range(len(words)), _ASKED_WORDS))
         if all(session.human.ask(f"Word {place + 1}").strip() == words[place] for place in places):
             return
-        session.human.tell("That is not the word; look once more.")
     raise UserCancelledError("the words were not confirmed: nothing was created")
 
 

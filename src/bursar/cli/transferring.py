@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bursar.wallet.records import AccountRecord, TransferRecord
     from bursar.wallet.wallet import Wallet
 
-_UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
+UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
 _OVER = (TransferState.DENIED, TransferState.CANCELLED, TransferState.FAILED)
 
 
@@ -105,11 +105,11 @@ class Sending:
             raise ConflictError(
                 f"the transfer of this key is {state} ({record.reason or 'no reason kept'}): use another key"
             )
-        if state in _UNSIGNED:
+        if state in UNSIGNED:
             signed: SignedTransfer | None = self._sign(plan, state)
         else:
             signed = self._wallet.signed_of(plan.id)
-        if signed is not None and state in (*_UNSIGNED, TransferState.SIGNED, TransferState.SENT):
+        if signed is not None and state in (*UNSIGNED, TransferState.SIGNED, TransferState.SENT):
             with self._session.output.progress("handing the transaction to the node"):
                 self._wallet.send(signed, backend)
         return self._wallet.transfer(plan.id)
@@ -140,7 +140,7 @@ class Sending:
 
     def _release(self, reason: str) -> None:
         assert self._plan is not None
-        if self._wallet.transfer(self._plan.id).state in _UNSIGNED:
+        if self._wallet.transfer(self._plan.id).state in UNSIGNED:
             self._wallet.cancel(self._plan.id, reason=reason)
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bursar.policy.render import amount_text
 from bursar.policy.review import Asset
+from bursar.wallet.records import TransferState
 
 if TYPE_CHECKING:
     from bursar.wallet.records import TransferRecord
@@ -24,18 +25,20 @@ def coin_of(asset: Asset) -> Asset:
 
 
 def moment(seconds: int) -> str:
-    """Unix seconds as ``2026-11-22 03:10 UTC``."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+    """Unix seconds as ``2026-11-22 03:10``, in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M")
 
 
 def depth(height: int | None, confirmations: int) -> str:
-    """Where a transaction stands: ``waiting``, or its block and how many confirm it."""
+    """Where a transaction stands: waiting, or its block and how many confirm it."""
     if height is None:
-        return "waiting"
+        return "waiting for a block"
     return f"block {height}, {confirmations} confirmation{'' if confirmations == 1 else 's'}"
 
 
 def fate(record: TransferRecord) -> str:
     """One line about a transfer."""
     reason = f" ({record.reason})" if record.reason else ""
-    return f"{record.state}{reason}" + (f", {depth(record.height, record.confirmations)}" if record.txid else "")
+    if record.state in (TransferState.SENT, TransferState.CONFIRMED):
+        return f"{record.state}, {depth(record.height, record.confirmations)}"
+    return f"{record.state}{reason}"

@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from bursar.backends.software import keystore
 from bursar.cli.app import root
 from bursar.cli.session import Session
+from bursar.crypto.kdf import Scrypt
+from bursar.crypto.secret import Secret
 
 
 @dataclass
@@ -58,16 +61,16 @@ class CommandLine:
         )
 
     def json(self, *words: str, answers: list[Any] | None = None) -> Any:
-        result = self.run(*words, "--json", answers=answers)
-        if result.exception is not None:
-            raise result.exception
-        return json.loads(result.stdout)
+        return json.loads(self.run_or_raise(*words, "--json", answers=answers).stdout)
 
     def text(self, *words: str, answers: list[Any] | None = None, stdin: str | bytes | None = None) -> str:
+        return self.run_or_raise(*words, answers=answers, stdin=stdin).stdout
+
+    def run_or_raise(self, *words: str, answers: list[Any] | None = None, stdin: str | bytes | None = None) -> Result:
         result = self.run(*words, answers=answers, stdin=stdin)
         if result.exception is not None:
             raise result.exception
-        return result.stdout
+        return result
 
 
 @pytest.fixture
@@ -86,9 +89,11 @@ PASSWORD = "correct horse battery"
 
 @pytest.fixture(scope="session")
 def furnished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A restored wallet with an account of each kind; tests work on copies, for scrypt takes its time."""
+    """A restored wallet with an account of each kind; tests work on copies, and scrypt takes less time."""
     line = CommandLine(tmp_path_factory.mktemp("furnished") / "home")
     line.text("restore", "--network", "regtest", answers=[WORDS, PASSWORD, PASSWORD])
+    secret = Secret.from_text(PASSWORD)
+    keystore.change_password(line.home / "keystores" / "main.json", secret, secret, kdf=Scrypt(log_n=14))
     for name, *options in (("savings",), ("vault", "--scheme", "bip86"), ("gas", "--chain", "ethereum")):
         line.text("account", "add", name, *options, answers=[PASSWORD])
     return line.home

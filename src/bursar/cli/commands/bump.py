@@ -9,7 +9,7 @@ import click
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.lazy import command, pass_session
-from bursar.cli.transferring import Sending, answer, fee_options, sending_options
+from bursar.cli.transferring import UNSIGNED, Sending, answer, fee_options, sending_options
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -46,17 +46,22 @@ def bump(
 ) -> None:
     """Replace TRANSFER (its id, or its transaction's id) by one that pays a higher fee (BIP-125; the same nonce).
 
-    The replacement is reviewed, put to the policy and signed anew; the network takes one of the two, never both.
+    The replacement is reviewed, put to the policy and signed anew; the network takes one of the two, never both. A
+    transfer that was never signed is released by --cancel.
     """
     wallet = compose.wallet(session)
     found = _find(wallet, transfer)
     record = wallet.account(found.account)
+    if cancel and found.state in UNSIGNED:
+        released = wallet.cancel(found.id)
+        words = f"Transfer {released.id} is released; it was not signed."
+        session.output.answer({"transfer": released.to_json()}, lambda: click.echo(words))
+        return
     fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-        known = sending.known()
-        if not known:
+        if not sending.known():
             sending.open_signer()
-        backend = compose.synchronise(session, wallet, record, recovering=not known)
+        backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
         answer(session, plan, sending.carry_out(plan, backend))
 

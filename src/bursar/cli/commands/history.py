@@ -37,7 +37,7 @@ def history(session: Session, account: str | None, offline: bool, transfers: boo
 
 
 def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
-    from bursar.cli.words import coin_of, depth, moment, signed_amount
+    from bursar.cli.words import coin_of, moment, signed_amount
     from bursar.policy.render import amount_text
 
     if not rows:
@@ -49,12 +49,14 @@ def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
             row.account,
             signed_amount(row.amount, row.asset),
             amount_text(row.fee, coin_of(row.asset)) if row.fee else "",
-            depth(row.height, row.confirmations),
-            row.txid or "",
+            "waiting" if row.height is None else str(row.height),
+            str(row.confirmations),
+            session.output.identifier(row.txid or ""),
         )
         for row in rows
     ]
-    session.output.table(("time", "account", "amount", "fee", "state", "transaction"), table, numbers=("amount", "fee"))
+    columns = ("time (UTC)", "account", "amount", "fee", "block", "depth", "transaction")
+    session.output.table(columns, table, numbers=("amount", "fee", "block", "depth"))
 
 
 def _transfers(session: Session, made: Sequence[TransferRecord]) -> None:
@@ -63,5 +65,14 @@ def _transfers(session: Session, made: Sequence[TransferRecord]) -> None:
     if not made:
         click.echo("No transfer was made here yet.")
         return
-    table = [(moment(record.created), record.account, record.id, fate(record), record.txid or "") for record in made]
-    session.output.table(("time", "account", "transfer", "state", "transaction"), table)
+    table = [
+        (
+            moment(record.created),
+            record.account,
+            session.output.identifier(record.id, beginning=8),
+            fate(record),
+            session.output.identifier(record.txid or ""),
+        )
+        for record in made
+    ]
+    session.output.table(("time (UTC)", "account", "transfer", "state", "transaction"), table)

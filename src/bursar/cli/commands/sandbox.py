@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from bursar.cli.lazy import group, pass_session
 from bursar.errors import ChainUnavailableError
 
 if TYPE_CHECKING:
+    from bursar.cli.sandbox_money import Money
     from bursar.cli.sandbox_process import Engine
     from bursar.cli.session import Session
     from bursar.nodes.sandbox import SandboxState
@@ -89,9 +91,7 @@ def down(session: Session) -> None:
 @pass_session
 def mine(session: Session, blocks: int, chain: str | None, to: str | None) -> None:
     """Mine BLOCKS blocks (default 1), so that waiting transactions confirm."""
-    from bursar.cli.sandbox_money import Money
-
-    money = Money(_running(session))
+    money = _money(session)
     heights: dict[str, int] = {}
     if chain != "ethereum":
         address = None if to is None else compose.wallet(session).new_address(to).address
@@ -118,20 +118,20 @@ def fund(session: Session, account: str, amount: str | None) -> None:
 
     It is mined at once, so it may be spent at once. 'bursar account token' makes the token known.
     """
-    from bursar.cli.sandbox_money import Money
-
-    money = Money(_running(session))
+    money = _money(session)
     wallet = compose.wallet(session)
     record = wallet.account(account)
     given = money.fund(wallet, record, amount)
     session.output.answer({"account": account, "funded": given}, lambda: click.echo(f"{account} got {given}"))
 
 
-def _running(session: Session) -> SandboxState:
+def _money(session: Session) -> Money:
+    from bursar.cli.sandbox_money import Money
+
     found = compose.sandbox(session)
     if found is None:
         raise ChainUnavailableError("the sandbox is not running: start it with 'bursar sandbox up'")
-    return found
+    return click.get_current_context().with_resource(closing(Money(found)))
 
 
 def _told(session: Session, found: SandboxState) -> None:

@@ -75,10 +75,9 @@ def send(
         _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
         return
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-        known = sending.known()
-        if not known:
+        if not sending.known():
             sending.open_signer()
-        backend = compose.synchronise(session, wallet, record, recovering=not known)
+        backend = compose.synchronise(session, wallet, record)
         plan = wallet.plan(transfer, backend)
         answer(session, plan, sending.carry_out(plan, backend))
 
