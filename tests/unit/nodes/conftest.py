@@ -1,21 +1,33 @@
-"""A regtest chain to build on: coins anyone may spend, and transactions made from them without a key."""
+"""Regtest chains to build on: coins anyone may spend, callers of their JSON-RPC, and nodes for clients to talk to."""
 
 from __future__ import annotations
 
+import base64
+import http.client
+import json
+import os
+import socket
+import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bursar.bitcoin.network import Network
 from bursar.bitcoin.transaction import SEQUENCE_RBF, OutPoint, Transaction, TxIn, TxOut
 from bursar.bitcoin.units import Sats
-from bursar.errors import BroadcastRejectedError
+from bursar.errors import (
+    BroadcastRejectedError,
+)
 from bursar.nodes import exact_json
+from bursar.nodes.bitcoind import BitcoindBackend
 from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
 from bursar.nodes.sandbox.bitcoin.dispatch import Dispatcher
-from bursar.nodes.sandbox.bitcoin.node import FAUCET, OP_TRUE
+from bursar.nodes.sandbox.bitcoin.node import FAUCET, OP_TRUE, BitcoinSandbox
 
 
 @dataclass
@@ -129,3 +141,119 @@ def shared() -> Iterator[Caller]:
     """A chain for tests that ask much and change nothing they look at."""
     with RegtestChain(None) as made:
         yield Caller(made)
+
+
+class World:
+    """The embedded node, and perhaps a bitcoind that is told of every block and transaction of it."""
+
+    def __init__(self, core: Path | None, folder: Path, *options: str) -> None:
+        self.sandbox = BitcoinSandbox(None)
+        self.sandbox.start()
+        self.chain = self.sandbox.chain
+        self.process: subprocess.Popen[bytes] | None = None
+        self.url, self.cookie = self.sandbox.url, self.sandbox.cookie
+        if core is not None:
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", 0))
+                port = probe.getsockname()[1]
+            arguments = ["-regtest", f"-datadir={folder}", f"-rpcport={port}", "-listen=0", "-connect=0", *options]
+            self.process = subprocess.Popen([core, *arguments, "-printtoconsole=0"])
+            self.url, self.cookie = f"http://127.0.0.1:{port}", folder / "regtest" / ".cookie"
+            self._await()
+        self.chain.mine(110, FAUCET)
+        self.settle()
+
+    def _await(self) -> None:
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            try:
+                if self.core("getblockcount") is not None:  # an error while it warms up
+                    return
+            except (OSError, ValueError):
+                pass
+            time.sleep(0.1)
+        raise AssertionError("bitcoind did not start")
+
+    def core(self, method: str, *params: Any) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", int(self.url.rpartition(":")[2]), timeout=30)
+        secret = base64.b64encode(self.cookie.read_bytes()).decode()
+        connection.request(
+            "POST", "/", json.dumps({"method": method, "params": params}), {"Authorization": f"Basic {secret}"}
+        )
+        reply = json.loads(connection.getresponse().read())
+        connection.close()
+        return reply["result"]
+
+    def settle(self) -> None:
+        """Bring the bitcoind to where the embedded node is."""
+        if self.process is None:
+            return
+        for connected in self.chain.index.chain[1:]:
+            if self.core("getblockheader", connected.block.hash[::-1].hex()) is None:
+                self.core("submitblock", connected.block.raw.hex())
+        for entry in self.chain.mempool:
+            self.core("sendrawtransaction", entry.tx.serialize().hex(), 0)
+        assert self.core("getbestblockhash") == self.chain.tip_hash
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            if all(index["best_block_height"] == self.chain.height for index in self.core("getindexinfo").values()):
+                return
+            time.sleep(0.05)
+
+    def mine(self, blocks: int = 1, script: bytes = FAUCET) -> None:
+        self.chain.mine(blocks, script)
+        self.settle()
+
+    def undo(self, blocks: int) -> None:
+        victim = self.chain.index.chain[-blocks].block.hash
+        self.chain.invalidate(victim)
+        if self.process is not None:
+            self.core("invalidateblock", victim[::-1].hex())
+
+    def tx(self, *outputs: tuple[bytes, int], fee: int = 1000, coins: list[OutPoint] | None = None) -> Transaction:
+        index = self.chain.index
+        if coins is None:
+            free = (
+                outpoint
+                for outpoint in index.by_script[FAUCET]
+                if index.coins[outpoint].height < self.chain.height - 99 and not self.chain.mempool.spender(outpoint)
+            )
+            coins = [next(free)]
+        total = sum(found.value for coin in coins if (found := self.chain.coin(coin)))
+        paid = [TxOut(Sats(amount), script) for script, amount in outputs]
+        paid.append(TxOut(Sats(total - fee - sum(amount for _, amount in outputs)), FAUCET))
+        return Transaction(2, [TxIn(coin, b"", 0xFFFFFFFD, (b"\x51",)) for coin in coins], paid)
+
+    def send(self, *outputs: tuple[bytes, int], **options: Any) -> Transaction:
+        tx = self.tx(*outputs, **options)
+        self.chain.submit(tx)
+        self.settle()
+        return tx
+
+    def backend(self, **options: Any) -> BitcoindBackend:
+        return BitcoindBackend(self.url, network=Network.REGTEST, cookie=self.cookie, **options)
+
+    def close(self) -> None:
+        if self.process is not None:
+            self.process.terminate()
+            self.process.wait()
+        self.sandbox.close()
+
+
+CORE = os.environ.get("BURSAR_BITCOIND")
+KINDS = ["embedded", *(["bitcoind", "bitcoind with indexes"] if CORE else [])]
+
+
+@pytest.fixture(params=KINDS)
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    options = ("-txindex", "-blockfilterindex") if "indexes" in request.param else ()
+    made = World(Path(CORE) if CORE and request.param != "embedded" else None, tmp_path, *options)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def backend(world: World) -> Iterator[BitcoindBackend]:
+    made = world.backend()
+    yield made
+    made.close()

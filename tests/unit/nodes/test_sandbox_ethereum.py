@@ -214,14 +214,14 @@ def test_errors_in_the_words_of_go_ethereum(rpc: LoopbackRpc) -> None:
     used = build(rpc, PAYEE, nonce=0)
     with pytest.raises(ChainError, match="nonce too low"):
         send(rpc, used)
-    with pytest.raises(ChainError, match="(?i)insufficient funds"):
+    with pytest.raises(ChainError, match=r"(?i)insufficient funds"):
         send(rpc, build(rpc, PAYEE, value=Wei(10**30)))
 
 
 def test_a_second_copy_of_a_waiting_transaction_is_already_known(sandbox: EthereumSandbox, rpc: LoopbackRpc) -> None:
     signed = build(rpc, PAYEE, value=Wei(1))
     send(rpc, signed)
-    with pytest.raises(ChainError, match="already (known|imported)"):
+    with pytest.raises(ChainError, match=r"already (known|imported)"):
         send(rpc, signed)
     dearer = build(
         rpc, PAYEE, nonce=signed.unsigned.nonce, max_fee_per_gas=Wei(10 * GWEI), max_priority_fee_per_gas=Wei(2 * GWEI)
@@ -353,7 +353,7 @@ def test_the_binary_is_found_where_npm_puts_it(monkeypatch: pytest.MonkeyPatch, 
 
 
 def test_the_bytecode_is_what_the_compiler_makes_of_the_source() -> None:
-    """Run where node and the npm package solc of that version are installed; otherwise its behaviour is tested above."""
+    """Run where node and the npm package solc of that version are installed; its behaviour is tested above."""
     installed = Path(__file__).parents[3] / ".cache" / "anvil" / "node_modules" / "solc"
     compiler = os.environ.get("BURSAR_SOLC") or str(installed)
     node = shutil.which("node")
@@ -364,10 +364,9 @@ def test_the_bytecode_is_what_the_compiler_makes_of_the_source() -> None:
         "sources": {SOURCE.name: {"content": SOURCE.read_text()}},
         "settings": COMPILED["settings"] | {"outputSelection": {"*": {"SandboxToken": ["evm.bytecode.object"]}}},
     }
-    program = "const s=require(process.argv[1]);process.stdout.write(JSON.stringify([s.version(),s.compile(process.argv[2])]))"
-    ran = subprocess.run(
-        [node, "-e", program, compiler, json.dumps(request)], capture_output=True, check=True, timeout=120
-    )
+    program = "const s=require(process.argv[1]);console.log(JSON.stringify([s.version(),s.compile(process.argv[2])]))"
+    command = [node, "-e", program, compiler, json.dumps(request)]
+    ran = subprocess.run(command, capture_output=True, check=True, timeout=120)
     version, output = json.loads(ran.stdout)
     assert version == COMPILED["compiler"]
     made = json.loads(output)["contracts"][SOURCE.name]["SandboxToken"]["evm"]["bytecode"]["object"]

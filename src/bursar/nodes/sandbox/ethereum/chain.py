@@ -45,13 +45,12 @@ class EvmChain:
         from eth.db.atomic import AtomicDB
         from eth.db.schema import SchemaV1
         from eth.vm.forks.prague import PragueVM
-        from eth_typing import BlockNumber
 
         number = chain_id
 
         class SandboxChain(MiningChain):  # type: ignore[misc, unused-ignore]
             chain_id = number
-            vm_configuration = ((BlockNumber(0), PragueVM),)
+            vm_configuration: Any = ((0, PragueVM),)
 
             def create_header_from_parent(self, parent_header: Any, **fields: Any) -> Any:
                 fields["gas_limit"] = parent_header.gas_limit
@@ -146,7 +145,7 @@ class EvmChain:
 
     def state_with(self, raws: Sequence[bytes]) -> Any:
         """The head's state with ``raws`` executed on it; those that cannot be are left out. Nothing is kept."""
-        from eth_utils.exceptions import ValidationError
+        from eth.validation import ValidationError  # type: ignore[attr-defined]
 
         machine = self._virtual_machine(None)
         for raw in raws:
@@ -164,7 +163,7 @@ class EvmChain:
 
     def include(self, raw: bytes) -> int | None:
         """Execute a transaction in the block begun and give the gas it used; ``None`` if the block cannot hold it."""
-        from eth_utils.exceptions import ValidationError
+        from eth.validation import ValidationError  # type: ignore[attr-defined]
 
         transaction = self._chain.get_vm().get_transaction_builder().decode(raw)
         before = self._chain.header.gas_used
@@ -191,8 +190,8 @@ class EvmChain:
     def _result(self, message: Message, machine: Any, *, gas: int | None = None) -> Any:
         """Execute ``message`` as a transaction that pays nothing; the machine is used up."""
         from eth.exceptions import VMError
+        from eth.validation import ValidationError  # type: ignore[attr-defined]
         from eth.vm.spoof import SpoofTransaction
-        from eth_utils.exceptions import ValidationError
 
         state = machine.state
         if message.value > state.get_balance(message.sender):

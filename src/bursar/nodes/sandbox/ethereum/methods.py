@@ -235,5 +235,4 @@ class Methods:
         return self._node.automine
 
     def _increase_time(self, params: Sequence[Any]) -> Any:
-        self._node.time_offset += read_quantity(params, 0)
-        return self._node.time_offset
+        return self._node.increase_time(read_quantity(params, 0))

@@ -22,7 +22,7 @@ class EvmNode:
     def __init__(self, path: Path | None, *, chain_id: int, automine: bool = False) -> None:
         self.chain_id = chain_id
         self.automine = automine
-        self.time_offset = 0
+        self._time_offset = 0
         self._store = ChainStore(path)
         kept = self._store.setting("chain_id")
         if kept is not None and kept != str(chain_id):
@@ -59,12 +59,18 @@ class EvmNode:
         if not 0 <= count <= MOST_BLOCKS:
             raise RpcError(f"mine 0 to {MOST_BLOCKS} blocks at a time", code=-32602)
         for _ in range(count):
-            self.chain.begin(timestamp=int(time.time()) + self.time_offset)
+            self.chain.begin(timestamp=int(time.time()) + self._time_offset)
             if len(self.pool):
                 self.pool.fill(base_fee=self.chain.next_base_fee, gas=GAS_LIMIT, include=self._include)
             self.chain.seal()
             self.pool.drop_used()
             self._commit()
+
+    def increase_time(self, seconds: int) -> int:
+        """Move the next block's time ``seconds`` past the last one's or the clock; gives the offset."""
+        ahead = int(self.chain.head.timestamp) - int(time.time())
+        self._time_offset = max(self._time_offset, ahead) + seconds
+        return self._time_offset
 
     def _include(self, one: Waiting) -> int | None:
         return self.chain.include(one.raw)
