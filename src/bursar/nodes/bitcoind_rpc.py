@@ -39,10 +39,15 @@ class Refusal:
 
 
 class _TimedSocket:
-    """A socket as ``http.client`` needs it, with one deadline for everything instead of a timeout for each packet."""
+    """A socket as ``http.client`` needs it, with one deadline for everything instead of a timeout for each packet.
+
+    ``http.client`` closes the socket before it has read a reply that ends the connection: the streams keep it open.
+    """
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         self._sock = sock
+        self._users = 1
+        self._closed = False
         self.deadline = deadline
 
     def _arm(self) -> socket.socket:
@@ -61,10 +66,18 @@ class _TimedSocket:
         return self._arm().recv_into(buffer)
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
+        self._users += 1
         return io.BufferedReader(_TimedStream(self), 65536)
 
     def close(self) -> None:
-        self._sock.close()
+        if not self._closed:
+            self._closed = True
+            self.release()
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._sock.close()
 
 
 class _TimedStream(io.RawIOBase):
@@ -76,6 +89,11 @@ class _TimedStream(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int:
         return self._timed.recv_into(memoryview(buffer))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._timed.release()
+        super().close()
 
 
 class RpcClient:
