@@ -63,12 +63,10 @@ def request_signatures(
         change_outputs(psbt, account)
     question = psbt.copy()
     answer = signer.sign_psbt(psbt.copy())
-    signed = question.copy()
-    for index, key, value in accepted_signatures(
-        question, answer, asked, fingerprint=fingerprint, name=name_of(signer)
-    ):
-        signed.inputs[index].fields[key] = value
-    return signed
+    added = accepted_signatures(question, answer, asked, fingerprint=fingerprint, name=name_of(signer))
+    for index, key, value in added:
+        question.inputs[index].fields[key] = value
+    return question
 
 
 def request_transaction(
