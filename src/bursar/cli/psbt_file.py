@@ -87,6 +87,16 @@ def describe(psbt: Psbt, network: Network) -> dict[str, Any]:
     }
 
 
+def document(found: dict[str, Any]) -> dict[str, Any]:
+    """The same for JSON: amounts as text, like everywhere."""
+
+    def texts(parts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [{**part, "amount": None if part["amount"] is None else str(part["amount"])} for part in parts]
+
+    fee = None if found["fee"] is None else str(found["fee"])
+    return {**found, "inputs": texts(found["inputs"]), "outputs": texts(found["outputs"]), "fee": fee}
+
+
 def output_origins(output: PsbtOutput) -> list[KeyOrigin]:
     """Where the keys an output names come from."""
     taproot = [origin for _leaves, origin in output.tap_bip32_derivations.values()]

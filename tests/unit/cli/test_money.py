@@ -243,8 +243,8 @@ def test_a_psbt_goes_through_files(rich: Any, box: Any, tmp_path: Path) -> None:
     shown = rich.json("psbt", "inspect", str(plain))["psbt"]
     assert shown == rich.json("psbt", "inspect", str(binary), "--network", "regtest")["psbt"]
     assert (shown["complete"], shown["problem"], shown["inputs"][0]["state"]) == (False, None, "unsigned")
-    paid = sum(one["amount"] for one in shown["outputs"])
-    assert paid + shown["fee"] == sum(one["amount"] for one in shown["inputs"])
+    paid = sum(int(one["amount"]) for one in shown["outputs"])
+    assert paid + int(shown["fee"]) == sum(int(one["amount"]) for one in shown["inputs"])
     assert "Fee" in rich.text("psbt", "inspect", "-", stdin=text)
 
     signed = tmp_path / "signed.psbt"

@@ -20,7 +20,8 @@ Fee rates carry their unit too.
   Bitcoin     12.5sat/vb
   Ethereum    30gwei             (the most to pay for one unit of gas; add the tip after a colon: 30gwei:2gwei)
 
-With --json amounts are whole numbers of the smallest unit: satoshi, wei, token units.
+With --json amounts are whole numbers of the smallest unit (satoshi, wei, token units), written as text: many programs
+round larger numbers. Only 'bursar demo' and the details of errors give them as numbers.
 """
 
 JSON = """\

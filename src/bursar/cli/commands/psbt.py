@@ -58,7 +58,7 @@ def inspect(session: Session, file: str, network: str | None) -> None:
     from bursar.cli import psbt_file
 
     found = psbt_file.describe(psbt_file.read(file), _network(session, network))
-    session.output.answer({"psbt": found}, lambda: _inspected(session, found))
+    session.output.answer({"psbt": psbt_file.document(found)}, lambda: _inspected(session, found))
 
 
 @psbt.command(
