@@ -142,6 +142,8 @@ def read_inputs(data: bytes, at: int) -> tuple[list[TxIn], int]:
             size, end = read_compact_size(data, at + 36)
         outpoint = OutPoint(_new_bytes(Txid, data[at : at + 32]), read_u32(data, at + 32)[0])
         at = end + size
+        if at > total:
+            raise IndexError(at)
         inputs.append(TxIn(outpoint, data[end:at], read_u32(data, at)[0]))
         at += 4
     return inputs, at

@@ -139,6 +139,8 @@ def test_counts_do_not_allocate() -> None:
     bombs = [
         HEAD + "feffffffff" + INPUT,
         HEAD + "01" + INPUT + "ffffffffffffffffff",
+        HEAD + "01" + "aa" * 36 + "ffffffffffffffffff" + "00" * 50,  # a script longer than any offset
+        HEAD + "01" + "aa" * 36 + "ff" + "00" * 7 + "80" + "00" * 50,
         HEAD + "01" + INPUT + "01" + "0100000000000000" + "feffffff7f",
         HEAD + "0001" + "01" + INPUT + "01" + OUTPUT + "feffffff7f" + "00000000",
     ]
