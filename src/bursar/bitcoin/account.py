@@ -58,6 +58,12 @@ class BitcoinAccount:
     def __post_init__(self) -> None:
         if self.scheme not in _SCRIPT_TYPES:
             raise InvalidInputError(f"scheme {self.scheme.name} is not a Bitcoin scheme", code="input.scheme")
+        indexes = self.origin.path.indexes
+        if self.xpub.depth != len(indexes) or (indexes and self.xpub.index != indexes[-1]):
+            raise InvalidInputError(
+                f"the extended public key is not the one at {self.origin.path}: depth or index differ",
+                code="input.account",
+            )
         if self.xpub.testnet != self.network.testnet:
             raise InvalidInputError(
                 f"extended key {self.xpub} does not belong to {self.network}: it must begin with "

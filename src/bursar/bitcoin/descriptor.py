@@ -14,6 +14,7 @@ from bursar.keys.scheme import Scheme
 _INPUT: Final = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
 _OUTPUT: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _GENERATORS: Final = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
+_LONGEST: Final = 100_000  # characters: the checksum is slow, and no descriptor in use comes near
 _WRAPPERS: Final = {
     Scheme.BIP44: ("pkh(", ")"),
     Scheme.BIP49: ("sh(wpkh(", "))"),
@@ -21,7 +22,7 @@ _WRAPPERS: Final = {
     Scheme.BIP86: ("tr(", ")"),
 }
 _KEY: Final = re.compile(
-    r"\[([0-9a-fA-F]{8}(?:/[0-9]+[hH']?)*)\]([a-zA-Z0-9]{100,120})/(?:([0-9]+)|<([0-9]+);([0-9]+)>)/\*"
+    r"\[([0-9a-fA-F]{8}(?:/[0-9]+[hH']?)*)\]([a-zA-Z0-9]{100,120})/(?:([0-9]{1,10})|<([0-9]{1,10});([0-9]{1,10})>)/\*"
 )
 
 
@@ -36,6 +37,10 @@ def _step(state: int, value: int) -> int:
 
 def checksum(text: str) -> str:
     """The eight characters that belong behind ``#`` (BIP-380); ``text`` is the descriptor without them."""
+    if len(text) > _LONGEST:
+        raise InvalidInputError(
+            f"descriptor of {len(text)} characters is too long: at most {_LONGEST}", code="input.descriptor"
+        )
     state = 1
     group = 0
     for count, char in enumerate(text, 1):

@@ -181,7 +181,9 @@ def _multisig_signatures(
 
 
 def extract(psbt: Psbt) -> Transaction:
-    """The signed transaction; ``InvalidInputError`` (``input.psbt.unsigned``) if an input is not final."""
+    """The signed transaction; ``InvalidInputError`` (``input.psbt.unsigned``) with no input, or one not final."""
+    if not psbt.inputs:
+        raise InvalidInputError("the psbt spends nothing: a transaction needs an input", code="input.psbt.unsigned")
     script_sigs: list[bytes] = []
     stacks: list[bytes] = []
     for place, one in enumerate(psbt.inputs):

@@ -103,3 +103,11 @@ def test_a_key_of_another_network_is_refused(wallet: Any) -> None:
     assert caught.value.code == "input.network"
     with pytest.raises(InvalidInputError):
         single_key_script(ScriptType.P2WSH, account.key(0, 0))
+
+
+def test_a_key_from_another_depth_or_place_is_refused(wallet: Any) -> None:
+    account = wallet.account(Scheme.BIP84)
+    for xpub in (account.xpub.child(0), wallet.account(Scheme.BIP84, 1).xpub, wallet.root.public()):
+        with pytest.raises(InvalidInputError) as caught:
+            BitcoinAccount(wallet.network, Scheme.BIP84, account.origin, xpub)
+        assert caught.value.code == "input.account"

@@ -75,6 +75,8 @@ def test_account_descriptors_give_the_accounts_addresses(scheme: Scheme, wallet:
         ("/0/*", "/*"),
         ("/0/*", "/00/*"),
         ("/0/*", "/2147483648/*"),
+        ("/0/*", "/" + "9" * 5000 + "/*"),
+        ("/0/*", "/<0;" + "9" * 5000 + ">/*"),
         ("[", ""),
         (")", "))"),
     ],
@@ -85,3 +87,10 @@ def test_other_descriptors_are_refused(change: tuple[str, str], wallet: Any) -> 
         SingleKeyDescriptor.from_text(text.replace(*change), checksum_required=False)
     assert caught.value.code.startswith("input.")
     assert SingleKeyDescriptor.from_text(text, checksum_required=False).scheme is Scheme.BIP84
+
+
+def test_a_text_longer_than_any_descriptor_is_refused_at_once() -> None:
+    assert len(checksum("a" * 100_000)) == 8
+    for refuse in (checksum, add_checksum, strip_checksum, SingleKeyDescriptor.from_text):
+        with pytest.raises(InvalidInputError, match="too long"):
+            refuse("a" * 100_001)

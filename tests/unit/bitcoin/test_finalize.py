@@ -164,3 +164,10 @@ def test_outputs_nobody_here_can_spend_are_refused() -> None:
         with pytest.raises(InvalidInputError) as caught:
             finalize(psbt, verify=False)
         assert caught.value.code in ("input.psbt.script", "input.transaction")
+
+
+def test_a_psbt_that_spends_nothing_gives_no_transaction() -> None:
+    psbt = Psbt(Transaction(2, [], [TxOut(Sats(1000), b"\x51")], 0))
+    with pytest.raises(InvalidInputError) as caught:
+        extract(finalize(psbt))
+    assert caught.value.code == "input.psbt.unsigned"
