@@ -8,6 +8,8 @@ from typing import Final
 from bursar.errors import InvalidInputError
 
 MAX_OP_RETURN: Final = 80
+MAX_SCRIPT: Final = 10_000  # bytes: consensus runs no longer one, nor pushes a redeem script over MAX_PUSH
+MAX_PUSH: Final = 520
 
 
 class ScriptType(Enum):
@@ -73,9 +75,9 @@ def push(data: bytes) -> bytes:
         return bytes((size,)) + data
     if size <= 0xFF:
         return bytes((0x4C, size)) + data
-    if size <= 520:
+    if size <= MAX_PUSH:
         return b"\x4d" + size.to_bytes(2, "little") + data
-    raise InvalidInputError(f"{size} bytes are too many for one push: at most 520", code="input.script")
+    raise InvalidInputError(f"{size} bytes are too many for one push: at most {MAX_PUSH}", code="input.script")
 
 
 def op_return(data: bytes) -> bytes:
@@ -144,7 +146,7 @@ def classify(script: bytes) -> ScriptType:
 
 def dust_threshold(script: bytes) -> int:
     """The smallest amount in satoshi that nodes relay: Core's rule at 3 sat/vB (P2PKH 546, P2WPKH 294, P2TR 330)."""
-    if script.startswith(b"\x6a") or len(script) > 10_000:
+    if script.startswith(b"\x6a") or len(script) > MAX_SCRIPT:
         return 0
     spend = 67 if witness_program(script) is not None else 148
     return 3 * (8 + (1 if len(script) < 253 else 3) + len(script) + spend)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt.fields import decode_origin, decode_tap_origin
-from bursar.bitcoin.script import ScriptType, classify, multisig, push
+from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify, multisig, push
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import taproot_output_key
 
@@ -51,19 +51,19 @@ def named_keys(one: PsbtInput) -> Iterator[tuple[bytes, KeyOrigin]]:
 
 
 def script_of_output(output: PsbtOutput, script: bytes) -> bytes | None:
-    """The script a key of this output stands in, ``None`` where the PSBT does not prove one by its hashes."""
+    """The script a key of this output stands in, ``None`` where the PSBT proves none by its hashes, or one too long."""
     kind = classify(script)
     if kind is ScriptType.P2SH:
         redeem = output.redeem_script
-        if redeem is None or hash160(redeem) != script[2:22]:
+        if redeem is None or len(redeem) > MAX_PUSH or hash160(redeem) != script[2:22]:
             return None
         script, kind = redeem, classify(redeem)
     if kind is ScriptType.P2WSH:
         witness_script = output.witness_script
-        if witness_script is None or sha256(witness_script) != script[2:]:
+        if witness_script is None or len(witness_script) > MAX_SCRIPT or sha256(witness_script) != script[2:]:
             return None
         return witness_script
-    return script
+    return script if len(script) <= MAX_SCRIPT else None
 
 
 def taproot_key_matches(script: bytes, internal_key: bytes, merkle_root: bytes = b"") -> bool:

@@ -20,6 +20,7 @@ from bursar.bitcoin.psbt import InputDigests, Psbt
 from bursar.bitcoin.script import p2pkh, p2sh, p2tr, p2wpkh
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
+from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import Fingerprint, KeyOrigin
 from bursar.keys.path import DerivationPath
@@ -270,6 +271,29 @@ def test_only_signatures_over_everything_by_default(script: bytes, sighash: int)
     assert caught.value.code == "input.psbt.sighash"
     if sighash < 4 or sighash == 0x81:
         assert InputDigests(psbt, allow_any_sighash=True).digest(0).sighash == sighash
+
+
+@pytest.mark.parametrize(
+    ("wrap", "field", "most"),
+    [
+        (lambda inner: p2sh(hash160(inner)), b"\x04", 520),
+        (lambda inner: b"\x00\x20" + sha256(inner), b"\x05", 10_000),
+        (lambda inner: inner, None, 10_000),
+    ],
+)
+def test_scripts_too_long_to_run_are_not_signed(wrap: Callable[[bytes], bytes], field: bytes | None, most: int) -> None:
+    for size in (most, most + 1):
+        inner = b"\x51" * size
+        before = Transaction(2, [TxIn(OutPoint(Txid(bytes(32)), 0))], [TxOut(Sats(5000), wrap(inner))], 0)
+        psbt = Psbt(Transaction(2, [TxIn(OutPoint(before.txid, 0))], [TxOut(Sats(1000), b"\x51")], 0))
+        psbt.inputs[0].non_witness_utxo = before
+        if field is not None:
+            psbt.inputs[0].fields[field] = inner
+        if size == most:
+            assert InputDigests(psbt).digest(0).script == inner
+        else:
+            with pytest.raises(InvalidInputError, match="nobody can ever spend"):
+                InputDigests(psbt).digest(0)
 
 
 def test_legacy_inputs_need_the_previous_transaction() -> None:

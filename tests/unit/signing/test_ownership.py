@@ -71,6 +71,20 @@ def test_the_script_an_output_proves() -> None:
     assert script_of_output(output, p2sh(hash160(b"other"))) is None
 
 
+def test_a_script_too_long_to_run_proves_nothing() -> None:
+    output = PsbtOutput()
+    for size, wrap in ((520, lambda inner: p2sh(hash160(inner))), (10_000, lambda inner: inner)):
+        long = b"\x51" * size
+        output.redeem_script = long
+        assert script_of_output(output, wrap(long)) == long
+        output.redeem_script = long + b"\x51"
+        assert script_of_output(output, wrap(long + b"\x51")) is None
+    output.witness_script = b"\x51" * 10_000
+    assert script_of_output(output, p2wsh(sha256(b"\x51" * 10_000))) == b"\x51" * 10_000
+    output.witness_script = b"\x51" * 10_001
+    assert script_of_output(output, p2wsh(sha256(b"\x51" * 10_001))) is None
+
+
 def test_taproot_keys() -> None:
     plain = p2tr(taproot_output_key(KEY[1:])[0])
     tree = p2tr(taproot_output_key(KEY[1:], b"\x05" * 32)[0])

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bursar.bitcoin import sighash as hashing
 from bursar.bitcoin.psbt import rules as r
-from bursar.bitcoin.script import ScriptType, classify
+from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify
 from bursar.bitcoin.transaction import TxOut
 from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
@@ -113,6 +113,8 @@ class InputDigests:
         if kind is ScriptType.P2SH:
             if redeem is None or hash160(redeem) != script[2:22]:
                 raise _bad_script(index, "redeem script is missing or does not hash to the spent output")
+            if len(redeem) > MAX_PUSH:
+                raise _too_long(index, "redeem script", MAX_PUSH)
             script = redeem
             kind = classify(script)
         elif redeem is not None:
@@ -124,6 +126,8 @@ class InputDigests:
         if kind is ScriptType.P2WSH:
             if witness_script is None or sha256(witness_script) != script[2:]:
                 raise _bad_script(index, "witness script is missing or does not hash to the spent output")
+            if len(witness_script) > MAX_SCRIPT:
+                raise _too_long(index, "witness script", MAX_SCRIPT)
             digest = self._hashes().segwit_v0(index, witness_script, output.value, chosen)
             return InputDigest(kind, chosen, digest, witness_script)
         if witness_script is not None:
@@ -137,6 +141,8 @@ class InputDigests:
             raise InvalidInputError(
                 f"psbt input {index} is not segwit but has a witness utxo: remove it", code="input.psbt.utxo"
             )
+        if len(script) > MAX_SCRIPT:
+            raise _too_long(index, "output script", MAX_SCRIPT)
         if kind in (ScriptType.ANCHOR, ScriptType.WITNESS_UNKNOWN):
             raise _bad_script(index, f"output type {kind.value} is not signed with a key")
         kind = ScriptType.P2SH if redeem is not None else kind
@@ -145,3 +151,7 @@ class InputDigests:
 
 def _bad_script(index: int, reason: str) -> InvalidInputError:
     return InvalidInputError(f"psbt input {index}: {reason}", code="input.psbt.script")
+
+
+def _too_long(index: int, what: str, most: int) -> InvalidInputError:
+    return _bad_script(index, f"{what} is longer than {most} bytes: nobody can ever spend it")
