@@ -84,7 +84,7 @@ def plan_bitcoin(
         if known is not None:
             return known
         store_plan(context, connection, plan, account_id=row.id, root=plan.id, body=body)
-        _reserve(connection, row, account, built, root=plan.id, plan=plan, change_index=change_index)
+        _reserve(connection, row, account, built, root=plan.id, plan=plan, change_index=change_index, fresh_change=True)
     context.passed("plan.reserved")
     return plan
 
@@ -110,8 +110,8 @@ def bump_bitcoin(
     old = Plan.from_json(plan_json(target))
     original = Transaction.parse(target.raw or b"")
     _refuse_descendants(view, original)
-    change_index = _old_change(account, view, old, original)
-    change_index = fresh_index if change_index is None else change_index
+    kept = _old_change(account, view, old, original)
+    change_index = fresh_index if kept is None else kept
     mature, _ = view.free()
     built = planning.build_replacement(
         original,
@@ -148,7 +148,16 @@ def bump_bitcoin(
         )
         body = bump_digest(target.id, fee, cancel)
         store_plan(context, connection, plan, account_id=row.id, root=target.root, body=body)
-        _reserve(connection, row, account, built, root=target.root, plan=plan, change_index=change_index)
+        _reserve(
+            connection,
+            row,
+            account,
+            built,
+            root=target.root,
+            plan=plan,
+            change_index=change_index,
+            fresh_change=kept is None,
+        )
     context.passed("plan.reserved")
     return plan
 
@@ -192,10 +201,14 @@ def _reserve(
     root: str,
     plan: Plan,
     change_index: int,
+    fresh_change: bool,
 ) -> None:
     keys = [(str(coin.outpoint.txid), coin.outpoint.vout) for coin in built.coins]
     hold_coins(connection, row.network, keys, root=root, transfer_id=plan.id)
     if built.change_index is not None:
+        rows = account_rows.address_rows(connection, row.id)
+        if fresh_change and any(item.issued and (item.branch, item.position) == (1, change_index) for item in rows):
+            raise ConflictError("the change address was taken by another transfer: plan again")
         account_rows.mark_issued(connection, row.id, 1, change_index)
         rows = account_rows.address_rows(connection, row.id)
         account_rows.add_addresses(connection, row.id, missing_rows(account, rows))

@@ -26,6 +26,7 @@ from bursar.wallet.store.reservations import (
     next_nonce,
     nonce_floor,
     raise_nonce_floor,
+    set_nonce_floor,
 )
 from bursar.wallet.transfer import PaymentOrder
 
@@ -213,10 +214,10 @@ def accept_nonce(context: Context, row: AccountRow, account: EthereumAccount, ad
     with context.store.write() as connection:
         if all(item.address != address for item in account_rows.address_rows(connection, row.id)):
             raise InvalidInputError(f"{address[:90]} is no address of account {row.name!r}", code="input.address")
-        expected = _expected_nonce(connection, account.chain_id, address)
-        if nonce < expected:
-            raise ConflictError(f"the wallet itself has used {expected} nonces of {address}: it cannot go back")
-        raise_nonce_floor(connection, account.chain_id, address, nonce)
+        highest = highest_held_nonce(connection, account.chain_id, address)
+        if highest is not None and nonce <= highest:
+            raise ConflictError(f"nonce {highest} of {address} belongs to a transfer: the next one cannot be {nonce}")
+        set_nonce_floor(connection, account.chain_id, address, nonce)
         context.note(connection, "nonce.accepted", account=row.name, address=address, nonce=nonce)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bursar.wallet.store.transfers import TransferRow
     from bursar.wallet.transfer import Transfer
 
-ATTEMPTS = 4  # how often a plan is made anew because another process took its coins or nonce
+ATTEMPTS = 10  # how often a plan is made anew because another process took its coins or nonce
 UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
 
 

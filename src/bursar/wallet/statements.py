@@ -12,11 +12,11 @@ from bursar.wallet import accounts as rules
 from bursar.wallet import bitcoin_view, ethereum_view
 from bursar.wallet.bitcoin_view import coin_scripts
 from bursar.wallet.movements import bitcoin_history, depth, ethereum_history, newest_first
-from bursar.wallet.plan import Plan
 from bursar.wallet.records import AssetBalance, TransferRecord, TransferState
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.chainstate import deposit_rows, transaction_rows
 from bursar.wallet.store.transfers import transfer_rows
+from bursar.wallet.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -169,24 +169,25 @@ def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[Histo
 def transfers(connection: Connection, name: str | None) -> tuple[TransferRecord, ...]:
     """See ``Wallet.transfers``."""
     account_id = None if name is None else rules.require_account(connection, name).id
-    return tuple(transfer_records(connection, transfer_rows(connection, account_id=account_id)))
+    found = transfer_rows(connection, account_id=account_id)
+    return tuple(transfer_records(connection, found, found))
 
 
-def transfer_records(connection: Connection, wanted: Sequence[TransferRow]) -> list[TransferRecord]:
-    """The rows as their owner sees them."""
+def transfer_records(
+    connection: Connection, wanted: Sequence[TransferRow], relatives: Sequence[TransferRow]
+) -> list[TransferRecord]:
+    """The rows as their owner sees them; ``relatives`` holds at least every transfer of the same intents."""
     accounts = {row.id: row for row in rows.all_accounts(connection)}
-    roots = {row.root for row in wanted}
-    groups = {root: transfer_rows(connection, root=root) for root in roots}
+    heirs = {row.replaces: row.id for row in relatives if row.raw is not None}
     records: list[TransferRecord] = []
     for row in wanted:
         account = accounts[row.account_id]
-        later = [one for one in groups[row.root] if one.replaces == row.id and one.raw is not None]
         records.append(
             TransferRecord(
                 id=row.id,
                 account=account.name,
                 state=row.state,
-                transfer=Plan.from_json(json.loads(row.plan)).transfer,
+                transfer=Transfer.from_json(json.loads(row.plan)["transfer"]),
                 txid=row.txid,
                 raw=row.raw,
                 fee=row.fee,
@@ -194,7 +195,7 @@ def transfer_records(connection: Connection, wanted: Sequence[TransferRow]) -> l
                 confirmations=depth(row.height, account.seen_height),
                 created=row.created,
                 replaces=row.replaces,
-                replaced_by=later[-1].id if later and row.state is TransferState.REPLACED else None,
+                replaced_by=heirs.get(row.id) if row.state is TransferState.REPLACED else None,
                 reason=row.reason,
             )
         )

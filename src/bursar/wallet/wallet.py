@@ -26,7 +26,7 @@ from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import ATTEMPTS, known_plan, require_transfer
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.engine import Store
-from bursar.wallet.store.transfers import find_idempotency_key
+from bursar.wallet.store.transfers import find_idempotency_key, transfer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -311,7 +311,7 @@ class Wallet:
         return sending.recover(self._context, backend)
 
     def accept_nonce(self, name: str, address: str, nonce: int) -> None:
-        """Believe that ``address`` has sent ``nonce`` transactions, although the wallet knows of fewer."""
+        """Believe that ``address`` has sent ``nonce`` transactions, more or fewer than a node said before."""
         row = self._row(name)
         account = rules.load_account(row)
         if not isinstance(account, EthereumAccount):
@@ -321,7 +321,8 @@ class Wallet:
     def transfer(self, transfer_id: str) -> TransferRecord:
         """One transfer, or ``InvalidInputError`` (``input.transfer``)."""
         with self._store.read() as connection:
-            return statements.transfer_records(connection, [require_transfer(connection, transfer_id)])[0]
+            row = require_transfer(connection, transfer_id)
+            return statements.transfer_records(connection, [row], transfer_rows(connection, root=row.root))[0]
 
     def transfers(self, name: str | None = None) -> tuple[TransferRecord, ...]:
         """All transfers of one account, or of all, oldest first."""

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from bursar.backends.software import SoftwareSigner
 from bursar.bitcoin.account import BitcoinAccount
@@ -39,6 +40,9 @@ from bursar.wallet.wallet import Wallet
 
 if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
+
+settings.register_profile("no deadline", deadline=None)
+settings.load_profile("no deadline")
 
 WORDS = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 OTHER_WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.units import FeeRate
 from bursar.errors import (
+    ApprovalPendingError,
     BroadcastRejectedError,
     ChainError,
     ChainUnavailableError,
@@ -514,3 +516,61 @@ def test_an_account_never_synced_cannot_plan(wallet: Any, bitcoin: Any, fakes: S
     wallet.add_account("btc", fakes.bitcoin_account(), signer="x")
     with pytest.raises(InvalidInputError, match="never synced"):
         wallet.plan(transfer(), bitcoin)
+
+
+def test_threads_racing_for_coins_never_share_one(funded: SimpleNamespace) -> None:
+    for index in range(3, 9):
+        funded.node.pay(funded.account.script(0, index), 1_000_000)
+    funded.node.mine()
+    funded.wallet.sync("btc", funded.node)
+    with ThreadPoolExecutor(8) as pool:
+        jobs = [pool.submit(funded.wallet.plan, transfer(900_000 + number), funded.node) for number in range(8)]
+    plans = [job.result() for job in jobs if job.exception() is None]
+    refused = [job.exception() for job in jobs if job.exception() is not None]
+    assert all(isinstance(error, InsufficientFundsError) for error in refused)
+    assert len(plans) >= 5
+    coins = [item.outpoint for plan in plans for item in Psbt.from_text(plan.psbt).tx.inputs]
+    assert len(coins) == len(set(coins))
+    changes = [change.path for plan in plans for change in plan.review.change]
+    assert len(changes) == len(set(changes))
+
+
+def test_threads_with_one_key_get_one_transfer(funded: SimpleNamespace) -> None:
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(funded.wallet.plan, transfer(idempotency_key="k"), funded.node) for _ in range(6)]
+    assert len({job.result().id for job in jobs}) == 1
+    assert len(funded.wallet.transfers()) == 1
+
+
+def test_threads_cannot_split_a_limit(funded: SimpleNamespace) -> None:
+    limit = RulePolicy.from_toml(
+        'version = 1\n[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
+        '[[rule]]\nname = "daily"\nkind = "rolling-limit"\nmax = "1000000sat"\nwindow = "24h"\n'
+    )
+    for index in range(3, 9):
+        funded.node.pay(funded.account.script(0, index), 1_000_000)
+    funded.node.mine()
+    funded.wallet.sync("btc", funded.node)
+    plans = [funded.wallet.plan(transfer(400_000), funded.node) for _ in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        jobs = [pool.submit(funded.wallet.approve, plan, limit) for plan in plans]
+    allowed = [job for job in jobs if job.exception() is None]
+    assert len(allowed) == 2
+    assert all(isinstance(job.exception(), PolicyDeniedError) for job in jobs if job not in allowed)
+
+
+def test_a_plan_waiting_for_people_survives_a_restart(funded: SimpleNamespace, policy: RulePolicy) -> None:
+    two = RulePolicy.from_toml(
+        'version = 1\n[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
+        '[[rule]]\nname = "two-people"\nkind = "approval"\nquorum = 2\n'
+    )
+    plan = funded.wallet.plan(transfer(idempotency_key="a"), funded.node)
+    other = funded.wallet.plan(transfer(idempotency_key="b"), funded.node)
+    with pytest.raises(ApprovalPendingError) as caught:
+        funded.wallet.approve(plan, two)
+    assert (caught.value.have, caught.value.need) == (0, 2)
+    actions = {one.id: one.action for one in funded.wallet.recover(funded.node)}
+    assert actions == {plan.id: "resumable", other.id: "released"}
+    assert funded.wallet.transfer(plan.id).state is TransferState.PLANNED
+    assert funded.wallet.plan(transfer(idempotency_key="b"), funded.node).id != other.id
+    funded.wallet.approve(plan, policy)

@@ -70,7 +70,7 @@ class Store:
             finally:
                 engine.dispose()
             _sync(draft)
-            os.link(draft, path)  # never over an existing store
+            _place(draft, path)
             _sync(path.parent)
         except FileExistsError as error:
             raise StoreError(f"{path} exists already", code="store.exists") from error
@@ -159,6 +159,18 @@ def _translate(error: DBAPIError, path: Path) -> StoreError | ConflictError:
     if code == sqlite3.SQLITE_CONSTRAINT and "UNIQUE" in str(error.orig):
         return ConflictError(f"already bound to something else ({error.orig})")
     return StoreError(f"{path}: {error.orig}")
+
+
+def _place(draft: Path, path: Path) -> None:
+    """Give the finished file its name, never over an existing one."""
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise FileExistsError(path) from None
+        draft.rename(path)
 
 
 def _sync(path: Path) -> None:

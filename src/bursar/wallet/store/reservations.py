@@ -86,13 +86,16 @@ def nonce_floor(connection: Connection, chain_id: int, sender: str) -> int | Non
 
 
 def raise_nonce_floor(connection: Connection, chain_id: int, sender: str, floor: int) -> None:
-    """Remember ``floor`` if it is higher than before; it never sinks."""
-    known = nonce_floor(connection, chain_id, sender)
-    if known is None:
+    """Remember ``floor`` if it is higher than before."""
+    if floor > (nonce_floor(connection, chain_id, sender) or -1):
+        set_nonce_floor(connection, chain_id, sender, floor)
+
+
+def set_nonce_floor(connection: Connection, chain_id: int, sender: str, floor: int) -> None:
+    """Remember ``floor`` whatever was known before: for an operator's word only."""
+    where = and_(nonce_floors.c.chain_id == chain_id, nonce_floors.c.sender == sender)
+    if not connection.execute(update(nonce_floors).where(where).values(floor=floor)).rowcount:
         connection.execute(insert(nonce_floors).values(chain_id=chain_id, sender=sender, floor=floor))
-    elif floor > known:
-        where = and_(nonce_floors.c.chain_id == chain_id, nonce_floors.c.sender == sender)
-        connection.execute(update(nonce_floors).where(where).values(floor=floor))
 
 
 def release_transfer(connection: Connection, transfer_id: str) -> None:
