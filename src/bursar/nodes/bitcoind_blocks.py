@@ -80,7 +80,7 @@ class BlockReader:
     def relevant(self, start: int, tip: BlockRef, descriptors: Sequence[str], *, timeout: float) -> list[str]:
         """The hashes of the blocks from ``start`` to ``tip`` that may concern the descriptors, by block filters."""
         reply = self._rpc.call("scanblocks", "start", list(descriptors), start, tip.height, "basic", timeout=timeout)
-        if reply.get("completed") is False if isinstance(reply, dict) else False:
+        if not read.field(reply, "completed", bool):
             raise ChainUnavailableError(f"node {self._rpc.where} was told to stop scanning: try again")
         return [read.hash_text(item, "a block hash") for item in read.rows(reply, "relevant_blocks")]
 

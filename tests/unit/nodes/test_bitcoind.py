@@ -242,3 +242,17 @@ def test_single_transactions(world, backend: BitcoindBackend) -> None:
     assert found.block is not None
     assert found.block.height == 111
     assert backend.transaction(Txid(bytes(32))) is None
+
+
+def test_own_part_of_the_mempool_only(world) -> None:
+    """A client that does not read the whole mempool sees spends of its coins, and payments when they confirm."""
+    first = world.send((FAUCET, 10_000))
+    second = world.send((ONE, 20_000), coins=[OutPoint(first.txid, 1)])
+    foreign = world.send((ONE, 700), coins=[OutPoint(second.txid, 1)])
+    backend = world.backend(whole_mempool=False)
+    assert names(backend.sync(SyncRequest((ONE,))).transactions) == {}
+    seen = names(backend.sync(SyncRequest((FAUCET,))).transactions)
+    assert {txid for txid, height in seen.items() if height is None} == {first.txid, second.txid, foreign.txid}
+    world.mine()
+    assert names(backend.sync(SyncRequest((ONE,))).transactions) == {second.txid: 111, foreign.txid: 111}
+    backend.close()

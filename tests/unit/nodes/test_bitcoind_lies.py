@@ -18,6 +18,7 @@ from bursar.chain.protocols import BlockRef, SyncRequest
 from bursar.errors import BroadcastRejectedError, ChainError, ChainUnavailableError, WrongChainError
 from bursar.nodes import bitcoind
 from bursar.nodes.bitcoind import BitcoindBackend
+from bursar.nodes.bitcoind_mempool import MempoolSpends
 from bursar.nodes.bitcoind_rpc import Refusal
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 
@@ -233,6 +234,14 @@ def test_lies_about_fees(lying: Any, method: str, alter: Any) -> None:
     ask = backend.min_fee_rate if method == "getmempoolinfo" else lambda: backend.fee_rate(target_blocks=2)
     with pytest.raises(ChainError):
         ask()
+
+
+@pytest.mark.parametrize("reply", [None, 5, [5], [{"spendingtxid": 5}], [{"spendingtxid": "11"}]])
+def test_lies_about_spenders(lying: Any, reply: Any) -> None:
+    backend = lying(change("gettxspendingprevout", lambda _: reply))
+    backend._mempool = MempoolSpends(backend._rpc)
+    with pytest.raises(ChainError):
+        backend.sync(SyncRequest((ONE,)))
 
 
 def test_no_estimate(lying: Any) -> None:
