@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NoReturn
@@ -11,6 +12,9 @@ from bursar.bitcoin.units import COIN, MAX_MONEY
 from bursar.errors import InvalidInputError
 
 _SATOSHI: Final = Decimal("0.00000001")
+_DEEPEST: Final = 64
+# a string, so that brackets inside it do not count, or one bracket; possessive, so that no text makes it slow
+_NESTING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
 class Btc(int):
@@ -21,13 +25,31 @@ class Btc(int):
 
 def loads(data: bytes | str) -> Any:
     """The value of one JSON text; ``InvalidInputError`` (``input.json``) for anything else, however hostile."""
+    if nested_deeply(data if isinstance(data, bytes) else data.encode("utf-8", "replace"), most=_DEEPEST):
+        raise InvalidInputError("json is nested too deeply", code="input.json")
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
         return json.loads(text, parse_float=_decimal, parse_constant=_refuse)
-    except RecursionError:
-        raise InvalidInputError("json is nested too deeply", code="input.json") from None
     except ValueError as error:  # also UnicodeDecodeError and integers of thousands of digits
         raise InvalidInputError(f"json cannot be read: {str(error)[:200]}", code="input.json") from error
+
+
+def nested_deeply(data: bytes, *, most: int) -> bool:
+    """Whether the brackets of a JSON text nest deeper than ``most``.
+
+    Ask before parsing: the libraries of the EVM raise the interpreter's recursion limit so far that the parser would
+    not raise RecursionError, it would overflow the stack and end the process.
+    """
+    depth = 0
+    for match in _NESTING.finditer(data):
+        first = data[match.start()]
+        if first in b"[{":
+            depth += 1
+            if depth > most:
+                return True
+        elif first in b"]}":
+            depth -= 1
+    return False
 
 
 def _decimal(text: str) -> Decimal:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import sys
 from decimal import Decimal
 
 import pytest
@@ -91,3 +92,16 @@ def test_only_json_is_written() -> None:
     for value in (0.1, b"x", {1}, object()):
         with pytest.raises(TypeError):
             exact_json.dumps(value)
+
+
+def test_deep_nesting_is_refused_whatever_the_recursion_limit() -> None:
+    """The EVM's libraries raise the limit to where the parser would end the process instead of raising."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(100_000)
+    try:
+        for raw in (b"[" * 200_000, b'{"a":' * 50_000, b'["]",' * 100_000):
+            with pytest.raises(InvalidInputError, match="nested"):
+                exact_json.loads(raw)
+        assert exact_json.loads(b'["[[[[", ' + b"[" * 60 + b"]" * 60 + b"]")[0] == "[[[["
+    finally:
+        sys.setrecursionlimit(before)

@@ -11,14 +11,13 @@ from typing import Any, NoReturn
 from bursar.errors import ChainError, InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.units import MAX_UINT256, Wei
+from bursar.nodes.exact_json import nested_deeply
 
 LARGEST_REPLY = 16 * 1024 * 1024
 DEEPEST_REPLY = 32
 _LONGEST_NUMBER = 40
 _LONGEST_REASON = 300
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
-# a string, so that brackets inside it do not count, or one bracket; possessive, so that no text makes it slow
-_NESTING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
 
@@ -70,7 +69,8 @@ def parse_json(body: bytes) -> Any:
     """The JSON value of ``body``: no duplicate members, no NaN, numbers and nesting bounded, fractions exact."""
     if len(body) > LARGEST_REPLY:
         raise garbled(f"it is longer than {LARGEST_REPLY} bytes")
-    _check_depth(body)
+    if nested_deeply(body, most=DEEPEST_REPLY):
+        raise garbled("it is nested too deeply")
     try:
         return json.loads(
             body.decode("utf-8"),
@@ -104,23 +104,6 @@ def _whole(text: str) -> int:
     if len(text) > _LONGEST_NUMBER:
         raise garbled("it holds a number of absurd length")
     return int(text)
-
-
-def _check_depth(body: bytes) -> None:
-    """Refuse deep nesting before the parser meets it.
-
-    web3's dependencies raise the interpreter's recursion limit so far that the parser would not raise RecursionError:
-    it would overflow the stack and end the process.
-    """
-    depth = 0
-    for match in _NESTING.finditer(body):
-        first = body[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > DEEPEST_REPLY:
-                raise garbled("it is nested too deeply")
-        elif first in b"]}":
-            depth -= 1
 
 
 def read_quantity(value: Any, *, name: str, most: int = MAX_UINT256) -> int:

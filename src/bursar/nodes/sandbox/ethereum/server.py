@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import re
 import socket
 import threading
 from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from bursar.nodes.exact_json import nested_deeply
 from bursar.nodes.sandbox.ethereum.words import RpcError
 
 HOST = "127.0.0.1"
 LONGEST_BODY = 5 * 1024 * 1024
 LONGEST_BATCH = 1_000
 DEEPEST_BODY = 64
-_NESTING = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[\]{}]', re.DOTALL)
 _HOST_NAMES = ("127.0.0.1", "localhost")
 
 Dispatch = Callable[[str, Sequence[Any]], Any]
@@ -54,7 +53,7 @@ class JsonRpcServer:
     def answer(self, body: bytes) -> bytes:
         """The reply to one HTTP body."""
         try:
-            request = None if _nested_deeply(body) else json.loads(body)
+            request = None if nested_deeply(body, most=DEEPEST_BODY) else json.loads(body)
         except ValueError:
             request = None
         if request is None:
@@ -78,16 +77,6 @@ class JsonRpcServer:
         except RpcError as error:
             return _failure(identifier, error)
         return {"jsonrpc": "2.0", "id": identifier, "result": result}
-
-
-def _nested_deeply(body: bytes) -> bool:
-    """Whether brackets nest deeper than a request needs; the EVM library leaves no recursion limit to rely on."""
-    depth = 0
-    for match in _NESTING.finditer(body):
-        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(chr(body[match.start()]), 0)
-        if depth > DEEPEST_BODY:
-            return True
-    return False
 
 
 def _failure(identifier: Any, error: RpcError) -> dict[str, Any]:
