@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.build import build_bump, build_transfer, minimum_bump_rate
-from bursar.bitcoin.coins import CoinKey
+from bursar.bitcoin.coins import CoinKey, Selection, Target, select
 from bursar.bitcoin.draft import ChangeKey
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.units import FeeRate, Sats
@@ -32,7 +32,6 @@ class Coins:
 
     confirmed: tuple[Coin, ...]
     change: tuple[Coin, ...]
-    tip_height: int
 
 
 def read_payments(account: BitcoinAccount, transfer: Transfer) -> list[tuple[Address, Sats]]:
@@ -56,7 +55,19 @@ def change_key(account: BitcoinAccount, index: int) -> ChangeKey:
     return ChangeKey(account.script(1, index), key)
 
 
-def build(
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A selection already made, for ``build_transfer``; it is a ``CoinSelector`` of one answer."""
+
+    selection: Selection
+
+    def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection:
+        """The selection, with ``coins`` in place of their sketches."""
+        del target, fee_rate
+        return replace(self.selection, coins=tuple(coins))
+
+
+def choose(
     account: BitcoinAccount,
     transfer: Transfer,
     coins: Coins,
@@ -64,30 +75,47 @@ def build(
     change_index: int,
     fee_rate: FeeRate,
     rng: random.Random | None = None,
-) -> BuiltTransfer:
-    """A new transfer; ``InsufficientFundsError`` counts everything spendable."""
+) -> Chosen | None:
+    """Pick among sketched coins; ``None`` when everything shall be sent. ``InsufficientFundsError`` counts it all."""
     payments = read_payments(account, transfer)
-
-    def attempt(choice: Sequence[Coin]) -> BuiltTransfer:
-        return build_transfer(
-            account.network,
-            choice,
-            payments,
-            change=change_key(account, change_index),
-            fee_rate=fee_rate,
-            tip_height=coins.tip_height,
-            rng=rng,
-            send_max=transfer.everything,
-        )
-
     if transfer.everything:
-        return attempt((*coins.confirmed, *coins.change))
+        return None
+    target = Target(
+        Sats(sum(amount for _, amount in payments)),
+        tuple(address.script for address, _ in payments),
+        account.script(1, change_index),
+    )
     try:
-        return attempt(coins.confirmed)
+        return Chosen(select(coins.confirmed, target=target, fee_rate=fee_rate, rng=rng))
     except InsufficientFundsError:
         if not coins.change:
             raise
-    return attempt((*coins.confirmed, *coins.change))
+    return Chosen(select((*coins.confirmed, *coins.change), target=target, fee_rate=fee_rate, rng=rng))
+
+
+def build(
+    account: BitcoinAccount,
+    transfer: Transfer,
+    coins: Sequence[Coin],
+    *,
+    chosen: Chosen | None,
+    change_index: int,
+    fee_rate: FeeRate,
+    tip_height: int,
+    rng: random.Random | None = None,
+) -> BuiltTransfer:
+    """The transfer that spends exactly ``coins``, completed."""
+    return build_transfer(
+        account.network,
+        coins,
+        read_payments(account, transfer),
+        change=change_key(account, change_index),
+        fee_rate=fee_rate,
+        tip_height=tip_height,
+        selector=chosen,
+        rng=rng,
+        send_max=transfer.everything,
+    )
 
 
 def build_replacement(

@@ -17,7 +17,7 @@ from bursar.errors import ChainError, ConflictError, InvalidInputError
 from bursar.wallet import bitcoin_planning as planning
 from bursar.wallet.accounts import missing_rows
 from bursar.wallet.bitcoin_sync import check_bitcoin_node
-from bursar.wallet.bitcoin_view import BitcoinView, coin_of, load_view
+from bursar.wallet.bitcoin_view import BitcoinView, completed, load_view, sketch_of
 from bursar.wallet.canonical import digest
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, known_plan, require_transfer, store_plan
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
     from bursar.wallet.transfer import FeeChoice
+
+MOST_EXTRA = 50
 
 
 def plan_bitcoin(
@@ -62,11 +64,20 @@ def plan_bitcoin(
         facts = gather_facts(connection, row.network, [order.to for order in transfer.payments])
     mature, change = view.free()
     coins = planning.Coins(
-        confirmed=tuple(_coins(account, view, mature, backend)),
-        change=tuple(_coins(account, view, change, backend)),
+        confirmed=tuple(sketch_of(account, output) for output in mature),
+        change=tuple(sketch_of(account, output) for output in change),
+    )
+    chosen = planning.choose(account, transfer, coins, change_index=change_index, fee_rate=rate)
+    wanted = (*coins.confirmed, *coins.change) if chosen is None else chosen.selection.coins
+    built = planning.build(
+        account,
+        transfer,
+        _completed(account, view, wanted, backend),
+        chosen=chosen,
+        change_index=change_index,
+        fee_rate=rate,
         tip_height=tip.height,
     )
-    built = planning.build(account, transfer, coins, change_index=change_index, fee_rate=rate)
     planning.check_cap(int(built.fee), transfer.fee.max_fee, "sat")
     review = planning.review_of(
         account,
@@ -119,7 +130,7 @@ def bump_bitcoin(
         change=planning.change_key(account, change_index),
         fee_rate=rate,
         exact=fee.rate is not None,
-        extra=tuple(_coins(account, view, mature, backend)),
+        extra=_completed(account, view, _largest(account, mature), backend),
         tip_height=tip.height,
         cancel=cancel,
     )
@@ -222,23 +233,32 @@ def _change_index(connection: Connection, row: AccountRow) -> int:
     raise ChainError(f"account {row.name!r} has no change address derived: sync it first", code="chain.unsynced")
 
 
-def _coins(
-    account: BitcoinAccount, view: BitcoinView, outputs: Iterable[Output], backend: BitcoinBackend
-) -> Iterable[Coin]:
-    fetched: dict[str, Transaction] = {}
-    for output in outputs:
-        coin = coin_of(account, view, output)
+def _largest(account: BitcoinAccount, outputs: Iterable[Output]) -> list[Coin]:
+    """The coins a bump may add: it takes the largest first and needs few."""
+    return [sketch_of(account, item) for item in sorted(outputs, key=lambda item: -item.value)[:MOST_EXTRA]]
+
+
+def _completed(
+    account: BitcoinAccount, view: BitcoinView, coins: Iterable[Coin], backend: BitcoinBackend
+) -> tuple[Coin, ...]:
+    """The coins with their keys and previous transactions, which the node is asked for where the store lacks them."""
+    fetched: dict[Txid, Transaction] = {}
+    result: list[Coin] = []
+    for sketch in coins:
+        coin = completed(account, view, sketch)
+        txid = coin.outpoint.txid
         if coin.previous is None and coin.key.script_type is not ScriptType.P2TR:
-            if output.txid not in fetched:
-                found = backend.transaction(Txid.from_text(output.txid))
+            if txid not in fetched:
+                found = backend.transaction(txid)
                 if found is None:
                     raise ChainError(
-                        f"the node does not know transaction {output.txid}, whose output it listed: sync again",
+                        f"the node does not know transaction {txid}, whose output it listed: sync again",
                         code="chain.previous",
                     )
-                fetched[output.txid] = found.tx
-            coin = replace(coin, previous=fetched[output.txid])
-        yield coin
+                fetched[txid] = found.tx
+            coin = replace(coin, previous=fetched[txid])
+        result.append(coin)
+    return tuple(result)
 
 
 def _spent_coins(account: BitcoinAccount, view: BitcoinView, psbt: Psbt) -> list[Coin]:

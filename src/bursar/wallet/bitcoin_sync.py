@@ -15,9 +15,10 @@ from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.chainstate import (
     CoinRow,
     TransactionRow,
-    put_transaction,
+    put_transactions,
     replace_coins,
     transaction_rows,
+    transaction_state,
 )
 from bursar.wallet.store.transfers import transfer_rows
 
@@ -89,10 +90,12 @@ def refresh_bitcoin(
     with context.store.write() as connection:
         now = context.now()
         account_rows.set_seen_height(connection, row.id, tip.height)
-        known = {item.txid for item in transaction_rows(connection, row.id)}
-        for name, item in found.items():
-            if name in known or item.block is None:
-                put_transaction(connection, row.id, _transaction_row(item, now))
+        known = {name for name in found if transaction_state(connection, row.id, name) is not None}
+        put_transactions(
+            connection,
+            row.id,
+            [_transaction_row(item, now) for name, item in found.items() if name in known or item.block is None],
+        )
         fates = {txid: Fate(item.block) for txid, item in found.items()}
         return apply_fates(
             context,
@@ -175,17 +178,19 @@ def _apply(
     ]
     after = {(coin.txid, coin.vout) for coin in coins}
     replace_coins(connection, row.id, coins)
-    fresh = sum(put_transaction(connection, row.id, _transaction_row(item, now)) for item in update.transactions)
+    fresh = put_transactions(connection, row.id, [_transaction_row(item, now) for item in update.transactions])
     missing = {str(txid) for txid in update.missing}
-    for item in transaction_rows(connection, row.id):
-        if item.txid in missing and item.state != "missing":
-            put_transaction(
-                connection, row.id, TransactionRow(item.txid, item.raw, "missing", None, None, None, item.seen)
-            )
+    stored = transaction_rows(connection, row.id)
+    lost = [
+        TransactionRow(item.txid, item.raw, "missing", None, None, None, item.seen)
+        for item in stored
+        if item.txid in missing
+    ]
+    put_transactions(connection, row.id, lost)
     account_rows.set_tip(connection, row.id, update.tip)
     roots = _asked_roots(connection, row, update.reorged)
     fates = {str(item.tx.txid): Fate(item.block) for item in update.transactions}
-    confirmed = {item.txid for item in transaction_rows(connection, row.id) if item.state == "confirmed"}
+    confirmed = {item.txid for item in stored if item.state == "confirmed"}
     superseded = {
         transfer.txid
         for transfer in transfer_rows(connection, account_id=row.id)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.coins import Coin, CoinKey
@@ -86,15 +86,23 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
     )
 
 
-def coin_of(account: BitcoinAccount, view: BitcoinView, output: Output) -> Coin:
-    """The output as a coin that says which key spends it, with its previous transaction where the store has it."""
-    branch, index = view.places[output.script]
-    raw = view.raws.get(output.txid)
+def sketch_of(account: BitcoinAccount, output: Output) -> Coin:
+    """The output as a coin that can be chosen but not yet spent: it names no key and no previous transaction."""
     return Coin(
         outpoint=OutPoint(Txid.from_text(output.txid), output.vout),
         output=TxOut(Sats(output.value), output.script),
-        key=CoinKey(account.key(branch, index), account.key_origin(branch, index), account.script_type),
+        key=CoinKey(b"", account.origin, account.script_type),
         height=output.height,
         coinbase=output.coinbase,
+    )
+
+
+def completed(account: BitcoinAccount, view: BitcoinView, coin: Coin) -> Coin:
+    """A sketched coin with the key that spends it and, where the store has it, its previous transaction."""
+    branch, index = view.places[coin.output.script]
+    raw = view.raws.get(str(coin.outpoint.txid))
+    return replace(
+        coin,
+        key=CoinKey(account.key(branch, index), account.key_origin(branch, index), account.script_type),
         previous=None if raw is None else Transaction.parse(raw),
     )

@@ -15,7 +15,7 @@ from bursar.wallet.records import Recovery, TransferState
 from bursar.wallet.reserving import release, require_transfer
 from bursar.wallet.signatures import signed_of
 from bursar.wallet.store.accounts import account_by_id, all_accounts
-from bursar.wallet.store.chainstate import TransactionRow, put_transaction, transaction_rows
+from bursar.wallet.store.chainstate import TransactionRow, put_transactions, transaction_state
 from bursar.wallet.store.transfers import change_transfer, transfer_rows, unfinished_rows
 
 if TYPE_CHECKING:
@@ -89,10 +89,10 @@ def record_sent(context: Context, account: AccountRow, row: TransferRow, signed:
                     change_transfer(connection, other.id, expect=_SENDABLE, state=TransferState.REPLACED)
                     context.note(connection, "transfer.replaced", id=other.id, by=row.id)
         if account.chain == "bitcoin":
-            known = {item.txid: item for item in transaction_rows(connection, account.id)}
-            if signed.txid not in known or known[signed.txid].state == "missing":
+            state = transaction_state(connection, account.id, signed.txid)
+            if state in (None, "missing"):
                 fresh = TransactionRow(signed.txid, signed.raw, "pending", None, None, None, context.now())
-                put_transaction(connection, account.id, fresh)
+                put_transactions(connection, account.id, [fresh])
 
 
 def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:

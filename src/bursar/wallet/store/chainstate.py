@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, delete, func, insert, select, update
@@ -10,7 +10,7 @@ from sqlalchemy import and_, delete, func, insert, select, update
 from bursar.wallet.store.schema import coins, deposits, holdings, transactions
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection
 
@@ -91,20 +91,24 @@ def coin_rows(connection: Connection, account_id: int) -> list[CoinRow]:
     ]
 
 
-def put_transaction(connection: Connection, account_id: int, row: TransactionRow) -> bool:
-    """Insert or update by txid; whether it was new. ``seen`` keeps its first value."""
-    values = {
-        "raw": row.raw,
-        "state": row.state,
-        "height": row.height,
-        "block_hash": row.block_hash,
-        "block_time": row.block_time,
-    }
-    where = and_(transactions.c.account_id == account_id, transactions.c.txid == row.txid)
-    if connection.execute(update(transactions).where(where).values(**values)).rowcount:
-        return False
-    connection.execute(insert(transactions).values(account_id=account_id, txid=row.txid, seen=row.seen, **values))
-    return True
+def put_transactions(connection: Connection, account_id: int, rows: Iterable[TransactionRow]) -> int:
+    """Insert or update by txid; how many were new. ``seen`` keeps its first value."""
+    known = {row.txid: row for row in transaction_rows(connection, account_id)}
+    fresh: dict[str, TransactionRow] = {}
+    changed: dict[str, TransactionRow] = {}
+    for row in rows:
+        before = known.get(row.txid)
+        if before is None:
+            fresh[row.txid] = row
+        elif replace(row, seen=before.seen) != before:
+            changed[row.txid] = row
+    if fresh:
+        connection.execute(insert(transactions), [{**asdict(row), "account_id": account_id} for row in fresh.values()])
+    for row in changed.values():
+        where = and_(transactions.c.account_id == account_id, transactions.c.txid == row.txid)
+        values = {name: value for name, value in asdict(row).items() if name not in ("txid", "seen")}
+        connection.execute(update(transactions).where(where).values(**values))
+    return len(fresh)
 
 
 def transaction_rows(connection: Connection, account_id: int) -> list[TransactionRow]:
@@ -113,6 +117,11 @@ def transaction_rows(connection: Connection, account_id: int) -> list[Transactio
         TransactionRow(row.txid, row.raw, row.state, row.height, row.block_hash, row.block_time, row.seen)
         for row in connection.execute(query.order_by(transactions.c.seen, transactions.c.txid))
     ]
+
+
+def transaction_state(connection: Connection, account_id: int, txid: str) -> str | None:
+    where = and_(transactions.c.account_id == account_id, transactions.c.txid == txid)
+    return connection.execute(select(transactions.c.state).where(where)).scalar()
 
 
 def replace_holdings(connection: Connection, account_id: int, rows: Sequence[Holding]) -> None:
