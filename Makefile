@@ -24,8 +24,8 @@ lint: ## formatting, lint, types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(BIN)/pyright
-	$(BIN)/pyright --verifytypes bursar --ignoreexternal
+	$(BIN)/pyright --pythonpath $(BIN)/python
+	$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes bursar --ignoreexternal
 
 format: ## rewrite the source in the house style
 	@$(SETUP) dev

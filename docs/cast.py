@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import pty
 import re
@@ -48,7 +49,7 @@ def excerpt(lines: list[str]) -> list[str]:
 
 
 def main() -> None:
-    console = Console(record=True, width=COLUMNS, file=open(os.devnull, "w"), force_terminal=True)  # noqa: SIM115
+    console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
     for line in excerpt(final_lines(recorded())):
         console.print(Text.from_ansi(line), soft_wrap=True)
     drawing = console.export_svg(title="make demo")

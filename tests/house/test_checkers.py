@@ -14,8 +14,11 @@ CHECKS = {
     "format": ("ruff", "format", "--check", "--no-cache"),
     "lint": ("ruff", "check", "--no-cache", "--output-format=concise"),
     "types": ("mypy", "--cache-dir=.cache/mypy"),
-    "types of a user's program": ("pyright",),
-    "types of the public face": ("pyright", "--verifytypes", "bursar", "--ignoreexternal"),
+    "types of a user's program": ("pyright", "--pythonpath", sys.executable),
+    "types of the public face": (
+        *("pyright", "--pythonpath", sys.executable),
+        *("--verifytypes", "bursar", "--ignoreexternal"),
+    ),
 }
 
 

@@ -28,7 +28,7 @@ VAGUE_NAMES = re.compile(r"^(process_\w+|.*(Manager|Helper|Utils?))$")
 REGISTRIES = [
     ".".join(host) for host in (("pypi", "org"), ("pythonhosted", "org"), ("npmjs", "org"), ("debian", "org"))
 ]
-MACHINE_PATHS = re.compile(r"(?<![\w.~$}/-])/(work|farm|root|Users|home/[a-z]+|mnt|tmp/\w+)/")
+MACHINE_PATHS = re.compile(r"(?<![\w.~$}/-])/(work|farm|root|Users|home/[a-z]{2,}|mnt|tmp/\w+)/")
 STOCK_PEOPLE = re.compile(
     r"\b(alice|bob|carol|mallory|john doe|jane doe|satoshi nakamoto|@example\.com)\b", re.IGNORECASE
 )
