@@ -163,7 +163,7 @@ def parse_rate(text: str) -> Rate:
     from bursar.bitcoin.units import FeeRate
     from bursar.ethereum.units import Wei
 
-    spelling = text.replace(" ", "").lower()
+    spelling = text.lower()
     if spelling.endswith("sat/vb"):
         return Rate("bitcoin", FeeRate.from_text(spelling).sat_per_kvb, text)
     if spelling.endswith("wei"):

@@ -41,6 +41,7 @@ Table: TypeAlias = dict[str, Any]
 _T = TypeVar("_T")
 
 _LARGEST_TEXT = 1 << 20
+_MOST_DOTS = 100  # in one line: the TOML reader takes a dotted key in time and memory that grow with its square
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}", re.ASCII)
 _ETHEREUM_NETWORK = re.compile(r"eip155:[1-9]\d{0,19}", re.ASCII)
@@ -84,6 +85,8 @@ def read_policy(text: str) -> PolicyText:
     """Read a whole policy text. Raises ``InvalidInputError`` (code ``input.policy``) naming the place."""
     if len(text) > _LARGEST_TEXT:
         raise _error("policy", f"it is longer than {_LARGEST_TEXT} characters")
+    if any(line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#") for line in text.split("\n")):
+        raise _error("policy", f"a line has more than {_MOST_DOTS} dots: break it")
     try:
         document: Table = tomllib.loads(text)
     except (ValueError, RecursionError) as error:

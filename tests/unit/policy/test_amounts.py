@@ -99,7 +99,7 @@ def test_windows_refused(text: str) -> None:
 def test_rates() -> None:
     assert (parse_rate("200sat/vb").chain, parse_rate("200sat/vb").value) == ("bitcoin", 200_000)
     assert (parse_rate("100gwei").chain, parse_rate("100gwei").value) == ("ethereum", 100 * 10**9)
-    for text in ("200", "200sat", "5%", "1btc/vb"):
+    for text in ("200", "200sat", "5%", "1btc/vb", "1 00sat/vb", "1 0 gwei", "5 sat / vb"):
         with pytest.raises(InvalidInputError):
             parse_rate(text)
 

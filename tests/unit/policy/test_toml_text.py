@@ -105,6 +105,9 @@ def test_every_kind_reads(lines: str) -> None:
         ("x = " + "[" * 100_000, "no valid TOML"),
         ("version = " + "1" * 5000, "no valid TOML"),
         ("#" * (1 << 21), "longer than"),
+        ("a" + ".a" * 200_000 + " = 1", "more than 100 dots"),
+        ("version = 1\n[" + "a." * 101 + "a]", "more than 100 dots"),
+        ("# " + "." * 200 + "\nversion = 2", "reads version 1"),
     ],
 )
 def test_errors_name_the_place(text: str, words: str) -> None:
