@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from bursar.errors import CorruptKeystoreError, InvalidInputError
+from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,6 +18,10 @@ def _check(value: object, low: int, high: int, name: str) -> None:
     # a bool is an int to isinstance
     if type(value) is not int or not low <= value <= high:
         raise InvalidInputError(f"{name} is an integer from {low} to {high}", code="input.kdf")
+
+
+def _no_memory(size: int) -> KeystoreError:
+    return KeystoreError(f"deriving the key takes {size >> 20} MiB of memory, which this machine has not: free some")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +48,10 @@ class Scrypt:
         """``length`` bytes of key."""
         from cryptography.hazmat.primitives.kdf.scrypt import Scrypt as Function
 
-        return Function(salt=salt, length=length, n=1 << self.log_n, r=self.r, p=self.p).derive(password)
+        try:
+            return Function(salt=salt, length=length, n=1 << self.log_n, r=self.r, p=self.p).derive(password)
+        except MemoryError:
+            raise _no_memory(128 * self.r << self.log_n) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +72,12 @@ class Argon2id:
         """``length`` bytes of key."""
         from cryptography.hazmat.primitives.kdf.argon2 import Argon2id as Function
 
-        return Function(
-            salt=salt, length=length, iterations=self.iterations, lanes=self.lanes, memory_cost=self.memory
-        ).derive(password)
+        try:
+            return Function(
+                salt=salt, length=length, iterations=self.iterations, lanes=self.lanes, memory_cost=self.memory
+            ).derive(password)
+        except MemoryError:
+            raise _no_memory(self.memory << 10) from None
 
 
 def kdf_to_json(kdf: Scrypt | Argon2id) -> dict[str, object]:
@@ -85,7 +95,10 @@ def kdf_from_json(data: Mapping[str, object]) -> Scrypt | Argon2id:
         raise CorruptKeystoreError("the key derivation function is unknown", code="keystore.kdf")
     try:
         kdf = known[name](**parameters)  # type: ignore[arg-type]
-    except (TypeError, InvalidInputError) as error:
+    except TypeError:
+        # the original error repeats whatever names the file holds
+        raise CorruptKeystoreError(f"the {name} parameters are not those of {name}", code="keystore.kdf") from None
+    except InvalidInputError as error:
         raise CorruptKeystoreError(f"the {name} parameters are not acceptable: {error}", code="keystore.kdf") from error
     if set(kdf_to_json(kdf)) != set(data):
         raise CorruptKeystoreError(f"the {name} parameters are incomplete", code="keystore.kdf")

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bursar.crypto.kdf import Argon2id, Scrypt, kdf_from_json, kdf_to_json
-from bursar.errors import CorruptKeystoreError, InvalidInputError
+from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
 
 
 def test_rfc7914_vector() -> None:
@@ -70,3 +70,27 @@ def test_the_same_bounds_hold_when_writing(arguments: dict[str, int]) -> None:
     assert caught.value.code == "input.kdf"
     with pytest.raises(InvalidInputError):
         Argon2id(memory=1024)
+
+
+def test_names_a_hostile_file_holds_are_not_repeated() -> None:
+    with pytest.raises(CorruptKeystoreError) as caught:
+        kdf_from_json({**SCRYPT, "\x1b[31mred": 1})
+    assert "\x1b" not in caught.value.message
+    assert "\x1b" not in repr(caught.value.__cause__)
+
+
+@pytest.mark.parametrize(("kdf", "size"), [(Scrypt(), "128 MiB"), (Argon2id(), "64 MiB")])
+def test_too_little_memory_is_said(kdf: Scrypt | Argon2id, size: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    from cryptography.hazmat.primitives.kdf import argon2, scrypt
+
+    class Starved:
+        def __init__(self, **parameters: object) -> None:
+            pass
+
+        def derive(self, password: bytes) -> bytes:
+            raise MemoryError
+
+    monkeypatch.setattr(scrypt, "Scrypt", Starved)
+    monkeypatch.setattr(argon2, "Argon2id", Starved)
+    with pytest.raises(KeystoreError, match=size):
+        kdf.derive(b"password", bytes(16), 64)
