@@ -25,6 +25,7 @@ def read_private(path: Path) -> bytes:
 
     Raises ``KeystoreError``: ``keystore.missing``, or ``keystore.permissions`` with the command that mends it.
     """
+    _check_name(path)
     _check_folder(path.parent)
     descriptor = _open(path, os.O_RDONLY)
     try:
@@ -53,6 +54,7 @@ def write_private(path: Path, data: bytes) -> None:
 
     Missing folders are made with mode 0700. The caller holds the lock.
     """
+    _check_name(path)
     make_folder(path.parent)
     _check_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
@@ -91,6 +93,7 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
+        _check_name(path)
         self._path = path
         self._lock = path.with_name(f".{path.name}.lock")
         self._descriptor: int | None = None
@@ -137,6 +140,16 @@ def _open(path: Path, flags: int) -> int:
         if error.errno in (errno.ELOOP, errno.EMLINK):
             raise _permissions(f"{path} is a symbolic link: name the file itself") from error
         raise _failed("opened", path, error) from error
+
+
+def _check_name(path: Path) -> None:
+    """Refuse what the operating system cannot even be asked for: no name, a zero character, a lone surrogate."""
+    try:
+        encoded = os.fsencode(path)
+    except UnicodeEncodeError:
+        encoded = b"\0"
+    if not path.name or b"\0" in encoded:
+        raise KeystoreError(f"{str(path)!a} is no name of a file: choose another", code="keystore.io")
 
 
 def _check_folder(folder: Path) -> None:

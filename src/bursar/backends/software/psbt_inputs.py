@@ -18,6 +18,8 @@ from bursar.crypto.secp256k1 import (
     taproot_tweak_secret,
 )
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, UnsupportedError
+from bursar.keys.path import HARDENED
+from bursar.keys.scheme import CoinType
 from bursar.signing.ownership import key_stands_in
 
 if TYPE_CHECKING:
@@ -28,6 +30,7 @@ _TAP_DERIVATION: Final = 0x16
 _PARTIAL_SIG: Final = b"\x02"
 _TAP_KEY_SIG: Final = b"\x13"
 _TAP_MERKLE_ROOT: Final = b"\x18"
+_ETHEREUM: Final = (HARDENED + CoinType.ETHEREUM).to_bytes(4, "little")
 _FINAL: Final = frozenset({b"\x07", b"\x08"})
 _SINGLE_KEY: Final = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2PKH})
 _SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.MULTISIG})
@@ -48,8 +51,9 @@ class InputSigner:
         """A copy of ``psbt`` with a signature for every key of ours that its open inputs name.
 
         ``InvalidInputError``: what BIP-174 tells a signer to refuse, a hash type other than ALL (taproot: DEFAULT or
-        ALL), an outpoint spent twice, a key that is not the one at its path or not one of the script, or no input of
-        ours at all. ``UnsupportedError``: scripts other than of one key or plain multisig, taproot script paths.
+        ALL), an outpoint spent twice, a path of Ethereum keys, a key that is not the one at its path or not one of
+        the script, or no input of ours at all. ``UnsupportedError``: scripts other than of one key or plain multisig,
+        taproot script paths.
         """
         outpoints, _, _ = psbt.tx.pieces()
         if len(set(outpoints)) != len(outpoints):
@@ -67,6 +71,8 @@ class InputSigner:
                 asked = digests.digest(index)
                 before = len(fields)
                 for key, path in named:
+                    if path[4:8] == _ETHEREUM and path[3] >= 0x80:
+                        raise _ethereum(index)
                     self._sign_input(index, fields, asked, key, path)
                 added += len(fields) - before
         if not added:
@@ -154,6 +160,13 @@ def _unsupported(what: str) -> UnsupportedError:
 def _foreign(index: int, key: bytes) -> InvalidInputError:
     return InvalidInputError(
         f"psbt input {index} names the key {key.hex()}, which its script does not contain", code="input.psbt.key"
+    )
+
+
+def _ethereum(index: int) -> InvalidInputError:
+    return InvalidInputError(
+        f"psbt input {index} names a path of ethereum keys: a bitcoin transaction is not signed there",
+        code="input.path",
     )
 
 

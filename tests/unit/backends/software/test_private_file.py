@@ -182,3 +182,12 @@ def test_a_writer_killed_at_any_moment_leaves_one_whole_file(file: Path) -> None
             except subprocess.TimeoutExpired:
                 writer.kill()
         assert read_private(file) in (b"a" * 100_000, b"b" * 100_000, b"one")
+
+
+@pytest.mark.parametrize("path", [Path("/"), Path("a\0b.json"), Path("\ud800.json"), Path("a\0/b.json")])
+def test_what_can_be_no_file_is_refused_and_told_safely(path: Path) -> None:
+    for attempt in (read_private, FileLock, lambda name: write_private(name, b"")):
+        with pytest.raises(KeystoreError, match="no name of a file") as caught:
+            attempt(path)
+        assert caught.value.code == "keystore.io"
+        assert caught.value.message.isprintable()

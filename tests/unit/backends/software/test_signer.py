@@ -336,6 +336,22 @@ def test_bitcoin_paths_sign_no_ethereum_transaction(signer: SoftwareSigner) -> N
             signer.sign_transaction(DerivationPath.from_text(text), tx)
 
 
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_ethereum_paths_sign_no_bitcoin_input(signer: SoftwareSigner, scheme: Scheme) -> None:
+    from dataclasses import replace
+
+    from bursar.bitcoin.network import Network
+    from bursar.keys.scheme import account_path
+
+    path = account_path(Scheme.BIP44, 60, 0)
+    xpub = replace(signer.xpub(path), testnet=True)
+    assert signer.info.fingerprint is not None
+    odd = BitcoinAccount(Network.REGTEST, scheme, KeyOrigin(signer.info.fingerprint, path), xpub)
+    with pytest.raises(InvalidInputError, match="ethereum keys") as caught:
+        signer.sign_psbt(question([Spend(odd)]))
+    assert caught.value.code == "input.path"
+
+
 def test_personal_messages_recover_under_eth_account(signer: SoftwareSigner, ethereum: EthereumAccount) -> None:
     from bursar.ethereum.message import encode_signature
 
