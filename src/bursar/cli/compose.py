@@ -13,7 +13,7 @@ from bursar.cli import config
 from bursar.errors import InvalidInputError, SignerNotFoundError, WrongPasswordError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
     from bursar.cli.prompts import SecretSource, Unlock
@@ -119,7 +119,7 @@ def registry(session: Session) -> Registry:
 
 
 @contextmanager
-def signer(session: Session, unlock: Unlock, usual: str | None = None) -> Iterator[tuple[str, Any]]:
+def signer(session: Session, unlock: Unlock, usual: str | None = None) -> Generator[tuple[str, Any], None, None]:
     """The open signer that was named, or the ``usual`` one, or the only one there is; with its name."""
     from bursar.signing.registry import selector_of
 

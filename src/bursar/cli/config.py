@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import cast
 
 from bursar.bitcoin.network import Network
 from bursar.crypto.secret import Secret
@@ -50,8 +51,8 @@ class Config:
 
     network: Network
     chain_id: int
-    bitcoin: Mapping[Network, BitcoinNode] = field(default_factory=dict)
-    ethereum: Mapping[int, EthereumNode] = field(default_factory=dict)
+    bitcoin: Mapping[Network, BitcoinNode] = field(default_factory=dict[Network, BitcoinNode])
+    ethereum: Mapping[int, EthereumNode] = field(default_factory=dict[int, EthereumNode])
 
 
 def render(*, network: Network, chain_id: int) -> str:
@@ -140,10 +141,11 @@ class _Table:
         return value
 
     def tables(self, key: str) -> list[tuple[str, _Table]]:
-        value = self._left.pop(key, {})
+        value = cast("Mapping[str, object]", self._left.pop(key, {}))
         if not isinstance(value, dict) or not all(isinstance(inner, dict) for inner in value.values()):
             raise self.problem(f"{key} must hold tables, as in [{key}.…]")
-        return [(name, _Table(self._path, f"{key}.{name}", inner)) for name, inner in value.items()]
+        tables = cast("dict[str, dict[str, object]]", value)
+        return [(name, _Table(self._path, f"{key}.{name}", inner)) for name, inner in tables.items()]
 
     def finish(self) -> None:
         if self._left:

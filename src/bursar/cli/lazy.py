@@ -5,13 +5,19 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import click
 
 from bursar.cli.session import Session
 
-pass_session = click.make_pass_decorator(Session, ensure=True)
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
+
+
+def pass_session(function: Callable[Concatenate[Session, _P], _R]) -> Callable[_P, _R]:
+    """Hand the session to a command as its first argument."""
+    return click.make_pass_decorator(Session, ensure=True)(function)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,7 @@ class ExampleCommand(click.Command):
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         kwargs["params"] = [*kwargs.get("params", ()), *global_options()]
         super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
+        self.examples: tuple[str, ...] = tuple(examples)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
@@ -72,14 +78,14 @@ class ExampleCommand(click.Command):
 class ExampleGroup(click.Group):
     """A group whose commands are ``ExampleCommand`` and whose help ends with examples."""
 
-    command_class = ExampleCommand
+    command_class: type[click.Command] | None = ExampleCommand
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         kwargs["params"] = [*kwargs.get("params", ()), *global_options()]
         super().__init__(*args, **kwargs)
-        self.examples = tuple(examples)
+        self.examples: tuple[str, ...] = tuple(examples)
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)  # in the order of work, not of the alphabet
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -92,12 +98,12 @@ class LazyGroup(ExampleGroup):
 
     def __init__(self, *args: Any, entries: Mapping[str, Entry], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.entries = dict(entries)
+        self.entries: dict[str, Entry] = dict(entries)
 
-    def list_commands(self, _ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.entries)
 
-    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         entry = self.entries.get(cmd_name)
         if entry is None:
             return None
@@ -105,7 +111,7 @@ class LazyGroup(ExampleGroup):
         assert isinstance(command, click.Command)
         return command
 
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         sections: dict[str, list[tuple[str, str]]] = {}
         for name, entry in self.entries.items():
             sections.setdefault(entry.section, []).append((name, entry.help))

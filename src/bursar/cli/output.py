@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from shutil import get_terminal_size
 
@@ -60,7 +60,7 @@ class Output:
         Console(highlight=False).print(table)
 
     @contextmanager
-    def progress(self, text: str) -> Iterator[Callable[[str], None]]:
+    def progress(self, text: str) -> Generator[Callable[[str], None], None, None]:
         """Show that something long is under way, on standard error and only on a terminal; yields a way to say more."""
         if not sys.stderr.isatty():
             yield lambda _text: None

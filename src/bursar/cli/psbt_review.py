@@ -24,7 +24,8 @@ def review_of(psbt: Psbt, account: BitcoinAccount, name: str) -> Review:
     check_psbt(psbt, fingerprint=account.origin.fingerprint)
     coin = Asset("bitcoin", account.network.name, "BTC", 8)
     returning = set(change_outputs(psbt, account))
-    payments, change = [], []
+    payments: list[Payment] = []
+    change: list[Change] = []
     for index, output in enumerate(psbt.tx.outputs):
         to = _payee(output.script, account)
         if index in returning:

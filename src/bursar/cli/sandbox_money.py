@@ -118,7 +118,7 @@ class Money:
 
     def _ethereum(self) -> LoopbackRpc:
         if self._state.ethereum_url is None:
-            raise InvalidInputError("this sandbox runs no ethereum chain", code="input.chain")
+            raise InvalidInputError("this sandbox runs no ethereum chain: stop it and start another")
         return LoopbackRpc(self._state.ethereum_url)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +198,27 @@ def test_policy(wallet: Any, tmp_path: Path) -> None:
     (wallet.home / "policy.toml").unlink()
     with pytest.raises(InvalidInputError, match="without a policy nothing may be paid"):
         wallet.text("policy", "explain", "savings", payee, "1sat")
+
+
+def test_account_names_are_completed(wallet: Any) -> None:
+    environment = {
+        **os.environ,
+        "BURSAR_HOME": str(wallet.home),
+        "_BURSAR_COMPLETE": "bash_complete",
+        "COMP_WORDS": "bursar balance s",
+        "COMP_CWORD": "2",
+    }
+    command = [sys.executable, "-m", "bursar.cli"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["plain,savings"]
+
+
+def test_restore_from_descriptors(cli: Any) -> None:
+    words, password = os.pipe(), os.pipe()
+    os.write(words[1], f"{WORDS}\nTREZOR\n".encode())
+    os.write(password[1], b"hush\n")
+    options = ("--mnemonic-fd", str(words[0]), "--passphrase-fd", str(words[0]), "--password-fd", str(password[0]))
+    assert cli.json("restore", *options)["fingerprint"] == "b4e3f5ed"
 
 
 def test_doctor(wallet: Any) -> None:

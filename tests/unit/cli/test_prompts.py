@@ -90,10 +90,10 @@ class Vault(types.ModuleType):
 def test_the_keyring_keeps_a_new_password_and_gives_it_back(human: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "keyring", Vault())
     human.given = ["hush", "hush"]
-    source = SecretSource(human, silent, keyring=True, keyring_entry="/home/a/main.json")
+    source = SecretSource(human, silent, keyring=True, keyring_entry="a/main.json")
     assert source.ask(NEW).expose() == b"hush"
     assert source.ask(PASSWORD).expose() == b"hush"
-    other = SecretSource(human, silent, keyring=True, keyring_entry="/home/b/main.json")
+    other = SecretSource(human, silent, keyring=True, keyring_entry="b/main.json")
     with pytest.raises(InvalidInputError, match="keyring has no password"):
         other.ask(PASSWORD)
 

@@ -49,7 +49,7 @@ def balance(session: Session, accounts: Sequence[str], offline: bool) -> None:
         if not held:
             click.echo("No accounts yet: bursar account add savings")
             return
-        rows = []
+        rows: list[tuple[str, ...]] = []
         for record, balances in held:
             for item in balances:
                 figures = [amount_text(getattr(item, column), item.asset) for column in _shown(held)]

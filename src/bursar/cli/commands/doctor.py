@@ -28,7 +28,7 @@ def doctor(session: Session, ctx: click.Context) -> None:
     """
     from bursar.cli.diagnosis import examine
 
-    findings = []
+    findings: list[Finding] = []
     for finding in examine(session):
         findings.append(finding)
         if not session.json:

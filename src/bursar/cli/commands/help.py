@@ -61,7 +61,13 @@ def _exit_codes() -> str:
     return "\n".join(lines) + "\n"
 
 
-TOPICS = {"amounts": AMOUNTS, "exit-codes": None, "files": FILES, "json": JSON, "secrets": SECRETS}
+TOPICS: dict[str, str | None] = {
+    "amounts": AMOUNTS,
+    "exit-codes": None,
+    "files": FILES,
+    "json": JSON,
+    "secrets": SECRETS,
+}
 
 
 @command("help", examples=("bursar help exit-codes", "bursar help amounts", "bursar help exit-codes --json"))

@@ -34,7 +34,10 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-network_option = click.option("--network", help="Bitcoin network (default: the one in config.toml, else main).")
+def network_option(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which network the addresses are of."""
+    described = "Bitcoin network (default: the one in config.toml, else main)."
+    return click.option("--network", help=described)(function)
 
 
 @group(

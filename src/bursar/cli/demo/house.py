@@ -92,7 +92,7 @@ class House:
     """A context manager: enter, and everything runs; leave, by whatever way, and nothing is left."""
 
     def __init__(self, *, ethereum: Engine = "auto") -> None:
-        self._ethereum = ethereum
+        self._ethereum: Engine = ethereum
         self._stack = ExitStack()
         self.signer: Any
         self.sandbox: Sandbox
