@@ -7,7 +7,8 @@ from bursar.errors import InvalidInputError
 
 _ONE_BYTE = (b"\x80", *(bytes((value,)) for value in range(1, 128)))
 _SHORT = tuple(bytes((0x80 + size,)) for size in range(56))
-_SHORT_LIST = tuple(bytes((0xC0 + size,)) for size in range(56))
+_INTEGER_MARK = tuple((0x80 + size) << (8 * size) for size in range(33))
+_LIST_HEAD = tuple(bytes((0xC0 + size,)) if size < 56 else bytes((0xF8, size)) for size in range(256))
 
 
 def integer(value: int) -> bytes:
@@ -15,7 +16,7 @@ def integer(value: int) -> bytes:
     if value < 128:
         return _ONE_BYTE[value]
     size = (value.bit_length() + 7) >> 3
-    return _SHORT[size] + value.to_bytes(size, "big")
+    return (_INTEGER_MARK[size] | value).to_bytes(size + 1, "big")
 
 
 def string(value: bytes) -> bytes:
@@ -32,10 +33,8 @@ def string(value: bytes) -> bytes:
 def wrapped(body: bytes) -> bytes:
     """The RLP list whose items, already encoded, are ``body``."""
     size = len(body)
-    if size < 56:
-        return _SHORT_LIST[size] + body
     if size < 256:
-        return b"\xf8%c" % size + body
+        return _LIST_HEAD[size] + body
     length = size.to_bytes((size.bit_length() + 7) >> 3, "big")
     return bytes((0xF7 + len(length),)) + length + body
 

@@ -12,7 +12,7 @@ from bursar.errors import InvalidInputError, InvalidSignatureError
 from bursar.ethereum import payload
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
-from bursar.ethereum.chain_id import chain_id_error, check_chain_id
+from bursar.ethereum.chain_id import MAX_CHAIN_ID, chain_id_error, check_chain_id
 from bursar.ethereum.payload import integer, malformed, string, wrapped
 from bursar.ethereum.transaction_json import FIELD_NAMES, fields_from_json, fields_to_json, signed_parts_from_json
 from bursar.ethereum.units import MAX_UINT256, Wei
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
     from bursar.crypto.rlp import Decoded
 
 LEGACY, ACCESS_LIST, FEE_MARKET = 0, 1, 2
+_TYPE_BYTE = (b"", b"\x01", b"\x02")
 MAX_NONCE = (1 << 64) - 2  # EIP-2681
 MAX_GAS_LIMIT = (1 << 64) - 1
+_SURELY_NO_OVERFLOW = 1 << 192  # times any gas limit it stays below 2^256
 
 _LEGACY_FIELDS = ("nonce", "gas_price", "gas_limit", "to", "value", "data")
 _ACCESS_LIST_FIELDS = ("chain_id", *_LEGACY_FIELDS, "access_list")
@@ -42,7 +44,7 @@ def _check_range(value: object, *, name: str, most: int) -> None:
         raise _invalid(f"{name} must be 0 to {most:#x}, this is {'negative' if value < 0 else 'more'}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class UnsignedTransaction:
     """A transaction without its signature; ``gas_price`` for types 0 and 1, the two fees per gas for type 2, in wei.
 
@@ -62,7 +64,54 @@ class UnsignedTransaction:
     access_list: tuple[AccessListEntry, ...] = ()
     _body: bytes = field(init=False, repr=False, compare=False, default=b"")
 
-    def __post_init__(self) -> None:
+    def __init__(  # by hand: setting slots directly takes a third of what a frozen dataclass's own __init__ takes
+        self,
+        *,
+        type: int = FEE_MARKET,  # noqa: A002
+        chain_id: int,
+        nonce: int,
+        to: Address | None,
+        value: Wei,
+        data: bytes = b"",
+        gas_limit: int,
+        gas_price: Wei | None = None,
+        max_fee_per_gas: Wei | None = None,
+        max_priority_fee_per_gas: Wei | None = None,
+        access_list: tuple[AccessListEntry, ...] = (),
+    ) -> None:
+        _set_type(self, type)
+        _set_chain_id(self, chain_id)
+        _set_nonce(self, nonce)
+        _set_to(self, to)
+        _set_value(self, value)
+        _set_data(self, data)
+        _set_gas_limit(self, gas_limit)
+        _set_gas_price(self, gas_price)
+        _set_max_fee(self, max_fee_per_gas)
+        _set_max_tip(self, max_priority_fee_per_gas)
+        _set_access_list(self, access_list)
+        _set_body(self, b"")
+        if not (  # the usual case in one look; whatever fails here is checked at leisure, with reasons
+            max_fee_per_gas.__class__ is Wei
+            and max_priority_fee_per_gas.__class__ is Wei
+            and max_priority_fee_per_gas <= max_fee_per_gas < _SURELY_NO_OVERFLOW
+            and value.__class__ is Wei
+            and nonce.__class__ is int
+            and 0 <= nonce <= MAX_NONCE
+            and gas_limit.__class__ is int
+            and 0 <= gas_limit <= MAX_GAS_LIMIT
+            and chain_id.__class__ is int
+            and 0 < chain_id <= MAX_CHAIN_ID
+            and to.__class__ is Address
+            and data.__class__ is bytes
+            and access_list == ()
+            and gas_price is None
+            and type.__class__ is int
+            and type == FEE_MARKET
+        ):
+            self._check()
+
+    def _check(self) -> None:
         if type(self.type) is not int or self.type not in (LEGACY, ACCESS_LIST, FEE_MARKET):
             raise _invalid(f"transaction type {self.type!r} is not supported: 0, 1 and 2 are")
         check_chain_id(self.chain_id)
@@ -122,27 +171,28 @@ class UnsignedTransaction:
         body = self._body
         if body:
             return body
-        to = self.to
-        recipient = b"\x80" if to is None else b"\x94" + to.value
-        tail = integer(self.gas_limit) + recipient + integer(self.value) + string(self.data)
+        to, data = self.to, self.data
+        tail = (
+            integer(self.gas_limit),
+            b"\x80" if to is None else b"\x94" + to.value,
+            integer(self.value),
+            string(data) if data else b"\x80",
+            self._encoded_access_list() if self.type != LEGACY else b"",
+        )
         if self.type == FEE_MARKET:
-            body = (
-                integer(self.chain_id)
-                + integer(self.nonce)
-                + integer(self.max_priority_fee_per_gas)  # type: ignore[arg-type]
-                + integer(self.max_fee_per_gas)  # type: ignore[arg-type]
-                + tail
-                + (self._encoded_access_list() if self.access_list else b"\xc0")
-            )
-        elif self.type == ACCESS_LIST:
-            body = integer(self.chain_id) + integer(self.nonce) + integer(self.gas_price)  # type: ignore[arg-type]
-            body += tail + self._encoded_access_list()
+            tip, most = self.max_priority_fee_per_gas, self.max_fee_per_gas
+            fees = (integer(tip), integer(most))  # type: ignore[arg-type]
+            body = b"".join((integer(self.chain_id), integer(self.nonce), *fees, *tail))
         else:
-            body = integer(self.nonce) + integer(self.gas_price) + tail  # type: ignore[arg-type]
-        object.__setattr__(self, "_body", body)
+            body = b"".join((integer(self.nonce), integer(self.gas_price), *tail))  # type: ignore[arg-type]
+            if self.type == ACCESS_LIST:
+                body = integer(self.chain_id) + body
+        _set_body(self, body)
         return body
 
     def _encoded_access_list(self) -> bytes:
+        if not self.access_list:
+            return b"\xc0"
         return wrapped(b"".join([entry.encode() for entry in self.access_list]))
 
     def signing_bytes(self) -> bytes:
@@ -150,7 +200,7 @@ class UnsignedTransaction:
         body = self._items()
         if self.type == LEGACY:
             return wrapped(body + integer(self.chain_id) + b"\x80\x80")
-        return b"%c" % self.type + wrapped(body)
+        return _TYPE_BYTE[self.type] + wrapped(body)
 
     serialize = signing_bytes
 
@@ -203,7 +253,15 @@ class UnsignedTransaction:
         return cls(**fields_from_json(data))
 
 
-@dataclass(frozen=True, slots=True)
+_slots: Any = UnsignedTransaction
+_set_type, _set_chain_id, _set_nonce = _slots.type.__set__, _slots.chain_id.__set__, _slots.nonce.__set__
+_set_to, _set_value, _set_data = _slots.to.__set__, _slots.value.__set__, _slots.data.__set__
+_set_gas_limit, _set_gas_price = _slots.gas_limit.__set__, _slots.gas_price.__set__
+_set_max_fee, _set_max_tip = _slots.max_fee_per_gas.__set__, _slots.max_priority_fee_per_gas.__set__
+_set_access_list, _set_body = _slots.access_list.__set__, _slots._body.__set__
+
+
+@dataclass(frozen=True, slots=True, init=False)
 class SignedTransaction:
     """A transaction and a low-S signature with its parity; :attr:`sender` is who signed it."""
 
@@ -211,7 +269,10 @@ class SignedTransaction:
     signature: EcdsaSignature
     _raw: bytes = field(init=False, repr=False, compare=False, default=b"")
 
-    def __post_init__(self) -> None:
+    def __init__(self, unsigned: UnsignedTransaction, signature: EcdsaSignature) -> None:
+        _set_unsigned(self, unsigned)
+        _set_signature(self, signature)
+        _set_raw(self, b"")
         if self.signature.s > HALF_ORDER:
             raise InvalidSignatureError("the signature's s is in the upper half, a malleable form (EIP-2)")
         if self.signature.y_parity is None:
@@ -228,8 +289,8 @@ class SignedTransaction:
             raw = wrapped(tx._items() + v + integer(signature.r) + integer(signature.s))
         else:
             parity = b"\x01" if signature.y_parity else b"\x80"
-            raw = b"%c" % tx.type + wrapped(tx._items() + parity + integer(signature.r) + integer(signature.s))
-        object.__setattr__(self, "_raw", raw)
+            raw = _TYPE_BYTE[tx.type] + wrapped(tx._items() + parity + integer(signature.r) + integer(signature.s))
+        _set_raw(self, raw)
         return raw
 
     @classmethod
@@ -280,6 +341,11 @@ class SignedTransaction:
         if signed.unsigned != UnsignedTransaction.from_json(unsigned):
             raise _invalid("the raw transaction and its fields disagree")
         return signed
+
+
+_signed_slots: Any = SignedTransaction
+_set_unsigned, _set_signature = _signed_slots.unsigned.__set__, _signed_slots.signature.__set__
+_set_raw = _signed_slots._raw.__set__
 
 
 def _split_v(v: int) -> tuple[int, int]:

@@ -14,6 +14,8 @@ _UNITS = {"wei": 0, "kwei": 3, "mwei": 6, "gwei": 9, "eth": 18, "ether": 18}
 _AMOUNT = re.compile(r"(0|[1-9][0-9]{0,77})(?:\.([0-9]{1,77}))?(?: ?([^\s\d.]\S{0,31})| (\S{1,32}))", re.ASCII)
 _BARE = re.compile(r"[0-9]+(\.[0-9]+)?", re.ASCII)
 
+_new_integer = int.__new__
+
 
 def _amount_error(message: str) -> InvalidInputError:
     return InvalidInputError(message, code="input.amount")
@@ -57,11 +59,13 @@ class Wei(int):
     __slots__ = ()
 
     def __new__(cls, amount: int) -> Self:
+        if type(amount) is int and 0 <= amount <= MAX_UINT256:
+            return _new_integer(cls, amount)
         if type(amount) is bool or not isinstance(amount, int):
             raise _amount_error(f"wei are whole numbers, not {type(amount).__name__}")
         if not 0 <= amount <= MAX_UINT256:
             raise _amount_error(f"{'negative' if amount < 0 else 'more than 2^256-1'} wei cannot be")
-        return super().__new__(cls, amount)
+        return _new_integer(cls, amount)
 
     @classmethod
     def from_text(cls, text: str) -> Self:

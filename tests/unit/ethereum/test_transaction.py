@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -240,3 +242,13 @@ def test_values_are_frozen_equal_and_hashable(make: Make) -> None:
     assert tx == same
     assert hash(tx) == hash(same)
     assert "_body" not in repr(same)
+
+
+@given(st.data())
+def test_the_quick_look_lets_nothing_pass_that_the_full_check_refuses(
+    any_transaction: AnyTransaction, data: st.DataObject
+) -> None:
+    tx = data.draw(any_transaction)
+    tx._check()
+    assert pickle.loads(pickle.dumps(tx)) == tx
+    assert dataclasses.replace(tx, nonce=5).nonce == 5
