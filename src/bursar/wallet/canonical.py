@@ -1,4 +1,4 @@
-"""Canonical JSON (sorted keys, no spaces, UTF-8, no floats; a subset of RFC 8785) and the digests taken over it."""
+"""Canonical JSON (sorted keys, no spaces, ASCII with escapes, no floats) and the digests taken over it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from bursar.errors import InvalidInputError
 def canonical_json(value: object) -> bytes:
     """The one byte string that stands for ``value``: dicts with text keys, lists, text, integers, booleans and null."""
     _check(value, "value")
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False).encode("ascii")
 
 
 def digest(value: object) -> str:

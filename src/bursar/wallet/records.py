@@ -158,7 +158,7 @@ class TransferRecord:
 
 @dataclass(frozen=True, slots=True)
 class HistoryRow:
-    """One movement of one asset as the account sees it; ``amount`` is signed and excludes ``fee``, which we paid."""
+    """One movement of one asset; ``amount`` is signed and excludes ``fee``, which we paid in the chain's own coin."""
 
     account: str
     direction: str  # "in", "out" or "self"

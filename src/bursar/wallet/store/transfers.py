@@ -10,6 +10,7 @@ from sqlalchemy import and_, insert, or_, select, update
 
 from bursar.errors import ConflictError
 from bursar.policy.review import Asset
+from bursar.wallet.canonical import canonical_json
 from bursar.wallet.records import TransferState
 from bursar.wallet.store.schema import accounts, spends, transfers
 
@@ -81,7 +82,7 @@ def add_transfer(
             state=TransferState.PLANNED.value,
             idempotency_key=plan.transfer.idempotency_key,
             body_digest=body_digest,
-            plan=json.dumps(plan.to_json(), ensure_ascii=False, separators=(",", ":")),
+            plan=canonical_json(plan.to_json()).decode("ascii"),
             plan_digest=plan_digest,
             signing=0,
             fee=str(plan.review.fee),
