@@ -147,7 +147,7 @@ class World:
     """The embedded node, and perhaps a bitcoind that is told of every block and transaction of it."""
 
     def __init__(self, core: Path | None, folder: Path, *options: str) -> None:
-        self.sandbox = BitcoinSandbox(None)
+        self.sandbox = BitcoinSandbox(None, indexes=bool(options))
         self.sandbox.start()
         self.chain = self.sandbox.chain
         self.process: subprocess.Popen[bytes] | None = None
@@ -241,13 +241,14 @@ class World:
 
 
 CORE = os.environ.get("BURSAR_BITCOIND")
-KINDS = ["embedded", *(["bitcoind", "bitcoind with indexes"] if CORE else [])]
+KINDS = ["embedded", "embedded with indexes", *(["bitcoind", "bitcoind with indexes"] if CORE else [])]
 
 
 @pytest.fixture(params=KINDS)
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     options = ("-txindex", "-blockfilterindex") if "indexes" in request.param else ()
-    made = World(Path(CORE) if CORE and request.param != "embedded" else None, tmp_path, *options)
+    core = Path(CORE) if CORE and not request.param.startswith("embedded") else None
+    made = World(core, tmp_path, *options)
     yield made
     made.close()
 

@@ -303,3 +303,14 @@ def test_fee_estimate(rpc, workshop) -> None:
     assert rpc("estimatesmartfee", 1, "CONSERVATIVE")["feerate"] == Decimal(4000 * 1000 // tx.vsize) / 10**8
     assert rpc.error("estimatesmartfee", 0)[0] == -8
     assert rpc.error("estimatesmartfee", 2, "wild")[0] == -8
+
+
+def test_node_without_indexes(rpc) -> None:
+    with RegtestChain(None, indexes=False) as chain:
+        chain.mine(2, FAUCET)
+        rpc = rpc.of(chain)
+        txid = rpc("getblock", rpc("getblockhash", 1))["tx"][0]
+        assert "Use -txindex" in rpc.error("getrawtransaction", txid)[1]
+        assert rpc("getrawtransaction", txid, 0, rpc("getblockhash", 1))
+        assert rpc("getindexinfo") == {}
+        assert rpc.error("scanblocks", "start", []) == (-1, "Index is not enabled for filtertype basic")

@@ -18,7 +18,15 @@ from bursar.bitcoin.script import p2tr, p2wpkh
 from bursar.errors import InvalidInputError
 from bursar.nodes.sandbox.bitcoin.descriptors import Descriptor
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
-from bursar.nodes.sandbox.bitcoin.opcodes import assembly, output_type
+from bursar.nodes.sandbox.bitcoin.opcodes import (
+    assembly,
+    output_type,
+    push_only,
+    pushes,
+    signature_operations,
+    valid_operations,
+)
+from bursar.nodes.sandbox.bitcoin.shapes import script_shape
 
 SINK = p2tr(bytes(range(32)))
 SINK_ADDRESS = Address.from_script(SINK, Network.REGTEST).text
@@ -146,3 +154,50 @@ def test_addresses(rpc) -> None:
 def test_scripts_in_words(script: str, kind: str, text: str) -> None:
     assert output_type(bytes.fromhex(script)) == kind
     assert assembly(bytes.fromhex(script)) == text
+
+
+KEY = "02f9308a019258c31049344f85f89d5229b531c845836f99b08601f113bce036f9"
+ADDR = "addr(bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202)"
+
+
+@pytest.mark.parametrize(
+    ("script", "kind", "described"),
+    [
+        (f"21{KEY}ac", "pubkey", f"pk({KEY})"),
+        (f"51{'21' + KEY}{'21' + KEY}52ae", "multisig", f"multi(1,{KEY},{KEY})"),
+        (f"5120{KEY[2:]}", "witness_v1_taproot", f"rawtr({KEY[2:]})"),
+        ("0014" + "00" * 20, "witness_v0_keyhash", ADDR),
+        (f"21{'02' + 'ff' * 32}ac", "pubkey", f"raw(21{'02' + 'ff' * 32}ac)"),
+        (f"51{'2102' + 'ff' * 32}51ae", "multisig", f"raw(51{'2102' + 'ff' * 32}51ae)"),
+        ("51", "nonstandard", "raw(51)"),
+        (f"52{'21' + KEY}51ae", "nonstandard", f"raw(52{'21' + KEY}51ae)"),
+        (f"51{'21' + KEY}4fae", "nonstandard", f"raw(51{'21' + KEY}4fae)"),
+        ("51ae", "nonstandard", "raw(51ae)"),
+        ("5105ae", "nonstandard", "raw(5105ae)"),
+    ],
+)
+def test_descriptors_of_scripts(script: str, kind: str, described: str) -> None:
+    shape = script_shape(bytes.fromhex(script))
+    assert shape["type"] == kind
+    assert shape["desc"] == add_checksum(described)
+
+
+def test_pushes_and_counts() -> None:
+    assert pushes(bytes.fromhex("00014f4f514c0161604d010062")) == [b"", b"O", b"\x81", b"\x01", b"a", b"\x10", b"b"]
+    for broken in ("50", "75", "4c", "4d01", "4c05aa", "0261"):
+        assert pushes(bytes.fromhex(broken)) is None
+    assert not push_only(bytes.fromhex("05"))
+    assert not valid_operations(bytes.fromhex("05"))
+    assert not valid_operations(b"\xff")
+    assert signature_operations(bytes.fromhex("acad52ae53afaf05"), accurate=True) == 1 + 1 + 2 + 3 + 20
+    assert signature_operations(bytes.fromhex("acad52ae"), accurate=False) == 22
+
+
+def test_signatures_in_words() -> None:
+    signature = "3006020101020101"
+    assert assembly(bytes.fromhex("09" + signature + "01"), signatures=True) == signature + "[ALL]"
+    assert assembly(bytes.fromhex("09" + signature + "41"), signatures=True) == signature + "41"
+    assert assembly(bytes.fromhex("09" + signature + "01")) == signature + "01"
+    for bent in ("3106020101020101", "3006020181020101", "3006030101020101", "3006020501020101", "3006020100020101"):
+        text = assembly(bytes.fromhex("09" + bent + "01"), signatures=True)
+        assert text.endswith("[ALL]") == (bent == "3006020100020101")

@@ -38,9 +38,11 @@ class RegtestChain:
     """The chain in ``folder``, or one that lives as long as the object when ``folder`` is ``None``.
 
     Every public method takes ``lock``; whoever needs several answers about the same moment holds it around them.
+    Without ``indexes`` its JSON-RPC answers like a node started without ``-txindex`` and ``-blockfilterindex``.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, *, indexes: bool = True) -> None:
+        self.indexed = indexes
         self.lock = threading.RLock()
         self.index = ChainIndex()
         self.mempool = Mempool()

@@ -27,10 +27,14 @@ _DUST: Final = 330
 
 
 class BitcoinSandbox:
-    """A regtest node over ``folder``, or a passing one when it is ``None``; serving between ``start`` and ``close``."""
+    """A regtest node over ``folder``, or a passing one when it is ``None``; serving between ``start`` and ``close``.
 
-    def __init__(self, folder: Path | None, *, port: int = 0) -> None:
+    ``indexes=False`` makes it answer like a bitcoind without transaction and block filter indexes.
+    """
+
+    def __init__(self, folder: Path | None, *, port: int = 0, indexes: bool = True) -> None:
         self._folder = folder
+        self._indexes = indexes
         self._port = port
         self._temporary: Path | None = None
         self._chain: RegtestChain | None = None
@@ -40,7 +44,7 @@ class BitcoinSandbox:
         """Open the chain and serve it; ``StoreBusyError`` when another process holds the folder. Idempotent."""
         if self._server is not None:
             return
-        self._chain = RegtestChain(self._folder)
+        self._chain = RegtestChain(self._folder, indexes=self._indexes)
         try:
             if self._folder is None:
                 self._temporary = Path(tempfile.mkdtemp(prefix="bursar-sandbox-"))

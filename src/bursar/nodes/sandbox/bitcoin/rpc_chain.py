@@ -163,6 +163,8 @@ def getindexinfo(chain: RegtestChain, index_name: Any = "") -> Any:
     """The indexes this node keeps: transactions and, answered from its script index, basic block filters."""
     wanted = params.text(index_name)
     state = {"synced": True, "best_block_height": chain.height}
+    if not chain.indexed:
+        return {}
     return {name: state for name in ("txindex", BASIC_FILTER) if wanted in ("", name)}
 
 

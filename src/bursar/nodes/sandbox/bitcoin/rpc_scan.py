@@ -123,6 +123,8 @@ def scanblocks(
         return None if given == "status" else False
     if params.text(filtertype) != "basic":
         raise RpcError(params.ADDRESS_OR_KEY, "Unknown filtertype")
+    if not chain.indexed:
+        raise RpcError(params.MISC, "Index is not enabled for filtertype basic")
     start = params.whole(start_height)
     stop = chain.height if stop_height is None else params.whole(stop_height)
     if not 0 <= start <= chain.height:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MAX_FEE_RATE: Final = "0.10"  # BTC/kvB, Core's default
 _UNDECODABLE: Final = "TX decode failed. Make sure the tx has at least one input."
+_NO_INDEX: Final = (
+    "No such mempool transaction. Use -txindex or provide a block hash to enable blockchain transaction queries"
+)
 _UNKNOWN: Final = ". Use gettransaction for wallet transactions."
 _TOO_DEAR: Final = "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"
 _BURNT: Final = "Unspendable output exceeds maximum configured by user (maxburnamount)"
@@ -65,6 +68,8 @@ def _locate(chain: RegtestChain, wanted: Txid) -> tuple[Transaction, Known | Non
     entry = chain.mempool.entries.get(wanted)
     if entry is not None:
         return entry.tx, None
+    if not chain.indexed:
+        raise RpcError(params.ADDRESS_OR_KEY, _NO_INDEX + _UNKNOWN)
     place = chain.index.place(wanted)
     if place is None:
         raise RpcError(params.ADDRESS_OR_KEY, "No such mempool or blockchain transaction" + _UNKNOWN)
