@@ -103,7 +103,10 @@ class RulePolicy:
         return self._rules
 
     def decide(self, review: Review, history: History) -> Verdict:
-        """Decide ``review`` given what was approved before."""
+        """Decide ``review`` given what was approved before; one that contradicts itself is refused."""
+        flaw = _flaw(review)
+        if flaw is not None:
+            return Deny(DEFAULT_DENY, flaw)
         question = Question(review, history)
         rules = [rule for rule in self._rules if rule.scope.covers(review)]
         for rule in rules:
@@ -163,3 +166,16 @@ class RulePolicy:
             return None
         same = (token for token in self._tokens if token.contract == contract.lower() and token.network == network)
         return next(same, None)
+
+
+def _flaw(review: Review) -> str | None:
+    """What would let a review slip past rules that add and compare: no amount, a negative one, an asset elsewhere."""
+    for amount in (review.fee, review.max_fee, *(payment.amount for payment in review.payments)):
+        if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
+            return f"{amount!r} is no amount that can be paid"
+    if review.max_fee < review.fee:
+        return "the fee is above the most it may reach"
+    for asset in (review.fee_asset, *(payment.asset for payment in review.payments)):
+        if (asset.chain, asset.network) != (review.chain, review.network):
+            return f"the review is of {review.network} and pays on {asset.network}"
+    return None

@@ -43,6 +43,7 @@ _T = TypeVar("_T")
 _LARGEST_TEXT = 1 << 20
 _MOST_DOTS = 100  # in one line: the TOML reader takes a dotted key in time and memory that grow with its square
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,63}", re.ASCII)
+_ACCOUNT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}", re.ASCII)
 _ETHEREUM_NETWORK = re.compile(r"eip155:[1-9]\d{0,19}", re.ASCII)
 _BITCOIN_NETWORKS = ("main", "testnet", "testnet4", "signet", "regtest")
@@ -171,9 +172,15 @@ def _read_scope(place: str, table: Table, tokens: Mapping[str, Token]) -> Scope:
         if chain not in (None, home):
             raise _error(place, f'key "network": {network!r} is no network of {chain}')
         chain = home
+    account = _optional_text(place, table, "account")
+    if account is not None and _ACCOUNT.fullmatch(account) is None:
+        raise _error(
+            place,
+            f'key "account": no account can be called {account!a}: use letters, digits, dots and dashes',
+        )
     name = _optional_text(place, table, "asset")
     asset = None if name is None else _read(place, "asset", lambda: asset_scope(name, tokens))
-    scope = Scope(chain, network, _optional_text(place, table, "account"), asset)
+    scope = Scope(chain, network, account, asset)
     if asset is not None:
         _check_agreement(place, "asset", scope, asset)
     return scope

@@ -285,6 +285,37 @@ def test_the_default_policy(stage: SimpleNamespace) -> None:
     assert isinstance(default.decide(stage.review((stage.ETH, stage.CAROL, 11 * 10**18)), stage.empty), Deny)
 
 
+def test_a_review_that_contradicts_itself_is_refused(stage: SimpleNamespace) -> None:
+    from dataclasses import replace
+
+    anyone = policy(ANYONE, rule("limit", 'max = "1btc"'))
+    good = stage.review((stage.BTC, stage.ALICE, 5))
+    assert isinstance(anyone.decide(good, stage.empty), Allow)
+    for amounts in ((200_000_000, -150_000_000), (-1,), (True,), (1.5,), (float("nan"),)):
+        flawed = stage.review(*((stage.BTC, stage.ALICE, amount) for amount in amounts))
+        verdict = anyone.decide(flawed, stage.empty)
+        assert isinstance(verdict, Deny)
+        assert "no amount that can be paid" in verdict.reason
+    for flawed, words in (
+        (replace(good, fee=-1), "no amount"),
+        (replace(good, max_fee=-1), "no amount"),
+        (replace(good, max_fee=good.fee - 1), "above the most"),
+        (replace(good, network="regtest"), "is of regtest and pays on main"),
+        (replace(good, chain="ethereum"), "pays on"),
+        (replace(good, fee_asset=stage.REGTEST), "is of main and pays on regtest"),
+        (stage.review((stage.BTC, stage.ALICE, 5), (stage.REGTEST, stage.ALICE, 5)), "pays on regtest"),
+    ):
+        verdict = anyone.decide(flawed, stage.empty)
+        assert isinstance(verdict, Deny)
+        assert verdict.rule == "default-deny"
+        assert words in verdict.reason
+
+
+def test_a_review_without_payments_is_not_allowed_by_a_rule_for_another_coin(stage: SimpleNamespace) -> None:
+    verdict = policy(rule("allow-any", 'asset = "ETH"')).decide(stage.review(), stage.empty)
+    assert isinstance(verdict, Deny)
+
+
 def test_deciding_is_pure(stage: SimpleNamespace) -> None:
     default = RulePolicy.from_toml(DEFAULT_POLICY_TOML)
     review = stage.review((stage.BTC, stage.ALICE, 10**8))

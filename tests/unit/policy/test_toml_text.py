@@ -94,6 +94,8 @@ def test_every_kind_reads(lines: str) -> None:
         ),
         (rule('kind = "allow-list"\naddresses = ["0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAeD"]'), 'key "addresses"'),
         (rule('kind = "allow-any"\nchain = "litecoin"'), 'key "chain"'),
+        (rule('kind = "deny-any"\naccount = "v\u0430ult"'), r"no account can be called 'v\\u0430ult'"),
+        (rule('kind = "deny-any"\naccount = "vault "'), "no account can be called"),
         (rule('kind = "allow-any"\nnetwork = "mainnet"'), "unknown network"),
         (rule('kind = "allow-any"\nnetwork = "main"\nchain = "ethereum"'), "no network of ethereum"),
         ('version = 1\n[[rule]]\nname = "Bad Name"\nkind = "allow-any"', "lower-case"),
