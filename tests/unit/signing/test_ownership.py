@@ -42,6 +42,8 @@ def test_keys_in_scripts(script: bytes, key: bytes) -> None:
 
 def test_a_multisig_key_must_be_one_of_its_keys_not_any_bytes_of_it() -> None:
     assert not key_stands_in(MULTISIG, KEY[:32] + b"\x00")
+    within = b"\x51\x41" + b"\x04\x21" + KEY + bytes(30) + b"\x51\xae"  # a long key that holds the push of another
+    assert not key_stands_in(within, KEY)
 
 
 def test_origins_named_by_an_input() -> None:

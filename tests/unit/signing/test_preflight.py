@@ -216,6 +216,14 @@ def test_b16_another_branch_or_account_is_a_payment(
     assert change_outputs(other, ours) == ()
 
 
+def test_b16_a_path_of_another_depth_is_a_payment(ask: SimpleNamespace, account: Callable[..., BitcoinAccount]) -> None:
+    ours = account()
+    for path in (ours.origin.path, ours.origin.path / 1, ours.origin.path / 1 / 3 / 0):
+        psbt = change_at(ask, ours, 1, 3)
+        psbt.outputs[1].bip32_derivations[ours.key(1, 3)] = KeyOrigin(ours.origin.fingerprint, path)
+        assert change_outputs(psbt, ours) == ()
+
+
 def test_b17_any_number_of_change_outputs_is_told(ask: SimpleNamespace, account: Callable[..., BitcoinAccount]) -> None:
     ours = account()
     psbt = ask.question([ask.spend()])
