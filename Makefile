@@ -25,7 +25,6 @@ lint: ## formatting, lint, types
 	$(BIN)/ruff check
 	$(BIN)/mypy
 	$(BIN)/pyright --pythonpath $(BIN)/python
-	$(BIN)/pyright --pythonpath $(BIN)/python --verifytypes bursar --ignoreexternal
 
 format: ## rewrite the source in the house style
 	@$(SETUP) dev

@@ -27,7 +27,7 @@ HOMES = {
     "rich": "cli",
     "sqlalchemy": "wallet",
     "alembic": "wallet",
-    "web3": "nodes/ethrpc.py",
+    "web3": "nodes/ethrpc/wire.py",
     "pbk": "nodes/sandbox",
     "eth": "nodes/sandbox",
     "eth_tester": "nodes/sandbox",
