@@ -181,6 +181,12 @@ def test_the_largest_quorum_is_asked(stage: SimpleNamespace) -> None:
     assert verdict == NeedApproval("big", "1.00000001 BTC is above 1 BTC", 2)
 
 
+def test_an_approval_above_an_amount_speaks_of_its_asset_only(stage: SimpleNamespace) -> None:
+    asks = policy(ANYONE, rule("approval", 'above = "1btc"', "quorum = 2"))
+    assert isinstance(asks.decide(stage.review((stage.ETH, stage.CAROL, 10**18)), stage.empty), Allow)
+    assert isinstance(asks.decide(stage.review((stage.BTC, stage.ALICE, 10**8 + 1)), stage.empty), NeedApproval)
+
+
 def test_approval_does_not_replace_allowance_nor_lift_a_refusal(stage: SimpleNamespace) -> None:
     assert isinstance(
         policy(rule("approval", "quorum = 2")).decide(stage.review((stage.BTC, stage.ALICE, 1)), stage.empty), Deny

@@ -332,3 +332,52 @@ def test_messages(signer: SoftwareSigner, account: Callable[..., BitcoinAccount]
 
 def test_a_nameless_signer_is_named_by_its_place() -> None:
     assert checks.name_of(Scripted(lambda psbt: psbt)) == "scripted:liar"  # type: ignore[arg-type]
+
+
+class Display:
+    """A signer with a screen that shows what it is told to."""
+
+    def __init__(self, shown: Any) -> None:
+        self._shown = shown
+        self.info = SignerInfo("scripted", "here", "test", label="liar")
+
+    def display_address(self, account: Any, branch: int, index: int) -> Any:
+        return self._shown(account, branch, index) if callable(self._shown) else self._shown
+
+
+def test_b20_what_the_screen_shows_is_what_was_derived(
+    account: Callable[..., BitcoinAccount], ethereum: EthereumAccount
+) -> None:
+    from bursar.bitcoin.address import Address
+    from bursar.bitcoin.network import Network
+
+    ours = account()
+    honest = str(ours.address(0, 5))
+    assert str(checks.confirm_address(Display(honest), ours, 5)) == honest  # type: ignore[arg-type]
+    assert str(checks.confirm_address(Display(honest.upper()), ours, 5)) == honest  # type: ignore[arg-type]
+    testnet = str(Address.from_script(ours.script(0, 5), Network.TESTNET))
+    assert str(checks.confirm_address(Display(testnet), ours, 5)) == honest  # type: ignore[arg-type]
+    on_main = str(Address.from_script(ours.script(0, 5), Network.MAIN))
+    for shown in (str(ours.address(0, 6)), str(ours.address(1, 5)), on_main, "", "junk", honest[:-1], None, b"x", 5):
+        with pytest.raises(SignerMisbehavedError, match="it showed"):
+            checks.confirm_address(Display(shown), ours, 5)  # type: ignore[arg-type]
+    mine = str(ethereum.address(2))
+    assert str(checks.confirm_address(Display(mine.lower()), ethereum, 2)) == mine  # type: ignore[arg-type]
+    for shown in (str(ethereum.address(3)), mine[:-1], mine + "0", "", None):
+        with pytest.raises(SignerMisbehavedError, match="it showed"):
+            checks.confirm_address(Display(shown), ethereum, 2)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("place", ["inputs", "outputs"])
+@pytest.mark.parametrize("more", [True, False])
+def test_s57_another_number_of_maps(ask: SimpleNamespace, signer: SoftwareSigner, place: str, more: bool) -> None:
+    def answer(psbt: Psbt) -> Psbt:
+        signed = signer.sign_psbt(psbt)
+        maps = getattr(signed, place)
+        if more:
+            maps.append(maps[-1].copy())
+        else:
+            maps.pop()
+        return signed
+
+    misbehaves(ask.question([ask.spend(), ask.spend(index=1)]), answer, "another number of inputs or outputs")

@@ -336,6 +336,8 @@ def test_c31_an_annex(ask: SimpleNamespace) -> None:
     psbt = ask.question([ask.spend(Scheme.BIP86), ask.spend(Scheme.BIP86, index=1)])
     psbt.inputs[0].final_witness = (bytes(64),)
     check_psbt(psbt)
+    psbt.inputs[0].final_witness = (b"\x50" + bytes(63),)  # the last of several is an annex, the only one is not
+    check_psbt(psbt)
     psbt.inputs[0].final_witness = (bytes(64), b"\x50annex")
     refused(psbt, "annex")
 
