@@ -1,8 +1,7 @@
-"""Segwit addresses by the thousand (BIP-173, BIP-350): one column of the text at a time, by table look-ups.
+"""Segwit addresses by the thousand (BIP-173, BIP-350): one column of the text at a time, by table look-ups."""
 
-Both the regrouping into five-bit symbols and the checksum are linear over GF(2), so every character of an address is
-an exclusive-or of one table entry per program byte. The tables turn whole columns with ``bytes.translate``.
-"""
+# Both the regrouping into five-bit symbols and the checksum are linear over GF(2), so every character of an address is
+# an exclusive-or of one table entry per program byte. The tables turn whole columns with ``bytes.translate``.
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""How heavy inputs and outputs are before they are signed (BIP-141 weight units).
+"""How heavy inputs and outputs are before they are signed (BIP-141 weight units)."""
 
-ECDSA signatures are counted at 72 bytes: 71 of DER, as a low-S signature with a high R has, and the hash type. A signer
-that grinds a low R makes 71 of them, so a transaction is never heavier than estimated, and at most one unit per
-segwit input (four per legacy input) lighter, two where R is a byte shorter still. Taproot signatures are 64 bytes
-(hash type DEFAULT).
-"""
+# ECDSA signatures are counted at 72 bytes: 71 of DER, as a low-S signature with a high R has, and the hash type. A
+# signer that grinds a low R makes 71 of them, so a transaction is never heavier than estimated, and at most one unit
+# per segwit input (four per legacy input) lighter, two where R is a byte shorter still. Taproot signatures are 64
+# bytes (hash type DEFAULT).
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""When a transaction may replace others: BIP-125's rules 2 to 5 and the fee-rate rule, without signalling (full RBF).
+"""When a transaction may replace others: rules 2 to 5 of BIP-125 and the fee-rate rule, no signalling (full RBF)."""
 
-Bitcoin Core 28 turned ``mempoolfullrbf`` on by default, so rule 1 (the replaced transaction must signal) is not asked.
-"""
+# Bitcoin Core 28 turned ``mempoolfullrbf`` on, so rule 1 (the replaced transaction must signal) is not asked.
 
 from __future__ import annotations
 
