@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 State = Literal["ok", "note", "problem"]
 _EXTRAS = {
     "ethereum": (("web3",), "Ethereum nodes"),
-    "sandbox": (("pbk", "eth_tester"), "the private chains and 'bursar demo'"),
+    "sandbox": (("pbk", "eth"), "the private chains and 'bursar demo'"),
     "keyring": (("keyring",), "passwords kept by the operating system"),
 }
 

@@ -22,7 +22,7 @@ class Output:
     def answer(self, document: Mapping[str, object], words: Callable[[], None]) -> None:
         """Print ``document`` as JSON, or let ``words`` print the same for a person."""
         if self.json:
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            click.echo(json.dumps(document, indent=2))
         else:
             words()
 

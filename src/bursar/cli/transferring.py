@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -80,7 +80,8 @@ class Sending:
     ) -> None:
         with self._stack:
             if error is not None and self._plan is not None and self._key is None:
-                self._release("interrupted before it was signed")
+                with suppress(ConflictError):  # a signature may exist: recovery decides, not we
+                    self._release("interrupted before it was signed")
 
     def open_signer(self) -> Any:
         """The account's signer: before planning, so that a wrong password reserves nothing."""

@@ -213,3 +213,14 @@ def test_help_topics() -> None:
         assert bursar("help", topic).stdout.strip()
     listed = json.loads(bursar("help", "exit-codes", "--json").stdout)["exit_codes"]
     assert {row["exit_code"] for row in listed} >= set(exits.EXIT_BY_ERROR.values()) - {exits.BUG}
+
+
+def test_a_terminal_without_the_letters_still_gets_an_answer() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "bursar.cli", "--help"],
+        env={**os.environ, "PYTHONIOENCODING": "latin-1"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0
+    assert b"bc1q?" in done.stdout

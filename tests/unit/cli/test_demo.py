@@ -21,7 +21,7 @@ from bursar.cli.session import Session
 from bursar.nodes.bitcoind_rpc import RpcClient
 
 pbk = pytest.importorskip("pbk", reason="py-bitcoinkernel is not installed")
-pytest.importorskip("eth_tester", reason="eth-tester is not installed")
+pytest.importorskip("eth", reason="py-evm is not installed")
 
 STEP = {"name", "chain", "signer", "txid", "raw", "fee", "height", "confirmations"}
 
@@ -113,4 +113,15 @@ def test_stopped_half_way_it_leaves_nothing(tmp_path: Path, number: signal.Signa
     out, _ = child.communicate(timeout=60)
     assert child.returncode == code
     assert json.loads(out)["error"]["code"] == "interrupted"
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("module", ["pbk", "eth", "web3"])
+def test_a_missing_extra_is_named_and_nothing_is_left(tmp_path: Path, module: str) -> None:
+    code = f"import sys; sys.modules[{module!r}] = None\nfrom bursar.cli.app import run\n"
+    code += "sys.exit(run(['demo', '--json', '--engine', 'py-evm']))"
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 70, done.stderr
+    assert "bursar[" in json.loads(done.stdout)["error"]["message"]
     assert list(tmp_path.iterdir()) == []

@@ -31,7 +31,7 @@ from bursar.wallet.transfer import PaymentOrder, Transfer
 from bursar.wallet.wallet import Wallet
 
 pytest.importorskip("pbk", reason="py-bitcoinkernel is not installed")
-pytest.importorskip("eth_tester", reason="eth-tester is not installed")
+pytest.importorskip("eth", reason="py-evm is not installed")
 
 PASSWORD = "correct horse battery"
 BITCOIN_PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"

@@ -15,7 +15,7 @@ def test_json_prints_the_document_and_no_words(capsys: pytest.CaptureFixture[str
     output.answer({"amount": 10**30, "name": "ü"}, lambda: pytest.fail("words were asked for"))
     shown = capsys.readouterr().out
     assert json.loads(shown) == {"amount": 10**30, "name": "ü"}
-    assert "ü" in shown
+    assert shown.isascii()
 
 
 def test_words_print_no_json(capsys: pytest.CaptureFixture[str]) -> None:

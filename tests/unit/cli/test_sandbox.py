@@ -13,7 +13,7 @@ import pytest
 from bursar.errors import ChainUnavailableError, InvalidInputError
 
 pytest.importorskip("pbk", reason="py-bitcoinkernel is not installed")
-pytest.importorskip("eth_tester", reason="eth-tester is not installed")
+pytest.importorskip("eth", reason="py-evm is not installed")
 
 
 def bursar(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
