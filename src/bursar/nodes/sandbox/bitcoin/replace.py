@@ -1,4 +1,4 @@
-"""When a transaction may replace others: rules 2 to 5 of BIP-125 and the fee-rate rule, no signalling (full RBF)."""
+"""When a transaction may replace others: BIP-125's rules 2 to 5 and the fee-rate rule, without signalling."""
 
 # Bitcoin Core 28 turned ``mempoolfullrbf`` on, so rule 1 (the replaced transaction must signal) is not asked.
 
@@ -27,7 +27,10 @@ def rate_text(fee: int, vsize: int) -> str:
 def check_replacement(
     mempool: Mempool, tx: Transaction, fee: int, vsize: int, conflicts: Iterable[Entry]
 ) -> dict[Txid, Entry]:
-    """Everything a replacement evicts: its direct ``conflicts`` and their descendants; rules in Core's order."""
+    """Everything a replacement evicts: its direct ``conflicts`` and their descendants; rules in Core's order.
+
+    Rule 1 (the replaced transaction must signal) is not asked: Bitcoin Core 28 turned ``mempoolfullrbf`` on.
+    """
     direct = list(conflicts)
     for entry in direct:
         if fee * 1000 // vsize <= entry.fee * 1000 // entry.vsize:
