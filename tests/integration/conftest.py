@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
@@ -28,8 +29,11 @@ def sandbox() -> Iterator[Sandbox]:
         yield started
 
 
-@pytest.fixture(scope="session")
-def payers() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+Payer = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+@contextlib.contextmanager
+def serving() -> Iterator[Payer]:
     """A function that has a fresh process carry out one command (see ``payer.py``), and tells how it ended."""
     with subprocess.Popen(
         [sys.executable, str(PAYER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -47,3 +51,16 @@ def payers() -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
         yield run
         ask.close()
         server.wait(30)
+
+
+@pytest.fixture(scope="session")
+def payers() -> Iterator[Payer]:
+    with serving() as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
+def rivals() -> Iterator[Payer]:
+    """Other processes than those of ``payers``, so that both can run at once."""
+    with serving() as run:
+        yield run

@@ -8,6 +8,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +72,7 @@ class House:
 
     def fund(self, chain: str) -> None:
         if chain == "bitcoin":
-            for index in range(3):
+            for index in range(4):
                 self.sandbox.fund_bitcoin(str(self.account.address(0, index)), 1_000_000)
         else:
             self.sandbox.fund_ether(str(self.purse.address(0)), 2 * 10**18)
@@ -218,6 +219,40 @@ def test_a_bump_killed_at_any_step_converges(house: House, chain: str, stop: str
         assert states[first["id"]] is TransferState.REPLACED
         wallet.journal.verify()
     assert house.received(chain, to) == amount
+
+
+@pytest.mark.parametrize("chain", ["bitcoin", "ethereum"])
+def test_two_processes_over_one_store_do_not_collide(house: House, rivals: Any, chain: str) -> None:
+    house.fund(chain)
+    amount = 300_000 if chain == "bitcoin" else 10**15
+    jobs = [(f"{side} {number}", payee(chain), side) for number in range(2) for side in ("left", "right")]
+    servers = {"left": house.payers, "right": rivals}
+
+    def work(side: str) -> list[dict[str, Any]]:
+        twin = House.__new__(House)
+        twin.__dict__.update(house.__dict__, payers=servers[side])
+        found = []
+        for key, to, owner in jobs:
+            if owner == side:
+                record = None
+                for _ in range(5):  # the other side's restart may release a plan of ours before it is approved
+                    with contextlib.suppress(AssertionError):
+                        record = twin.run(chain, key, to=to, amount=amount)
+                        break
+                assert record is not None
+                found.append(record)
+        return found
+
+    with ThreadPoolExecutor(2) as pool:
+        records = [record for found in pool.map(work, servers) for record in found]
+    assert len({record["txid"] for record in records}) == len(jobs)
+    assert all(len(things) == 1 for things in house.signed().values()), house.signed()
+    house.mine(chain)
+    with Wallet.open(house.store) as wallet:
+        wallet.sync(chain, house.backend(chain))
+        assert {wallet.transfer(record["id"]).state for record in records} == {TransferState.CONFIRMED}
+        wallet.journal.verify()
+    assert [house.received(chain, to) for _, to, _ in jobs] == [amount] * len(jobs)
 
 
 @pytest.mark.parametrize("chain", ["bitcoin", "ethereum"])

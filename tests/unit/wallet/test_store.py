@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -143,6 +144,48 @@ def test_the_migrations_make_the_tables_of_the_schema() -> None:
             assert compare_metadata(context, metadata) == []
     finally:
         engine.dispose()
+
+
+def test_an_older_store_is_brought_up_to_date(
+    path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bursar.wallet.store import engine, migrate
+
+    scripts = tmp_path_factory.mktemp("later") / "migrations"
+    shutil.copytree(Path(migrate.__file__).with_name("migrations"), scripts)
+    (scripts / "versions" / "v0002_later.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\n"
+        'revision = "0002"\ndown_revision = "0001"\nbranch_labels = None\ndepends_on = None\n\n\n'
+        'def upgrade() -> None:\n    op.add_column("meta", sa.Column("note", sa.Text()))\n'
+    )
+
+    def later() -> Any:
+        config = migrate.Config()
+        config.set_main_option("script_location", str(scripts))
+        return config
+
+    monkeypatch.setattr(migrate, "_config", later)
+    monkeypatch.setattr(engine, "SCHEMA_VERSION", "0002")
+    for _ in range(2):
+        with Wallet.open(path) as wallet:
+            assert [one.name for one in wallet.accounts()] == ["btc", "eth"]
+            wallet.journal.verify()
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0002",)
+        assert "note" in [row[1] for row in connection.execute("PRAGMA table_info(meta)")]
+
+
+def test_a_store_copied_with_its_log_is_whole(path: Path, tmp_path: Path) -> None:
+    """What a crash leaves: the file and its write-ahead log, without the shared memory."""
+    twin = tmp_path / "twin"
+    twin.mkdir()
+    with Wallet.open(path) as wallet:
+        wallet.new_address("btc")
+        for name in ("wallet.db", "wallet.db-wal"):
+            shutil.copy(path.with_name(name), twin / name)
+    with Wallet.open(twin / "wallet.db") as wallet:
+        assert len(wallet.addresses("btc")) == 1
+        wallet.journal.verify()
 
 
 def test_a_writer_that_waits_too_long_says_busy(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from bursar.wallet.store.schema import APPLICATION_ID, SCHEMA_VERSION
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 _CORRUPT = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 _WRITING = "bursar_writing"
+TURN_TIMEOUT = 60.0
 
 
 class Store:
@@ -30,6 +32,7 @@ class Store:
         self.path = path
         self._engine = engine
         self._closed = False
+        self._turn = threading.Lock()  # SQLite's own waiting is not fair among many threads
 
     @classmethod
     def open(cls, path: Path, *, busy_timeout: float = 5.0) -> Store:
@@ -93,8 +96,13 @@ class Store:
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        with self._transaction(writing=True) as connection:
-            yield connection
+        if not self._turn.acquire(timeout=TURN_TIMEOUT):
+            raise StoreBusyError(f"{self.path} is busy in this process: try again")
+        try:
+            with self._transaction(writing=True) as connection:
+                yield connection
+        finally:
+            self._turn.release()
 
     @contextmanager
     def _transaction(self, *, writing: bool) -> Iterator[Connection]:
