@@ -53,6 +53,7 @@ class Terminal:
 
     def tell(self, text: str) -> None:
         """A line on the terminal."""
+        _require_terminal("confirmation")
         with open(_TERMINAL, "wb", buffering=0) as terminal:  # noqa: PTH123 (not a file)
             terminal.write(f"{text}\n".encode())
 

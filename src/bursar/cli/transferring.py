@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
-    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+    from bursar.wallet.plan import Plan, SignedTransfer
     from bursar.wallet.records import AccountRecord, TransferRecord
     from bursar.wallet.wallet import Wallet
 
@@ -69,7 +69,6 @@ class Sending:
         self._session, self._wallet, self._record = session, wallet, record
         self._unlock, self._yes, self._key = unlock, yes, key
         self._stack = ExitStack()
-        self._signer: Any = None
         self._plan: Plan | None = None
 
     def __enter__(self) -> Sending:
@@ -82,20 +81,6 @@ class Sending:
             if error is not None and self._plan is not None and self._key is None:
                 with suppress(ConflictError):  # a signature may exist: recovery decides, not we
                     self._release("interrupted before it was signed")
-
-    def open_signer(self) -> Any:
-        """The account's signer: before planning, so that a wrong password reserves nothing."""
-        if self._signer is None:
-            _name, self._signer = self._stack.enter_context(
-                compose.signer(self._session, self._unlock, self._record.signer)
-            )
-        return self._signer
-
-    def known(self) -> bool:
-        """Whether the idempotency key was used before; then there may be nothing to sign."""
-        return self._key is not None and any(
-            made.transfer.idempotency_key == self._key for made in self._wallet.transfers(self._record.name)
-        )
 
     def carry_out(self, plan: Plan, backend: BitcoinBackend | EthereumBackend) -> TransferRecord:
         """Take ``plan`` from wherever it stands to the node."""
@@ -117,27 +102,26 @@ class Sending:
 
     def _sign(self, plan: Plan, state: TransferState) -> SignedTransfer:
         rules = compose.policy(self._session)
-        approved = self._wallet.approval_of(plan.id) if state is TransferState.APPROVED else None
-        if approved is None:
-            approved = self._approve(plan, rules)
-        signer = self.open_signer()
+        if state is TransferState.PLANNED:
+            self._review(plan, rules)
+        _name, signer = self._stack.enter_context(compose.signer(self._session, self._unlock, self._record.signer))
+        approved = self._wallet.approval_of(plan.id) or self._wallet.approve(plan, rules)
         with self._session.output.progress("signing"):
             return self._wallet.sign(approved, signer=signer, policy=rules)
 
-    def _approve(self, plan: Plan, rules: RulePolicy) -> ApprovedPlan:
-        text = f"{review_text(plan.review)}\n{rules.explain(plan.review, self._wallet.policy_history())}\n"
+    def _review(self, plan: Plan, rules: RulePolicy) -> None:
+        """Show it, let the policy refuse it before anybody is bothered, and ask."""
+        past = self._wallet.policy_history()
+        text = f"{review_text(plan.review)}\n{rules.explain(plan.review, past)}\n"
         if self._yes:
             self._session.output.say(text)
         else:
             self._session.human.tell(text)
-            verdict = rules.decide(plan.review, self._wallet.policy_history())
-            if isinstance(verdict, Allow) and not self._confirmed():
-                self._release("not confirmed")
-                raise UserCancelledError("not confirmed: nothing was signed, what was reserved is free again")
-        return self._wallet.approve(plan, rules)
-
-    def _confirmed(self) -> bool:
-        return self._session.human.ask("Sign and send it? [y/N]").strip().lower() in ("y", "yes")
+        if not isinstance(rules.decide(plan.review, past), Allow):
+            self._wallet.approve(plan, rules)  # records the refusal, and raises
+        elif not self._yes and self._session.human.ask("Sign and send it? [y/N]").strip().lower() not in ("y", "yes"):
+            self._release("not confirmed")
+            raise UserCancelledError("not confirmed: nothing was signed, what was reserved is free again")
 
     def _release(self, reason: str) -> None:
         assert self._plan is not None

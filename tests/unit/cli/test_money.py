@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import base64
 import fcntl
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -88,7 +91,7 @@ def test_balance(rich: Any) -> None:
 
 def test_send_shows_the_review_asks_and_sends(rich: Any, box: Any) -> None:
     before = spendable(rich, "savings")
-    sent = rich.json("send", "savings", BITCOIN_PAYEE, "0.1btc", "--memo", "rent", answers=[PASSWORD, "y"])
+    sent = rich.json("send", "savings", BITCOIN_PAYEE, "0.1btc", "--memo", "rent", answers=["y", PASSWORD])
     review = next(text for text in rich.answers.heard if "Transfer to approve" in text)
     assert BITCOIN_PAYEE in review
     assert "Allowed by the rule" in review
@@ -105,16 +108,37 @@ def test_send_shows_the_review_asks_and_sends(rich: Any, box: Any) -> None:
 def test_a_no_sends_nothing_and_holds_nothing(rich: Any) -> None:
     before = spendable(rich, "savings")
     with pytest.raises(UserCancelledError):
-        rich.text("send", "savings", BITCOIN_PAYEE, "0.1btc", answers=[PASSWORD, "n"])
+        rich.text("send", "savings", BITCOIN_PAYEE, "0.1btc", answers=["n"])
     assert spendable(rich, "savings") == before
     (made,) = rich.json("history", "savings", "--transfers")["transfers"]
     assert made["state"] == "cancelled"
 
 
-def test_a_wrong_password_plans_nothing(rich: Any) -> None:
+def test_without_a_terminal_nothing_is_asked_or_held(rich: Any) -> None:
+    before = spendable(rich, "savings")
+    command = [sys.executable, "-m", "bursar.cli", "send", "savings", BITCOIN_PAYEE, "0.1btc", "--json"]
+    environment = {**os.environ, "BURSAR_HOME": str(rich.home)}
+    done = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False
+    )
+    assert done.returncode == 2
+    assert json.loads(done.stdout)["error"]["code"] == "input.no-terminal"
+    assert spendable(rich, "savings") == before
+
+
+def test_a_wrong_password_holds_nothing(rich: Any) -> None:
+    before = spendable(rich, "savings")
     with pytest.raises(WrongPasswordError):
-        rich.text("send", "savings", BITCOIN_PAYEE, "0.1btc", answers=["no", "no", "no"])
-    assert rich.json("history", "savings", "--transfers")["transfers"] == []
+        rich.text("send", "savings", BITCOIN_PAYEE, "0.1btc", answers=["y", "no", "no", "no"])
+    assert spendable(rich, "savings") == before
+    assert rich.json("policy", "explain", "savings", BITCOIN_PAYEE, "1btc")["verdict"] == "allow"
+
+
+def test_the_key_of_a_failed_attempt_may_be_used_again(rich: Any) -> None:
+    line = ("send", "savings", BITCOIN_PAYEE, "0.05btc", "--idempotency-key", "rent-12")
+    with pytest.raises(WrongPasswordError):
+        rich.text(*line, answers=["y", "no", "no", "no"])
+    assert rich.json(*line, answers=["y", PASSWORD])["transfer"]["state"] == "sent"
 
 
 def test_a_dry_run_asks_for_no_password_and_leaves_no_trace(rich: Any) -> None:
@@ -129,7 +153,7 @@ def test_a_dry_run_asks_for_no_password_and_leaves_no_trace(rich: Any) -> None:
 
 def test_the_policy_refuses_whatever_the_human_says(rich: Any) -> None:
     with pytest.raises(PolicyDeniedError) as caught:
-        rich.text("send", "savings", BITCOIN_PAYEE, "1.5btc", "--yes", answers=[PASSWORD])
+        rich.text("send", "savings", BITCOIN_PAYEE, "1.5btc", "--yes")
     assert caught.value.rule == "bitcoin-per-transfer"
     (made,) = rich.json("history", "savings", "--transfers")["transfers"]
     assert made["state"] == "denied"

@@ -59,8 +59,6 @@ def bump(
         return
     fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-        if not sending.known():
-            sending.open_signer()
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
         answer(session, plan, sending.carry_out(plan, backend))

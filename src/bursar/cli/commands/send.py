@@ -75,8 +75,6 @@ def send(
         _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
         return
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-        if not sending.known():
-            sending.open_signer()
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.plan(transfer, backend)
         answer(session, plan, sending.carry_out(plan, backend))
