@@ -219,6 +219,11 @@ class RpcClient:
             except TimeoutError as error:
                 self._hang_up()
                 raise ChainUnavailableError(f"node {self.where} did not answer within {limit:g} s") from error
+            except ssl.SSLCertVerificationError as error:
+                self._hang_up()
+                raise ChainError(
+                    f"node {self.where} shows a certificate that is not to be trusted: {error.verify_message}"
+                ) from error
             except (OSError, http.client.HTTPException) as error:
                 self._hang_up()
                 if attempt == last:

@@ -1,7 +1,5 @@
 """When a transaction may replace others: BIP-125's rules 2 to 5 and the fee-rate rule, without signalling."""
 
-# Bitcoin Core 28 turned ``mempoolfullrbf`` on, so rule 1 (the replaced transaction must signal) is not asked.
-
 from __future__ import annotations
 
 from collections.abc import Iterable

@@ -1,0 +1,78 @@
+"""The JSON-RPC client over TLS: a certificate is checked, always."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import json
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from bursar.errors import ChainError
+from bursar.nodes.bitcoind_rpc import RpcClient
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A self-signed certificate for 127.0.0.1 with its key, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "node")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    path = tmp_path / "node.pem"
+    pem = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path.write_bytes(key.private_bytes(*pem) + made.public_bytes(serialization.Encoding.PEM))
+    return path
+
+
+def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        while True:
+            try:
+                raw, _ = listener.accept()
+            except OSError:
+                return
+            with contextlib.suppress(OSError), raw, context.wrap_socket(raw, server_side=True) as connection:
+                request = connection.recv(65536)
+                while not request.endswith(b"}"):
+                    request += connection.recv(65536)
+                number = json.loads(request.partition(b"\r\n\r\n")[2])["id"]
+                body = json.dumps({"result": "secret", "error": None, "id": number}).encode()
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    rpc = RpcClient(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
+    with pytest.raises(ChainError, match="not to be trusted: self-signed") as caught:
+        rpc.call("x")
+    assert not caught.value.retryable
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    assert rpc.call("x") == "secret"
+    rpc.close()
+    with contextlib.suppress(OSError):
+        listener.shutdown(socket.SHUT_RDWR)
+    listener.close()
+    thread.join(5)
