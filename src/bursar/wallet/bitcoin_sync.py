@@ -65,6 +65,7 @@ def sync_bitcoin(
     assert update is not None
     if update.reorged is not None:
         update = _ask_orphans(context, row, backend, update, stored)
+    _check_answer(discovery, update)
     progress("store", 0, None)
     with context.store.write() as connection:
         report = _apply(context, connection, row, discovery, update)
@@ -151,6 +152,20 @@ def _ask_orphans(
         missing=(*update.missing, *answer.missing),
         reorged=lowest,
     )
+
+
+def _check_answer(discovery: Discovery, update: ChainUpdate) -> None:
+    """``ChainError`` (``chain.reply``) when the node lists coins nobody asked for, or that their transactions deny."""
+    asked = {row.script for row in discovery.rows}
+    known = {item.tx.txid: item.tx.outputs for item in update.transactions}
+    for coin in update.coins:
+        txid, vout = coin.outpoint
+        outputs = known.get(txid)
+        if coin.output.script not in asked or (outputs is not None and coin.output not in outputs[vout : vout + 1]):
+            raise ChainError(
+                f"the node lists the coin {coin.outpoint}, which is not one of those asked for: do not trust it",
+                code="chain.reply",
+            )
 
 
 def _apply(

@@ -53,6 +53,8 @@ def bitcoin_history(
         ours = [output for output in spent if output is not None and output.script in scripts]
         back = sum(int(output.value) for output in tx.outputs if output.script in scripts)
         foreign = [output for output in tx.outputs if output.script not in scripts]
+        if not ours and not back:
+            continue
         fee = 0
         if not ours:
             direction, amount, parties = "in", back, []

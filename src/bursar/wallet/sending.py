@@ -101,20 +101,20 @@ def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend
     return str(backend.broadcast(Transaction.parse(signed.raw)))
 
 
-def cancel(context: Context, transfer_id: str, reason: str) -> None:
-    """See ``Wallet.cancel``."""
+def cancel(context: Context, transfer_id: str, reason: str, *, unsafe: bool = False) -> None:
+    """See ``Wallet.cancel`` and ``Wallet.unsafe_cancel``."""
     with context.store.write() as connection:
         row = require_transfer(connection, transfer_id)
         if row.state is TransferState.CANCELLED:
             return
         unsigned = row.state in (TransferState.PLANNED, TransferState.APPROVED)
-        if not unsigned or row.signing:
+        if not unsigned or (row.signing and not unsafe):
             why = "a signature of it may exist" if unsigned else f"it is {row.state}"
             raise ConflictError(f"transfer {row.id} cannot be released: {why}; sign and replace it instead")
         _cancel(context, row, reason, connection=connection)
 
 
-def recover(context: Context, backend: BitcoinBackend | EthereumBackend) -> tuple[Recovery, ...]:
+def recover(context: Context, backend: BitcoinBackend | EthereumBackend, older_than: int) -> tuple[Recovery, ...]:
     """See ``Wallet.recover``."""
     if isinstance(backend, EthereumBackend):
         chain, network = "ethereum", f"eip155:{backend.chain_id}"
@@ -127,6 +127,8 @@ def recover(context: Context, backend: BitcoinBackend | EthereumBackend) -> tupl
         check_node(context, account, backend)
     done: list[Recovery] = []
     for row in rows:
+        if row.state is TransferState.PLANNED and row.created > context.now() - older_than:
+            continue
         result = _recover_one(context, row, backend)
         if result is not None:
             done.append(result)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.finalize import extract, finalize
 from bursar.bitcoin.psbt import Psbt
-from bursar.errors import ConflictError, UnsupportedError, UserCancelledError
+from bursar.errors import ConflictError, InvalidInputError, UnsupportedError, UserCancelledError
 from bursar.ethereum.address import Address
-from bursar.ethereum.transaction import UnsignedTransaction
+from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 from bursar.keys.path import DerivationPath
 from bursar.signing.checks import request_signatures, request_transaction
 from bursar.signing.protocols import EthereumSigner, PsbtSigner
@@ -52,13 +52,15 @@ def sign(
         context.note(connection, "transfer.signing", id=row.id, plan=row.plan_digest, signer=account_row.signer)
     context.passed("sign.begun")
     try:
-        raw, txid = _ask(load_account(account_row), plan, signer)
-    except (UserCancelledError, UnsupportedError) as error:
+        answer = _ask(load_account(account_row), plan, signer)
+    except (InvalidInputError, UserCancelledError, UnsupportedError) as error:
+        # A refusal: there is no signature. Any other failure may have come after one.
         with context.store.write() as connection:
             change_signing(connection, row.id, -1)
             context.note(connection, "transfer.unsigned", id=row.id, reason=error.code)
         raise
     context.passed("sign.answered")
+    raw, txid = _finished(answer)
     with context.store.write() as connection:
         now = require_transfer(connection, row.id)
         if now.raw is not None:
@@ -114,18 +116,24 @@ def _check_reservation(connection: Connection, account: AccountRow, row: Transfe
 
 def _ask(
     account: BitcoinAccount | EthereumAccount, plan: Plan, signer: PsbtSigner | EthereumSigner
-) -> tuple[bytes, str]:
+) -> Psbt | SignedTransaction:
+    """Ask the signer; the answer is held to the question, and every signature in it verifies."""
     if plan.psbt is not None:
         if not isinstance(signer, PsbtSigner):
             raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
-        psbt = Psbt.from_text(plan.psbt)
-        tx = extract(finalize(request_signatures(signer, psbt, account=_bitcoin(account)), verify=False))
-        return tx.serialize(), str(tx.txid)
+        return request_signatures(signer, Psbt.from_text(plan.psbt), account=_bitcoin(account))
     if not isinstance(signer, EthereumSigner):
         raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
     path = DerivationPath.from_text(str(plan.path))
-    signed = request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
-    return signed.serialize(), signed.hash
+    return request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
+
+
+def _finished(answer: Psbt | SignedTransaction) -> tuple[bytes, str]:
+    """The bytes to broadcast and their id."""
+    if isinstance(answer, SignedTransaction):
+        return answer.serialize(), answer.hash
+    tx = extract(finalize(answer, verify=False))
+    return tx.serialize(), str(tx.txid)
 
 
 def _bitcoin(account: BitcoinAccount | EthereumAccount) -> BitcoinAccount:

@@ -304,11 +304,22 @@ class Wallet:
         sending.cancel(self._context, transfer_id, reason)
         return self.transfer(transfer_id)
 
-    def recover(self, backend: BitcoinBackend | EthereumBackend) -> tuple[Recovery, ...]:
+    def unsafe_cancel(self, transfer_id: str, *, reason: str) -> TransferRecord:
+        """Release an unsigned transfer although a signer was asked: only when you know that no signature left it.
+
+        Should one turn up, it and a later transfer would compete for the same coins or nonce.
+        """
+        sending.cancel(self._context, transfer_id, reason, unsafe=True)
+        return self.transfer(transfer_id)
+
+    def recover(self, backend: BitcoinBackend | EthereumBackend, *, older_than: int = 0) -> tuple[Recovery, ...]:
         """After a crash, for the accounts on this backend's chain: planned transfers are released (and their
         idempotency key is free again), those approved or waiting for approvals stay, signed ones are broadcast again
-        byte for byte."""
-        return sending.recover(self._context, backend)
+        byte for byte.
+
+        ``older_than`` spares transfers planned less than so many seconds ago, for where other processes are at work.
+        """
+        return sending.recover(self._context, backend, older_than)
 
     def accept_nonce(self, name: str, address: str, nonce: int) -> None:
         """Believe that ``address`` has sent ``nonce`` transactions, more or fewer than a node said before."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from bursar.bitcoin.units import FeeRate
-from bursar.errors import ChainUnavailableError, ConflictError, InvalidInputError
+from bursar.chain.protocols import ChainTransaction
+from bursar.errors import ChainError, ChainUnavailableError, ConflictError, InvalidInputError
 from bursar.keys.scheme import Scheme
 from bursar.wallet import FeeChoice, PaymentOrder, Transfer, TransferState
 
@@ -236,3 +238,44 @@ def test_accounts_and_their_names(wallet: Any, fakes: SimpleNamespace) -> None:
     assert caught.value.code == "input.account"
     assert wallet.accounts() == (record,)
     assert record.to_json()["account"] == account.to_json()
+
+
+def test_coins_nobody_asked_for_are_refused(funded: SimpleNamespace) -> None:
+    from bursar.bitcoin.units import Sats
+
+    real, before = funded.node.sync, figures(funded.wallet)
+
+    def lie(change: Any) -> Any:
+        def answer(request: Any) -> Any:
+            update = real(request)
+            coin = update.coins[0]
+            return dataclasses.replace(update, coins=(dataclasses.replace(coin, **change(coin)), *update.coins[1:]))
+
+        return answer
+
+    lies = (
+        lambda coin: {"output": coin.output._replace(script=b"\x51")},
+        lambda coin: {"output": coin.output._replace(value=Sats(coin.output.value + 1))},
+        lambda coin: {"outpoint": coin.outpoint._replace(vout=7)},
+    )
+    for change in lies:
+        funded.node.sync = lie(change)
+        with pytest.raises(ChainError) as caught:
+            funded.wallet.sync("btc", funded.node)
+        assert caught.value.code == "chain.reply"
+    assert figures(funded.wallet) == before
+
+
+def test_transactions_that_do_not_concern_us_are_no_history(funded: SimpleNamespace) -> None:
+    real = funded.node.sync
+    stranger = funded.node.pay(b"\x51", 5000)
+
+    def chatty(request: Any) -> Any:
+        update = real(request)
+        extra = ChainTransaction(stranger, None)
+        return dataclasses.replace(update, transactions=(*update.transactions, extra))
+
+    funded.node.sync = chatty
+    before = funded.wallet.history("btc")
+    funded.wallet.sync("btc", funded.node)
+    assert funded.wallet.history("btc") == before

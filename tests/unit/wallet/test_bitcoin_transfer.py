@@ -22,6 +22,7 @@ from bursar.errors import (
     InvalidInputError,
     PolicyDeniedError,
     SignerMisbehavedError,
+    SignerUnavailableError,
     UnsupportedError,
     UserCancelledError,
     WrongChainError,
@@ -283,6 +284,40 @@ def test_once_a_signature_may_exist_nothing_is_released(
     assert btc(funded)[3] > 0
     signer.tamper = None
     go(funded, policy, signer, plan)
+
+
+def test_a_person_may_release_what_a_machine_may_not(funded: SimpleNamespace, policy: RulePolicy, signer: Any) -> None:
+    plan = funded.wallet.plan(transfer(), funded.node)
+    approved = funded.wallet.approve(plan, policy)
+    signer.refuse = SignerUnavailableError("the cable fell out")
+    with pytest.raises(SignerUnavailableError):
+        funded.wallet.sign(approved, signer=signer)
+    with pytest.raises(ConflictError, match="may exist"):
+        funded.wallet.cancel(plan.id)
+    record = funded.wallet.unsafe_cancel(plan.id, reason="the device was never touched")
+    assert record.state is TransferState.CANCELLED
+    assert btc(funded)[3] == 0
+    sent = funded.wallet.plan(transfer(), funded.node)
+    signer.refuse = None
+    go(funded, policy, signer, sent)
+    with pytest.raises(ConflictError, match="sent"):
+        funded.wallet.unsafe_cancel(sent.id, reason="too late")
+
+
+def test_another_devices_refusal_leaves_no_mark(funded: SimpleNamespace, policy: RulePolicy, fakes: Any) -> None:
+    plan = funded.wallet.plan(transfer(), funded.node)
+    approved = funded.wallet.approve(plan, policy)
+    stranger = fakes.Signer(fakes.other_words)
+    with pytest.raises(InvalidInputError, match="names a key of"):
+        funded.wallet.sign(approved, signer=stranger)
+    stranger.close()
+    assert funded.wallet.cancel(plan.id).state is TransferState.CANCELLED
+
+
+def test_a_neighbours_fresh_plan_can_be_spared(funded: SimpleNamespace) -> None:
+    plan = funded.wallet.plan(transfer(), funded.node)
+    assert funded.wallet.recover(funded.node, older_than=60) == ()
+    assert [one.id for one in funded.wallet.recover(funded.node)] == [plan.id]
 
 
 def test_a_signer_of_the_wrong_kind_is_refused(funded: SimpleNamespace, policy: RulePolicy) -> None:
