@@ -146,6 +146,14 @@ def test_plain_multisig_is_finalised_and_accepted_by_the_kernel(form: str, walle
     for place in (2, 0):
         one.partial_sigs[keys[place]] = ecdsa_sign_der(secrets[place], digest.digest) + b"\x01"
     kernel_verify(extract(finalize(psbt)), [spent])
+    good = one.partial_sigs[keys[2]]
+    one.partial_sigs[keys[2]] = ecdsa_sign_der(secrets[2], bytes(32)) + b"\x01"
+    with pytest.raises(InvalidSignatureError):
+        finalize(psbt)
+    one.partial_sigs[keys[2]] = good[:-1] + b"\x02"
+    with pytest.raises(InvalidInputError, match="hash type 0x02"):
+        finalize(psbt, verify=False)
+    one.partial_sigs[keys[2]] = good
     if form != "wsh":
         one.redeem_script = b"\x51"
     else:

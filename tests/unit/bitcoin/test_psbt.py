@@ -232,6 +232,28 @@ def test_utxo_holds_the_fields_against_each_other() -> None:
     assert caught.value.code == "input.psbt.fee"
 
 
+def test_an_input_that_says_nothing_of_what_it_spends_has_no_digest() -> None:
+    psbt = made(1)
+    for read in (psbt.utxo, psbt.utxo_bytes, InputDigests(psbt).digest):
+        with pytest.raises(InvalidInputError) as caught:
+            read(0)
+        assert caught.value.code == "input.psbt.utxo"
+
+
+@pytest.mark.parametrize("size", [252, 253])
+def test_a_spent_output_s_script_has_its_length_in_shortest_form(size: int) -> None:
+    psbt = made(1)
+    output = TxOut(Sats(5000), b"\x51" * size)
+    psbt.inputs[0].witness_utxo = output
+    assert Psbt.parse(psbt.serialize()).inputs[0].witness_utxo == output
+    psbt.inputs[0].fields[b"\x01"] = bytes(8) + bytes((size & 0xFF,)) + b"\x51" * (size & 0xFF)
+    if size == 252:
+        Psbt.parse(psbt.serialize())
+    else:  # 0xfd announces a longer length
+        with pytest.raises(InvalidInputError):
+            Psbt.parse(psbt.serialize())
+
+
 def test_a_bad_previous_transaction_is_an_error_when_used() -> None:
     psbt = made(1)
     psbt.inputs[0].fields[b"\x00"] = bytes(20)

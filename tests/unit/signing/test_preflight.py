@@ -117,6 +117,7 @@ def test_a6_taproot_alone_needs_no_previous_transaction_but_its_v0_neighbour_doe
 def test_a7_more_out_than_in(ask: SimpleNamespace) -> None:
     psbt = ask.one()
     refused(paying(psbt, (100_001, psbt.tx.outputs[0].script)), "fee")
+    check_psbt(paying(psbt, (100_000, psbt.tx.outputs[0].script)))
 
 
 def test_a8_amounts_beyond_all_money(ask: SimpleNamespace) -> None:
