@@ -252,3 +252,27 @@ def test_the_quick_look_lets_nothing_pass_that_the_full_check_refuses(
     tx._check()
     assert pickle.loads(pickle.dumps(tx)) == tx
     assert dataclasses.replace(tx, nonce=5).nonce == 5
+
+
+VECTORS = json.loads((Path(__file__).parents[2] / "vectors" / "ethereum_transactions.json").read_text())
+
+
+@pytest.mark.parametrize("case", VECTORS["cases"], ids=lambda case: case["name"])
+def test_vectors_of_every_type(case: dict[str, Any]) -> None:
+    raw = bytes.fromhex(case["raw"])
+    signed = SignedTransaction.parse(raw)
+    tx, fields = signed.unsigned, case["fields"]
+    assert (str(signed.sender), signed.hash) == (VECTORS["sender"], case["hash"])
+    assert (tx.type, tx.chain_id, tx.nonce) == (fields.get("type", LEGACY), fields["chainId"], fields["nonce"])
+    assert (tx.to and str(tx.to), tx.value, tx.gas_limit) == (fields.get("to"), int(fields["value"]), fields["gas"])
+    assert ("0x" + tx.data.hex(), tx.max_gas_price) == (
+        fields["data"],
+        int(fields["maxFeePerGas"] if tx.type == FEE_MARKET else fields["gasPrice"]),
+    )
+    entries = [
+        {"address": str(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
+        for entry in tx.access_list
+    ]
+    assert entries == fields.get("accessList", [])
+    again = tx.sign_with(ecdsa_sign_recoverable(bytes.fromhex(VECTORS["secret_key"]), tx.digest()))
+    assert again.serialize() == raw
