@@ -83,11 +83,12 @@ def fingerprint(*paths: Path) -> str:
 def ensure(venv: Path, lock: str, python: str) -> Path:
     """Bring ``venv`` to what ``requirements/<lock>.txt`` says, quickly when it is there; returns its interpreter."""
     state = fingerprint(LOCKS / f"{lock}.txt", LOCKS / "build.txt", *(p / "pyproject.toml" for p in PACKAGES))
-    stamp = venv / f".bursar-{lock}"
+    stamp, place = venv / f".bursar-{lock}", venv / ".bursar-place"
     interpreter = venv / "bin" / "python"
-    if stamp.is_file() and stamp.read_text() == f"{state} {venv}" and interpreter.exists():
+    moved = not place.is_file() or place.read_text() != str(venv)  # programs in bin/ name the folder they were made in
+    if stamp.is_file() and stamp.read_text() == state and interpreter.exists() and not moved:
         return interpreter
-    if not interpreter.exists() or probe(interpreter) is None:
+    if moved or probe(interpreter) is None:
         shutil.rmtree(venv, ignore_errors=True)
         found = probe(python)
         if found is None:
@@ -95,8 +96,7 @@ def ensure(venv: Path, lock: str, python: str) -> Path:
         if found["trouble"]:
             raise SetupError(f"{python} {found['trouble']}")
         run(str(found["base"]), "-m", "venv", venv)
-    for old in venv.glob(".bursar-*"):  # another lock may hold other versions: it has to be checked again
-        old.unlink()
+        place.write_text(str(venv))
     pip = (interpreter, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "-r")
     run(*pip, LOCKS / "uv.txt")
     uv = (venv / "bin" / "uv", "pip", "install", "--quiet", "--python", interpreter)
@@ -108,7 +108,7 @@ def ensure(venv: Path, lock: str, python: str) -> Path:
     run(*uv, *source_only, "--require-hashes", "-r", LOCKS / f"{lock}.txt", env=env)
     for package in PACKAGES if lock != "runtime" else PACKAGES[:1]:
         run(*uv, "--no-deps", "--no-build-isolation", "-e", package, env=env)
-    stamp.write_text(f"{state} {venv}")
+    stamp.write_text(state)
     return interpreter
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
+_MISSING = pytest.StashKey[bool]()
 
 
 @pytest.fixture(scope="session")
@@ -48,20 +49,29 @@ def pytest_configure() -> None:
         os.environ.setdefault("BURSAR_ANVIL", str(path))
 
 
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    words = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+    return str(words).removeprefix("Skipped: ")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Name every skipped test and its reason: pytest's own summary folds them by source line."""
     skipped = terminalreporter.stats.get("skipped", [])
     if skipped:
         terminalreporter.section("skipped tests and why")
     for report in skipped:
-        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
-        terminalreporter.write_line(f"{report.nodeid}: {str(reason).removeprefix('Skipped: ')}")
+        terminalreporter.write_line(f"{report.nodeid}: {_reason(report)}")
+    if terminalreporter.config.stash.get(_MISSING, False):
+        terminalreporter.write_line("CI=true: what is not installed counts as a failure", red=True)
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """A run in which every test skipped has tested nothing: it fails."""
+    """A run fails in which every test skipped; with ``CI=true`` also one in which something was not installed."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if reporter is None or exitstatus != pytest.ExitCode.OK or session.config.option.collectonly:
         return
-    if reporter.stats.get("skipped") and not reporter.stats.get("passed"):
+    skipped = reporter.stats.get("skipped", [])
+    missing = os.environ.get("CI") == "true" and any("not installed" in _reason(report) for report in skipped)
+    session.config.stash[_MISSING] = missing
+    if missing or (skipped and not reporter.stats.get("passed")):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
