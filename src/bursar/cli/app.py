@@ -36,6 +36,7 @@ COMMANDS = dict(
         _entry(MONEY, "send", "Pay somebody: review, policy, signature, broadcast."),
         _entry(MONEY, "history", "List what came in and went out."),
         _entry(MONEY, "bump", "Raise the fee of a transfer that is stuck."),
+        _entry(MONEY, "resume", "Go on with a transfer that was interrupted."),
         _entry(FILES, "psbt", "Inspect, sign, combine, finalize and broadcast PSBT files."),
         _entry(FILES, "message", "Sign and verify messages."),
         _entry(CONTROL, "policy", "Check the policy file and explain its decisions."),

@@ -9,7 +9,7 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.prompts import signer_options
-from bursar.errors import ConflictError, UserCancelledError
+from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.policy.render import review_text
 from bursar.policy.verdict import Allow
 from bursar.wallet.records import TransferState
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bursar.wallet.wallet import Wallet
 
 UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
+_LEAST_TEXT = 4
 _OVER = (TransferState.DENIED, TransferState.CANCELLED, TransferState.FAILED)
 
 
@@ -89,7 +90,7 @@ class Sending:
         if state in _OVER:
             record = self._wallet.transfer(plan.id)
             raise ConflictError(
-                f"the transfer of this key is {state} ({record.reason or 'no reason kept'}): use another key"
+                f"this transfer is {state} ({record.reason or 'no reason kept'}): send anew, with another key if any"
             )
         if state in UNSIGNED:
             signed: SignedTransfer | None = self._sign(plan, state)
@@ -127,6 +128,17 @@ class Sending:
         assert self._plan is not None
         if self._wallet.transfer(self._plan.id).state in UNSIGNED:
             self._wallet.cancel(self._plan.id, reason=reason)
+
+
+def find_transfer(wallet: Wallet, text: str) -> TransferRecord:
+    """By id or transaction id; the beginning is enough where it is unique and at least four characters long."""
+    if len(text) >= _LEAST_TEXT:
+        found = [made for made in wallet.transfers() if made.id.startswith(text) or (made.txid or "").startswith(text)]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InvalidInputError(f"{text!r} begins several transfers: write more of it", code="input.transfer")
+    raise InvalidInputError(f"no transfer {text!r}: see 'bursar history --transfers'", code="input.transfer")
 
 
 def answer(session: Session, plan: Plan, record: TransferRecord) -> None:

@@ -25,6 +25,7 @@ from bursar.errors import (
     InsufficientFundsError,
     InvalidInputError,
     PolicyDeniedError,
+    SignerUnavailableError,
     UserCancelledError,
     WrongChainError,
     WrongPasswordError,
@@ -246,6 +247,33 @@ def test_what_an_interrupted_run_left_is_released(rich: Any, box: Any) -> None:
     result = rich.run("balance", "savings")
     assert f"Transfer {transfer} was planned and not signed" in result.stderr
     assert rich.json("history", "savings", "--transfers")["transfers"][0]["state"] == "cancelled"
+
+
+class Unplugged:
+    """A signer that goes away when it is asked."""
+
+    def __init__(self, *_words: Any) -> None:
+        raise SignerUnavailableError("it was unplugged")
+
+
+def test_an_interrupted_signature_is_resumed_or_given_up(rich: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bursar.backends.software.signer import SoftwareSigner
+
+    for goes_on in (True, False):
+        with monkeypatch.context() as patched:
+            patched.setattr(SoftwareSigner, "sign_psbt", Unplugged)
+            with pytest.raises(SignerUnavailableError):
+                rich.text("send", "savings", BITCOIN_PAYEE, "0.03btc", "--yes", answers=[PASSWORD])
+        made = rich.json("history", "savings", "--transfers", "--offline")["transfers"][-1]
+        assert made["state"] == "approved"  # a signature may exist
+        assert f"Transfer {made['id']} is not signed yet" in rich.run("balance", "savings").stderr
+        if goes_on:
+            sent = rich.json("resume", made["id"][:13], answers=[PASSWORD])["transfer"]
+            assert (sent["id"], sent["state"]) == (made["id"], "sent")
+            assert rich.json("resume", made["id"])["transfer"]["txid"] == sent["txid"]
+        else:
+            with pytest.raises(ConflictError, match="a signature of it may exist"):
+                rich.text("bump", made["id"], "--cancel")
 
 
 def test_what_another_process_is_busy_with_is_left_alone(rich: Any, box: Any) -> None:

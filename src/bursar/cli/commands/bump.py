@@ -9,14 +9,11 @@ import click
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.lazy import command, pass_session
-from bursar.cli.transferring import UNSIGNED, Sending, answer, fee_options, sending_options
-from bursar.errors import InvalidInputError
+from bursar.cli.transferring import UNSIGNED, Sending, answer, fee_options, find_transfer, sending_options
 
 if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
-    from bursar.wallet.records import TransferRecord
-    from bursar.wallet.wallet import Wallet
 
 
 @command(
@@ -50,7 +47,7 @@ def bump(
     transfer that was never signed is released by --cancel.
     """
     wallet = compose.wallet(session)
-    found = _find(wallet, transfer)
+    found = find_transfer(wallet, transfer)
     record = wallet.account(found.account)
     if cancel and found.state in UNSIGNED:
         released = wallet.cancel(found.id)
@@ -62,14 +59,3 @@ def bump(
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
         answer(session, plan, sending.carry_out(plan, backend))
-
-
-def _find(wallet: Wallet, text: str) -> TransferRecord:
-    """By id or transaction id; the beginning is enough where it is unique and at least four characters long."""
-    if len(text) >= 4:
-        found = [made for made in wallet.transfers() if made.id.startswith(text) or (made.txid or "").startswith(text)]
-        if len(found) == 1:
-            return found[0]
-        if len(found) > 1:
-            raise InvalidInputError(f"{text!r} begins several transfers: write more of it", code="input.transfer")
-    raise InvalidInputError(f"no transfer {text!r}: see 'bursar history --transfers'", code="input.transfer")
