@@ -135,6 +135,17 @@ def test_malformed_transactions_are_refused(raw: str, why: str) -> None:
         Transaction.parse(bytes.fromhex(raw))
 
 
+@pytest.mark.parametrize("size", [0, 1, 252, 253, 254, 0xFFFF, 0x10000])
+def test_lengths_around_each_form_of_a_count(size: int) -> None:
+    data = b"\x51" * size
+    spending = TxIn(OutPoint(Txid(bytes(32)), 0), data, 7, (data,))
+    tx = Transaction(2, [spending], [TxOut(Sats(1), data)], 0)
+    again = Transaction.parse(tx.serialize())
+    assert again == tx
+    assert (again.inputs, again.outputs) == (tx.inputs, tx.outputs)
+    assert EmbitTransaction.parse(tx.serialize()).vin[0].script_sig.data == data
+
+
 def test_counts_do_not_allocate() -> None:
     bombs = [
         HEAD + "feffffffff" + INPUT,

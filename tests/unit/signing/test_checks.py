@@ -213,6 +213,9 @@ def test_d35_taproot_default_and_all_are_not_each_other(ask: SimpleNamespace, si
     misbehaves(default, answering(long), "65 bytes, 64 belong")
     misbehaves(everything, answering(short), "64 bytes, 65 belong")
     misbehaves(everything, answering(long[:64] + b"\x02"), "hash type 0x02, 0x01 was asked")
+    misbehaves(default, answering(long[:64]), "signature of input 0 is wrong")
+    misbehaves(default, answering(bytes(64)), "signature of input 0 is wrong")
+    misbehaves(everything, answering(short + b"\x01"), "signature of input 0 is wrong")
     for psbt, value in ((default, short), (everything, long)):
         assert request_signatures(Scripted(answering(value)), psbt).inputs[0].tap_key_sig == value  # type: ignore[arg-type]
 
