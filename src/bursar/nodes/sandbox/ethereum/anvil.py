@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -20,6 +21,15 @@ VARIABLE = "BURSAR_ANVIL"
 _PLATFORMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
+
+# anvil ends when the pipe to this process closes, however this process ends
+_SUPERVISE = """
+exec 3<&0
+"$@" </dev/null 3<&- &
+node=$!
+{ cat <&3 >/dev/null; kill "$node" 2>/dev/null; } &
+wait "$node"
+"""
 
 
 def _machine() -> str:
@@ -65,6 +75,7 @@ class AnvilNode:
             )
         self._port = port or _free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._chain_id = chain_id
         self._command = [str(binary), "--host", HOST, "--port", str(self._port), "--chain-id", str(chain_id)]
         self._command += ["--accounts", "0", "--hardfork", "prague", "--silent", "--no-cors"]
         if not automine:
@@ -79,32 +90,36 @@ class AnvilNode:
 
     def start(self) -> None:
         """Start the process and wait until it answers; ChainUnavailableError when it does not."""
-        self._process = subprocess.Popen(  # noqa: S603 (the binary the user named or installed, no shell)
-            self._command,
-            stdin=subprocess.DEVNULL,
+        self._process = subprocess.Popen(  # noqa: S603 (a fixed program, the binary is what the user named or installed)
+            ["/bin/sh", "-c", _SUPERVISE, "anvil", *self._command],
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,
         )
         rpc = LoopbackRpc(self.url)
         deadline = time.monotonic() + _START_SECONDS
         while True:
             try:
-                rpc.call("eth_chainId")
-                return
-            except ChainUnavailableError:
-                if self._process.poll() is not None or time.monotonic() > deadline:
-                    self.close()
-                    raise
-                time.sleep(0.02)
+                if rpc.call("eth_chainId") == hex(self._chain_id):
+                    return
+                trouble = ChainUnavailableError(f"another node answers at {self.url}")
+            except ChainUnavailableError as error:
+                trouble = error
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                self.close()
+                raise trouble
+            time.sleep(0.02)
 
     def close(self) -> None:
         """Stop the process gently, so that it writes its state; kill it when it does not stop."""
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
-        try:
-            process.wait(_STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        with process:
+            if process.stdin is not None:
+                process.stdin.close()
+            try:
+                process.wait(_STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
