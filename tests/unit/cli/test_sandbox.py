@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from bursar.cli import compose
 from bursar.errors import ChainUnavailableError, InvalidInputError
+from bursar.nodes.sandbox import CHAIN_ID
 
 pytest.importorskip("pbk", reason="py-bitcoinkernel is not installed")
 pytest.importorskip("eth", reason="py-evm is not installed")
@@ -54,6 +56,10 @@ def test_up_use_down_and_up_again(wallet: Any) -> None:
         assert again["token"] == started["token"]
     finally:
         bursar(home, "sandbox", "down")
+
+
+def test_new_wallets_expect_the_sandboxs_chain_id() -> None:
+    assert compose.SANDBOX_CHAIN_ID == CHAIN_ID
 
 
 def test_why_it_did_not_start_is_told(tmp_path: Path) -> None:
