@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.cli.home import locate
+from bursar.cli.session import Session
 from bursar.errors import BursarError
 
 if TYPE_CHECKING:
@@ -18,7 +19,8 @@ def account_names(ctx: click.Context, _param: click.Parameter, incomplete: str) 
 
     from bursar.wallet.wallet import Wallet
 
-    home = locate(ctx.find_root().params.get("home"))
+    session = ctx.find_object(Session)
+    home = session.home if session else locate(None)
     if not home.wallet.is_file():
         return []
     try:

@@ -8,11 +8,11 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.psbt import InputDigests
 from bursar.bitcoin.units import FeeRate
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
-from bursar.cli.psbt_file import output_origins
 from bursar.errors import InvalidInputError
 from bursar.policy.review import Asset, Change, Payment, Review
-from bursar.signing.change import change_outputs
+from bursar.signing.change import change_paths
 from bursar.signing.preflight import check_psbt
+from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
@@ -23,13 +23,14 @@ def review_of(psbt: Psbt, account: BitcoinAccount, name: str) -> Review:
     """What a human and the policy must see of ``psbt`` before ``account`` signs it; refused PSBTs raise here."""
     check_psbt(psbt, fingerprint=account.origin.fingerprint)
     coin = Asset("bitcoin", account.network.name, "BTC", 8)
-    returning = set(change_outputs(psbt, account))
+    check_inputs(psbt, account)
+    returning = change_paths(psbt, account)
     payments: list[Payment] = []
     change: list[Change] = []
     for index, output in enumerate(psbt.tx.outputs):
         to = _payee(output.script, account)
         if index in returning:
-            change.append(Change(to, int(output.value), str(output_origins(psbt.outputs[index])[0].path)))
+            change.append(Change(to, int(output.value), str(returning[index])))
         else:
             payments.append(Payment(coin, to, int(output.value)))
     fee = int(psbt.fee())

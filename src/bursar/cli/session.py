@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -41,7 +40,3 @@ class Session:
         from bursar.cli.home import locate
 
         return locate(self.home_option)
-
-    def folder(self) -> Path:
-        """The folder alone, for messages."""
-        return self.home.folder

@@ -36,7 +36,9 @@ DEFAULT_CHAIN_IDS = {
 def setup_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of both commands."""
     for option in (
-        click.option("--passphrase-fd", type=click.IntRange(min=0), metavar="N", help="Read it from descriptor N."),
+        click.option(
+            "--passphrase-fd", type=click.IntRange(min=0), metavar="N", help="Read the passphrase from descriptor N."
+        ),
         click.option("--passphrase", is_flag=True, help="Protect the mnemonic with a BIP-39 passphrase; asked for."),
         click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain of new accounts."),
         click.option(

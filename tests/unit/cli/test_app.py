@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
 import os
 import subprocess
@@ -126,6 +127,7 @@ def loaded_by(*lines: list[str]) -> set[str]:
 
 
 def test_version() -> None:
+    assert importlib.metadata.version("bursar") == __version__
     assert bursar("--version").stdout == f"bursar {__version__}\n"
     assert json.loads(bursar("--version", "--json").stdout) == {"version": __version__}
 

@@ -203,10 +203,9 @@ def test_policy(wallet: Any, tmp_path: Path) -> None:
 def test_account_names_are_completed(wallet: Any) -> None:
     environment = {
         **os.environ,
-        "BURSAR_HOME": str(wallet.home),
         "_BURSAR_COMPLETE": "bash_complete",
-        "COMP_WORDS": "bursar balance s",
-        "COMP_CWORD": "2",
+        "COMP_WORDS": f"bursar --home {wallet.home} balance s",
+        "COMP_CWORD": "4",
     }
     command = [sys.executable, "-m", "bursar.cli"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
