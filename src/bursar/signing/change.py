@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.psbt import Psbt, PsbtOutput
     from bursar.keys.origin import KeyOrigin
+    from bursar.keys.path import DerivationPath
 
 MOST_INDEX = 100_000
 
@@ -25,11 +26,17 @@ def change_outputs(psbt: Psbt, account: BitcoinAccount, *, most_index: int = MOS
     output that claims the account and is not is an ``InvalidInputError`` (``input.psbt.change``); another branch or
     another account is a payment, however much it may be ours.
     """
-    return tuple(
-        index
-        for index, output in enumerate(psbt.outputs)
-        if any(_proven(psbt, index, account, origin, most_index) for origin in _origins(output))
-    )
+    return tuple(change_paths(psbt, account, most_index=most_index))
+
+
+def change_paths(psbt: Psbt, account: BitcoinAccount, *, most_index: int = MOST_INDEX) -> dict[int, DerivationPath]:
+    """As ``change_outputs``, each with the path that proves it: an output may name others, which prove nothing."""
+    paths: dict[int, DerivationPath] = {}
+    for index, output in enumerate(psbt.outputs):
+        for origin in _origins(output):
+            if _proven(psbt, index, account, origin, most_index):
+                paths[index] = origin.path
+    return paths
 
 
 def _origins(output: PsbtOutput) -> Iterator[KeyOrigin]:

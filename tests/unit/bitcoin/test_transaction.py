@@ -178,6 +178,14 @@ def test_outpoints_and_txids_as_text() -> None:
         Txid(bytes(31))
 
 
+def test_the_last_output_index_has_ten_digits() -> None:
+    text = "ab" * 32 + ":4294967295"
+    assert str(OutPoint.from_text(text)) == text
+    for wrong in ("4294967296", "04294967295", "-1", "+1", "\u0661", "", "1 "):
+        with pytest.raises(InvalidInputError):
+            OutPoint.from_text("ab" * 32 + ":" + wrong)
+
+
 def test_transactions_do_not_change() -> None:
     tx = Transaction.parse(bytes.fromhex(GENESIS_COINBASE))
     with pytest.raises(AttributeError):

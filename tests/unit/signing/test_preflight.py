@@ -19,7 +19,7 @@ from bursar.errors import InvalidInputError
 from bursar.keys.origin import Fingerprint, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import Scheme
-from bursar.signing.change import change_outputs
+from bursar.signing.change import change_outputs, change_paths
 from bursar.signing.checks import request_signatures
 from bursar.signing.preflight import PreflightLimits, check_psbt
 
@@ -223,6 +223,19 @@ def test_b16_a_path_of_another_depth_is_a_payment(ask: SimpleNamespace, account:
         psbt = change_at(ask, ours, 1, 3)
         psbt.outputs[1].bip32_derivations[ours.key(1, 3)] = KeyOrigin(ours.origin.fingerprint, path)
         assert change_outputs(psbt, ours) == ()
+
+
+def test_b16_the_path_told_is_the_one_that_proves(ask: SimpleNamespace, account: Callable[..., BitcoinAccount]) -> None:
+    ours = account(Scheme.BIP86)
+    psbt = ask.question([ask.spend(Scheme.BIP86)], change=ours)
+    derivations = psbt.outputs[1].tap_bip32_derivations
+    proof = dict(derivations.items())
+    derivations.clear()
+    decoy = KeyOrigin(ours.origin.fingerprint, ours.path(0, 77))
+    derivations[public_key(b"\x05" * 32)[1:]] = ((), decoy)
+    derivations.update(proof)
+    derivations[public_key(b"\x06" * 32)[1:]] = ((), decoy)
+    assert change_paths(psbt, ours) == {1: ours.path(1, 3)}
 
 
 def test_b17_any_number_of_change_outputs_is_told(ask: SimpleNamespace, account: Callable[..., BitcoinAccount]) -> None:
