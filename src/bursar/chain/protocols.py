@@ -61,6 +61,7 @@ class ChainUpdate:
     every mempool transaction that touches the asked scripts (pays to, or spends from ``coins``), every confirmed one
     the node can name since ``since`` (or where a coin was born), and the fate of ``txids``; ``missing`` lists those of
     ``txids`` the node does not know. ``reorged`` is the lowest height whose block differs from what ``since`` implied.
+    ``history_complete`` is false when the node could not look for coins of the asked scripts that were spent since.
     """
 
     tip: BlockRef
@@ -68,6 +69,7 @@ class ChainUpdate:
     transactions: tuple[ChainTransaction, ...]
     missing: tuple[Txid, ...] = ()
     reorged: int | None = None
+    history_complete: bool = True
 
 
 @runtime_checkable

@@ -45,7 +45,7 @@ class BitcoindBackend:
     Give the node's ``cookie`` file, or ``user`` and ``password``. ``timeout`` bounds an ordinary question in seconds,
     ``scan_timeout`` a scan of the whole set of unspent outputs (minutes on the main network). With the node's
     ``blockfilterindex`` on, a sync finds the whole history of the scripts; without it a first sync finds the
-    transactions that made their unspent outputs, and later ones read every new block.
+    transactions that made their unspent outputs (``history_complete`` is false), and later ones read every new block.
 
     To see unconfirmed payments the whole mempool is read once (a hundred megabytes on a busy day of the main network);
     ``whole_mempool=False`` reads only what spends the coins found, so payments to the scripts show when confirmed.
@@ -205,19 +205,23 @@ class BitcoindBackend:
         if scripts:
             tip, coins, births = self._scan(scripts)
             found = {entry.tx.txid: entry for entry in births}
-        for entry in self._history(start, tip, scripts, request.txids, whole=since is None):
+        whole = since is None
+        long = whole or tip.height - start.height >= WORTH_FILTERING
+        filtered = bool(scripts) and long and self._blocks.has_filters(tip.height)
+        for entry in self._history(start, tip, scripts, request.txids, whole=whole, filtered=filtered):
             found[entry.tx.txid] = entry
         outpoints = {coin.outpoint for coin in coins}
         for txid, tx in self._mempool.touching(frozenset(scripts), outpoints).items():
             found.setdefault(txid, ChainTransaction(tx, None))
-        missing = self._fates(request.txids, found, start, tip, whole=since is None)
+        missing = self._fates(request.txids, found, start, tip, whole=whole)
         for entry in found.values():
             if entry.block is not None:
                 self._keep(self._places, entry.tx.txid, entry.block.hash)
         order = sorted(
             found.values(), key=lambda entry: (entry.block is None, entry.block.height if entry.block else 0)
         )
-        return ChainUpdate(tip, coins, tuple(order), tuple(missing), start.reorged)
+        complete = filtered or not (whole and scripts)
+        return ChainUpdate(tip, coins, tuple(order), tuple(missing), start.reorged, complete)
 
     def _fates(
         self, txids: Iterable[Txid], found: dict[Txid, ChainTransaction], start: Start, tip: BlockRef, *, whole: bool
@@ -238,11 +242,17 @@ class BitcoindBackend:
         return [txid for txid in missing if txid not in found]
 
     def _history(
-        self, start: Start, tip: BlockRef, scripts: Sequence[bytes], txids: Sequence[Txid], *, whole: bool
+        self,
+        start: Start,
+        tip: BlockRef,
+        scripts: Sequence[bytes],
+        txids: Sequence[Txid],
+        *,
+        whole: bool,
+        filtered: bool,
     ) -> Iterable[ChainTransaction]:
         """The confirmed transactions of the blocks not yet seen, as far as the node can name them."""
-        long = whole or tip.height - start.height >= WORTH_FILTERING
-        if scripts and long and self._blocks.has_filters(tip.height):
+        if filtered:
             hashes = self._blocks.relevant(start.height, tip, _descriptors(scripts), timeout=self._scan_timeout)
         elif whole:
             return ()

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bursar.bitcoin.network import Network
-from bursar.bitcoin.script import p2tr, p2wpkh
-from bursar.bitcoin.transaction import OutPoint, Txid
+from bursar.bitcoin.script import p2tr, p2wpkh, p2wsh
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
+from bursar.bitcoin.units import Sats
 from bursar.chain.protocols import BitcoinBackend, BlockRef, ChainTransaction, SyncRequest
+from bursar.crypto.hashes import sha256
 from bursar.errors import (
     ChainUnavailableError,
 )
@@ -256,3 +258,19 @@ def test_own_part_of_the_mempool_only(world) -> None:
     world.mine()
     assert names(backend.sync(SyncRequest((ONE,))).transactions) == {second.txid: 111, foreign.txid: 111}
     backend.close()
+
+
+def test_first_sync_says_whether_it_saw_spent_history(world, backend: BitcoindBackend) -> None:
+    filters = backend._blocks.has_filters(1)
+    swept = p2wsh(sha256(b"\x52"))
+    paid = world.send((swept, 10_000))
+    world.mine()
+    spend = Transaction(2, [TxIn(OutPoint(paid.txid, 0), b"", 0, (b"\x52",))], [TxOut(Sats(9_000), OTHER)])
+    world.chain.submit(spend)
+    world.mine()
+    first = backend.sync(SyncRequest((swept,)))
+    assert not first.coins
+    assert names(first.transactions) == ({paid.txid: 111, spend.txid: 112} if filters else {})
+    assert first.history_complete is filters
+    assert backend.sync(SyncRequest((swept,), first.tip)).history_complete  # every block since then was read
+    assert backend.sync(SyncRequest(())).history_complete  # nothing was asked
