@@ -67,7 +67,7 @@ def plan_bitcoin(
         confirmed=tuple(sketch_of(account, output) for output in mature),
         change=tuple(sketch_of(account, output) for output in change),
     )
-    chosen = planning.choose(account, transfer, coins, change_index=change_index, fee_rate=rate)
+    chosen = planning.choose(account, transfer, coins, change_index=change_index, fee_rate=rate, rng=context.rng)
     wanted = (*coins.confirmed, *coins.change) if chosen is None else chosen.selection.coins
     built = planning.build(
         account,
@@ -77,6 +77,7 @@ def plan_bitcoin(
         change_index=change_index,
         fee_rate=rate,
         tip_height=tip.height,
+        rng=context.rng,
     )
     planning.check_cap(int(built.fee), transfer.fee.max_fee, "sat")
     review = planning.review_of(
@@ -133,6 +134,7 @@ def bump_bitcoin(
         extra=_completed(account, view, _largest(account, mature), backend),
         tip_height=tip.height,
         cancel=cancel,
+        rng=context.rng,
     )
     planning.check_cap(int(built.fee), fee.max_fee, "sat")
     change_path = (account.script(1, change_index), str(account.path(1, change_index)))

@@ -9,6 +9,7 @@ from bursar.wallet.journal import append
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from random import Random
 
     from sqlalchemy import Connection
 
@@ -24,6 +25,7 @@ class Context:
     caps: FeeCaps
     clock: Callable[[], float]
     on_step: Callable[[str], None] | None = None
+    rng: Random | None = None  # for coin selection; by default the system's randomness
 
     def now(self) -> int:
         """Unix seconds."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
     from pathlib import Path
+    from random import Random
     from types import TracebackType
 
     from bursar.chain.protocols import BitcoinBackend
@@ -76,12 +77,14 @@ class Wallet:
         clock: Callable[[], float] | None = None,
         on_step: Callable[[str], None] | None = None,
         busy_timeout: float = 5.0,
+        rng: Random | None = None,
     ) -> Wallet:
         """Open the store at ``path``; with ``create`` make it when absent (mode 0600), otherwise ``StoreError``.
 
         ``caps`` bounds fees whatever a node advises. ``clock`` gives Unix seconds. ``on_step`` is called with the name
-        of each step of a transfer as it is passed. A damaged file raises ``CorruptStoreError`` and is left untouched;
-        one written by a newer release raises ``StoreError`` (``store.newer``).
+        of each step of a transfer as it is passed; ``rng`` makes coin selection repeatable, in tests. A damaged file
+        raises ``CorruptStoreError`` and is left untouched; one written by a newer release raises ``StoreError``
+        (``store.newer``).
         """
         if create and not path.exists():
             try:
@@ -92,7 +95,7 @@ class Wallet:
                 store = Store.open(path, busy_timeout=busy_timeout)  # another process made it first
         else:
             store = Store.open(path, busy_timeout=busy_timeout)
-        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step))
+        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step, rng))
         try:
             wallet._journal.check_tail()
         except BaseException:

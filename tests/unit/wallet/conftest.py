@@ -48,7 +48,6 @@ WORDS = "abandon abandon abandon abandon abandon abandon abandon abandon abandon
 OTHER_WORDS = "legal winner thank year wave sausage worth useful legal winner thank yellow"
 ANYTHING = 'version = 1\n[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
 GENESIS_TIME = 1_700_000_000
-_serial = itertools.count(1)
 
 
 class FakeBitcoin:
@@ -56,6 +55,7 @@ class FakeBitcoin:
 
     def __init__(self, network: Network = Network.REGTEST) -> None:
         self.network = network
+        self.serial = itertools.count(1)
         self.blocks: list[tuple[str, list[Transaction]]] = [(network.genesis_hash, [])]
         self.mempool: dict[Txid, Transaction] = {}
         self.estimate: FeeRate | None = FeeRate(5000)
@@ -69,7 +69,7 @@ class FakeBitcoin:
 
     def pay(self, script: bytes, value: int, *, coinbase: bool = False) -> Transaction:
         """A transaction from nowhere, waiting in the mempool (coinbases are mined at once)."""
-        serial = next(_serial)
+        serial = next(self.serial)
         source = NULL_OUTPOINT if coinbase else OutPoint(Txid(hashlib.sha256(b"%d" % serial).digest()), 0)
         tx = Transaction(2, [TxIn(source, b"\x03" + serial.to_bytes(3, "big"))], [TxOut(Sats(value), script)])
         if coinbase:
@@ -93,7 +93,7 @@ class FakeBitcoin:
             self.mempool.update({tx.txid: tx for tx in orphans if not tx.is_coinbase})
 
     def _block(self, txs: list[Transaction]) -> None:
-        self.blocks.append((hashlib.sha256(b"block %d" % next(_serial)).hexdigest(), txs))
+        self.blocks.append((hashlib.sha256(b"block %d" % next(self.serial)).hexdigest(), txs))
 
     # what a wallet asks
 
