@@ -175,8 +175,11 @@ class BitcoindBackend:
     def _in_block(self, txid: Txid, block_hash: str) -> ChainTransaction | None:
         reply = self._rpc.ask("getrawtransaction", str(txid), 0, block_hash)
         header = self._rpc.ask("getblockheader", block_hash)
-        if isinstance(reply, Refusal) or isinstance(header, Refusal):
-            return None
+        for method, answer in (("getrawtransaction", reply), ("getblockheader", header)):
+            if isinstance(answer, Refusal):
+                if answer.code != NOT_FOUND:
+                    raise self._rpc.translate(method, answer)
+                return None
         if read.field(header, "confirmations", int) < 0:
             self._places.pop(txid, None)
             return None
@@ -326,6 +329,8 @@ class BitcoindBackend:
             replies: list[Any] = self._rpc.batch("getrawtransaction", [(str(txid), 0, place) for txid, place in part])
             for (txid, place), reply in zip(part, replies, strict=True):
                 if isinstance(reply, Refusal):
+                    if reply.code != NOT_FOUND:
+                        raise self._rpc.translate("getrawtransaction", reply)
                     raise ChainMovedError(f"node {self._rpc.where} lost transaction {txid} while it was read")
                 self._keep(self._born, (txid, place), read.transaction(reply, txid))
 

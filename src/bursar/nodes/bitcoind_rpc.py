@@ -175,7 +175,7 @@ class RpcClient:
             return ChainUnavailableError(f"node {self.where} is starting ({refusal.message}): try again soon")
         if refusal.code == NO_METHOD:
             return ChainError(f"node {self.where} has no method {method}: it needs Bitcoin Core 25 or newer")
-        if "pruned data" in refusal.message:
+        if "pruned data" in refusal.message or refusal.message == "Block not available":
             return ChainError(f"node {self.where} has pruned a block that is needed: use a node with all blocks")
         return ChainError(f"node {self.where} refused {method}: {refusal.message} ({refusal.code})")
 

@@ -338,6 +338,25 @@ def test_scan_that_takes_too_long_is_stopped(lying: Any, monkeypatch: pytest.Mon
     assert asked == [("scantxoutset", "abort")]
 
 
+def test_transaction_of_a_pruned_block(lying: Any, workshop) -> None:
+    """Refused for good, unlike a block that was reorganised away: that is asked again."""
+    born = workshop.chain.index.chain[-1].block.transactions[1]
+    for code, message, retried in ((-1, "Block not available", False), (-5, "Block hash not found", True)):
+
+        def bend(method: str, answer: Any, code: int = code, message: str = message) -> Any:
+            return Refusal(code, message) if method == "getrawtransaction" else answer
+
+        with pytest.raises(ChainError, match="while it was read" if retried else message) as caught:
+            lying(bend).sync(SyncRequest((ONE,)))
+        assert isinstance(caught.value, ChainUnavailableError) is retried
+        backend = lying(bend)
+        if retried:
+            assert backend._in_block(born.txid, workshop.chain.tip_hash) is None
+        else:
+            with pytest.raises(ChainError, match=message):
+                backend._in_block(born.txid, workshop.chain.tip_hash)
+
+
 GARBAGE = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just("11" * 32) | st.decimals(allow_nan=False),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),

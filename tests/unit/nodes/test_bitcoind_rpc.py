@@ -299,8 +299,12 @@ def test_refusals(serve: Any, client: Any) -> None:
         client(serve(error(-28, "Verifying blocks…"))).call("x")
     with pytest.raises(ChainError, match="no method x"):
         client(serve(error(-32601, "Method not found", 404))).call("x")
-    with pytest.raises(ChainError, match="pruned"):
-        client(serve(error(-1, "Block not available (pruned data)"))).call("getblock")
+    for message in ("Block not available (pruned data)", "Block not available"):
+        with pytest.raises(ChainError, match="pruned") as caught:
+            client(serve(error(-1, message))).call("getblock")
+        assert not isinstance(caught.value, ChainUnavailableError)  # asking again does not help
+    with pytest.raises(ChainError, match="not fully downloaded"):
+        client(serve(error(-1, "Block not available (not fully downloaded)"))).call("getblock")
     assert client(serve(error(-5, {"a": 1}))).ask("x").message.startswith("{")
 
 
