@@ -30,7 +30,6 @@ HOMES = {
     "web3": "nodes/ethrpc/wire.py",
     "pbk": "nodes/sandbox",
     "eth": "nodes/sandbox",
-    "eth_tester": "nodes/sandbox",
     "keyring": "cli",
 }
 # Vendors' libraries: named in one file only, and only inside functions, so that importing that file costs nothing.
