@@ -131,7 +131,7 @@ class BitcoindBackend:
             if read.txid(reply) != tx.txid:
                 read.nonsense(f"transaction {tx.txid} was sent and {reply} came back")
             return tx.txid
-        reason = reply.message.partition(",")[0].strip()
+        reason = reply.message.partition(",")[0].strip() if reply.code == REJECTED else reply.message
         if reply.code == ALREADY or reason in _KNOWN:
             return tx.txid
         if reply.code == MISSING_INPUTS and self.transaction(tx.txid) is not None:

@@ -207,6 +207,10 @@ class RpcClient:
         try:
             return exact_json.loads(raw)
         except InvalidInputError as error:
+            if status == 404:
+                raise ChainError(
+                    f"node {self.where} serves nothing at the path {self._path}: check the url", code="chain.reply"
+                ) from error
             raise self._garbled(f"status {status}, {error.message}") from error
 
     def _attempts(self, body: bytes, limit: float, *, retry: bool) -> tuple[int, bytes]:

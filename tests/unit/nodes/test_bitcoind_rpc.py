@@ -290,6 +290,12 @@ def test_redirects_are_not_followed(serve: Any, client: Any) -> None:
         client(serve(says(302, b"", "Location: http://127.0.0.1:1/"))).call("x")
 
 
+@pytest.mark.parametrize("body", [b"", b"<html>Not Found</html>"])
+def test_wrong_path(serve: Any, client: Any, body: bytes) -> None:
+    with pytest.raises(ChainError, match="serves nothing at the path /: check the url"):
+        client(serve(says(404, body))).call("x")
+
+
 def test_refusals(serve: Any, client: Any) -> None:
     rpc = client(serve(error(-8, "Block height out of range")))
     assert rpc.ask("getblockhash", 9) == Refusal(-8, "Block height out of range")

@@ -57,7 +57,8 @@ def test_broadcast_of_a_confirmed_and_spent_transaction(world, backend: Bitcoind
         (lambda world: Transaction(2, [world.tx().inputs[0]._replace(witness=(b"\x52",))], world.tx().outputs), -26,
          "mandatory-script-verify-flag-failed"),
         (lambda world: Transaction(2, world.tx().inputs, world.tx().outputs, 400), -26, "non-final"),
-        (lambda world: world.tx(fee=10**8), -25, "Fee exceeds maximum configured by user (e.g. -maxtxfee"),
+        (lambda world: world.tx(fee=10**8), -25,
+         "Fee exceeds maximum configured by user (e.g. -maxtxfee, maxfeerate)"),
     ],
 )  # fmt: skip
 def test_broadcast_refused(world, backend: BitcoindBackend, bend: Any, code: int, reason: str) -> None:
