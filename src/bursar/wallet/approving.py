@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -17,7 +16,7 @@ from bursar.wallet.reserving import release, require_transfer
 from bursar.wallet.spending import COUNTED, history_at
 from bursar.wallet.store.meta import read_meta, write_meta
 from bursar.wallet.store.schema import journal
-from bursar.wallet.store.transfers import change_transfer, settled_roots, spend_rows
+from bursar.wallet.store.transfers import change_transfer, settled_roots, spend_rows, stored_plan
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
@@ -152,7 +151,7 @@ def approval_of(row: TransferRow) -> ApprovedPlan | None:
     """The approval a row holds, if the transfer was not refused."""
     if row.approval is None or "time" not in row.approval:
         return None
-    return _approved(Plan.from_json(json.loads(row.plan)), row.approval)
+    return _approved(stored_plan(row), row.approval)
 
 
 def _seconds(now: datetime) -> int:

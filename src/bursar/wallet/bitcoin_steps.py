@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,6 +22,7 @@ from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, known_plan, require_transfer, store_plan
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.reservations import hold_coins
+from bursar.wallet.store.transfers import stored_plan
 from bursar.wallet.transfer import PaymentOrder, Transfer
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ def bump_bitcoin(
         check_bumpable(connection, require_transfer(connection, target.id))
         view = load_view(connection, row)
         fresh_index = _change_index(connection, row)
-    old = Plan.from_json(plan_json(target))
+    old = stored_plan(target)
     original = Transaction.parse(target.raw or b"")
     _refuse_descendants(view, original)
     kept = _old_change(account, view, old, original)
@@ -173,11 +173,6 @@ def bump_bitcoin(
         )
     context.passed("plan.reserved")
     return plan
-
-
-def plan_json(row: TransferRow) -> object:
-    """The stored plan as JSON data."""
-    return json.loads(row.plan)
 
 
 def bump_digest(transfer_id: str, fee: FeeChoice, cancel: bool) -> str:

@@ -14,7 +14,7 @@ from bursar.ethereum.units import Wei
 from bursar.wallet import ethereum_planning as planning
 from bursar.wallet.accounts import resolve_asset
 from bursar.wallet.bitcoin_planning import check_cap
-from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer, plan_json
+from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer
 from bursar.wallet.ethereum_sync import sync_ethereum
 from bursar.wallet.ethereum_view import ETHER, EthereumView, load_view
 from bursar.wallet.plan import Plan
@@ -28,6 +28,7 @@ from bursar.wallet.store.reservations import (
     raise_nonce_floor,
     set_nonce_floor,
 )
+from bursar.wallet.store.transfers import stored_plan
 from bursar.wallet.transfer import PaymentOrder
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def bump_ethereum(
     """See ``Wallet.bump``."""
     sync_ethereum(context, row, account, backend, _silent)
     quote = backend.fees()
-    old = Plan.from_json(plan_json(target))
+    old = stored_plan(target)
     before = SignedTransaction.parse(target.raw or b"").unsigned
     fees = bumped_fees(context, before, fee, quote)
     sender = str(old.sender)

@@ -10,7 +10,7 @@ from bursar.ethereum.address import Address
 from bursar.ethereum.token import decode_uint256, encode_balance_of
 from bursar.ethereum.transaction import SignedTransaction
 from bursar.wallet.accounts import GAP_LIMIT, missing_rows
-from bursar.wallet.ethereum_view import ETHER, costs, plan_in
+from bursar.wallet.ethereum_view import ETHER, costs
 from bursar.wallet.fate import Fate, wants_fate
 from bursar.wallet.records import SyncReport, TransferState
 from bursar.wallet.settling import apply_fates, by_root
@@ -23,7 +23,7 @@ from bursar.wallet.store.chainstate import (
     replace_holdings,
 )
 from bursar.wallet.store.reservations import nonce_floor, raise_nonce_floor
-from bursar.wallet.store.transfers import transfer_rows
+from bursar.wallet.store.transfers import stored_plan, transfer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -202,7 +202,7 @@ def _superseded(snapshot: Snapshot, watched: dict[str, list[TransferRow]]) -> se
             continue
         for row in signed:
             tx = SignedTransaction.parse(row.raw or b"")
-            if snapshot.nonces.get(str(plan_in(row).sender), 0) > tx.unsigned.nonce:
+            if snapshot.nonces.get(str(stored_plan(row).sender), 0) > tx.unsigned.nonce:
                 gone.add(row.txid or "")
     return gone
 
@@ -262,7 +262,7 @@ def _explained(rows: Sequence[TransferRow], *, sign: int) -> dict[tuple[str, str
     for row in rows:
         if row.height is None or row.state not in (TransferState.CONFIRMED, TransferState.FAILED):
             continue
-        plan = plan_in(row)
+        plan = stored_plan(row)
         succeeded = row.state is TransferState.CONFIRMED
         for contract, amount in costs(plan, fee=row.fee, succeeded=succeeded).items():
             key = (str(plan.sender), contract)

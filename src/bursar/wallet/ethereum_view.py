@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.wallet.balances import Figures, Outgoing, holding_figures
-from bursar.wallet.plan import Plan
 from bursar.wallet.records import TransferState
 from bursar.wallet.settling import by_root
 from bursar.wallet.store.accounts import address_rows
 from bursar.wallet.store.chainstate import holding_rows
-from bursar.wallet.store.transfers import transfer_rows
+from bursar.wallet.store.transfers import stored_plan, transfer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sqlalchemy import Connection
 
+    from bursar.wallet.plan import Plan
     from bursar.wallet.store.accounts import AccountRow, AddressRow
     from bursar.wallet.store.transfers import TransferRow
 
@@ -58,11 +57,6 @@ def load_view(connection: Connection, row: AccountRow) -> EthereumView:
     )
 
 
-def plan_in(row: TransferRow) -> Plan:
-    """The plan a transfer's row holds."""
-    return Plan.from_json(json.loads(row.plan))
-
-
 def costs(plan: Plan, *, fee: int, succeeded: bool = True) -> dict[str, int]:
     """What a mined Ethereum plan took from its sender, by contract, with ``fee`` in wei."""
     taken = {ETHER: fee}
@@ -80,7 +74,7 @@ def _outgoing(rows: Sequence[TransferRow]) -> list[Outgoing]:
         if not live:
             continue
         amounts: dict[str, int] = {}
-        plans = [plan_in(row) for row in live]
+        plans = [stored_plan(row) for row in live]
         for plan in plans:
             for contract, amount in costs(plan, fee=plan.review.max_fee).items():
                 amounts[contract] = max(amount, amounts.get(contract, 0))

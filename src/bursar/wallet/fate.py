@@ -96,12 +96,3 @@ def wants_fate(variants: Sequence[TransferRow], *, tip_height: int | None, reorg
     if reorged is not None and max(heights) >= reorged:
         return True
     return tip_height is None or tip_height - max(heights) + 1 < WATCHED
-
-
-def live(row: TransferRow) -> bool:
-    """Neither ended by a decision nor by the chain."""
-    return row.state not in _ENDED and row.state not in (
-        TransferState.CONFIRMED,
-        TransferState.REPLACED,
-        TransferState.FAILED,
-    )

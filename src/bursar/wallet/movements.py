@@ -8,8 +8,8 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.transaction import Transaction
 from bursar.errors import InvalidInputError
 from bursar.wallet.accounts import native_asset, token_asset
-from bursar.wallet.ethereum_view import plan_in
 from bursar.wallet.records import HistoryRow, TransferState
+from bursar.wallet.store.transfers import stored_plan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -111,7 +111,7 @@ def ethereum_history(
     for row in transfers:
         if row.state not in _ON_CHAIN or (row.state is TransferState.FAILED and row.height is None):
             continue
-        plan = plan_in(row)
+        plan = stored_plan(row)
         worked = row.state is not TransferState.FAILED
         payments = plan.review.payments
         fee_asset = plan.review.fee_asset

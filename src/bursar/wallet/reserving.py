@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConflictError, InvalidInputError
 from bursar.wallet.cautions import Facts
-from bursar.wallet.plan import Plan
 from bursar.wallet.records import TransferState
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.reservations import release_transfer
@@ -16,6 +14,7 @@ from bursar.wallet.store.transfers import (
     find_idempotency_key,
     find_transfer,
     paid_addresses,
+    stored_plan,
     transfer_rows,
 )
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.wallet.context import Context
+    from bursar.wallet.plan import Plan
     from bursar.wallet.store.transfers import TransferRow
     from bursar.wallet.transfer import Transfer
 
@@ -47,7 +47,7 @@ def known_plan(connection: Connection, transfer: Transfer, body_digest: str) -> 
         row = find_transfer(connection, transfer.id)
         if row is not None and row.body_digest != body_digest:
             raise ConflictError(f"transfer id {transfer.id} is taken by another transfer", code="conflict.id")
-    return None if row is None else Plan.from_json(json.loads(row.plan))
+    return None if row is None else stored_plan(row)
 
 
 def store_plan(context: Context, connection: Connection, plan: Plan, *, account_id: int, root: str, body: str) -> None:
@@ -80,13 +80,13 @@ def require_transfer(connection: Connection, transfer_id: str) -> TransferRow:
 def release(connection: Connection, row: TransferRow) -> None:
     """Free what an unsigned transfer was the first to hold, and its change address."""
     release_transfer(connection, row.id)
-    plan = Plan.from_json(json.loads(row.plan))
+    plan = stored_plan(row)
     wanted = {change.address for change in plan.review.change}
     still = {
         change.address
         for other in transfer_rows(connection, root=row.root)
         if other.id != row.id
-        for change in Plan.from_json(json.loads(other.plan)).review.change
+        for change in stored_plan(other).review.change
     }
     for item in account_rows.address_rows(connection, row.account_id) if wanted - still else ():
         if item.branch == 1 and not item.used and item.address in wanted - still:

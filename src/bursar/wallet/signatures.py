@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.finalize import extract, finalize
@@ -146,8 +145,3 @@ def _bitcoin(account: BitcoinAccount | EthereumAccount) -> BitcoinAccount:
 
 def _unsigned(plan: Plan) -> UnsignedTransaction:
     return UnsignedTransaction.parse(bytes.fromhex(plan.unsigned or ""))
-
-
-def stored_plan(row: TransferRow) -> Plan:
-    """The plan a row holds."""
-    return Plan.from_json(json.loads(row.plan))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from typing import TYPE_CHECKING
 
@@ -22,11 +21,10 @@ from bursar.wallet.context import Context
 from bursar.wallet.ethereum_steps import accept_nonce, bump_ethereum, plan_ethereum
 from bursar.wallet.ethereum_sync import sync_ethereum
 from bursar.wallet.journal import Journal
-from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import ATTEMPTS, known_plan, require_transfer
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.engine import Store
-from bursar.wallet.store.transfers import find_idempotency_key, transfer_rows
+from bursar.wallet.store.transfers import find_idempotency_key, stored_plan, transfer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +37,7 @@ if TYPE_CHECKING:
     from bursar.policy.history import History
     from bursar.policy.review import Asset
     from bursar.signing.protocols import EthereumSigner, PsbtSigner
-    from bursar.wallet.plan import ApprovedPlan, SignedTransfer
+    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
     from bursar.wallet.records import (
         AccountRecord,
         AddressRecord,
@@ -286,7 +284,7 @@ class Wallet:
                 known = find_idempotency_key(connection, idempotency_key)
                 if known is not None:
                     if known.body_digest == bump_digest(transfer_id, fee, cancel):
-                        return Plan.from_json(json.loads(known.plan))
+                        return stored_plan(known)
                     raise ConflictError(
                         f"idempotency key {idempotency_key[:80]!r} was used for something else ({known.id})",
                         code="conflict.idempotency",
@@ -346,7 +344,7 @@ class Wallet:
     def plan_of(self, transfer_id: str) -> Plan:
         """The stored plan of a transfer."""
         with self._store.read() as connection:
-            return Plan.from_json(json.loads(require_transfer(connection, transfer_id).plan))
+            return stored_plan(require_transfer(connection, transfer_id))
 
     def approval_of(self, transfer_id: str) -> ApprovedPlan | None:
         """The stored approval of a transfer, if it has one."""

@@ -166,13 +166,6 @@ def add_deposits(connection: Connection, account_id: int, rows: Sequence[Deposit
         )
 
 
-def drop_deposits(connection: Connection, account_id: int, *, from_height: int) -> None:
-    """Forget deposits of blocks that are looked at again."""
-    connection.execute(
-        delete(deposits).where(and_(deposits.c.account_id == account_id, deposits.c.height >= from_height))
-    )
-
-
 def deposit_rows(connection: Connection, account_id: int) -> list[Deposit]:
     query = select(deposits).where(deposits.c.account_id == account_id).order_by(deposits.c.position)
     return [

@@ -45,10 +45,6 @@ def held_coin_roots(connection: Connection, network: str) -> dict[OutPointKey, s
     return {(row.txid, row.vout): row.root for row in connection.execute(query)}
 
 
-def held_nonce_of(connection: Connection, root: str) -> int | None:
-    return connection.execute(select(held_nonces.c.nonce).where(held_nonces.c.root == root)).scalar()
-
-
 def hold_nonce(connection: Connection, chain_id: int, sender: str, *, least: int, root: str, transfer_id: str) -> int:
     """Bind the lowest free nonce from ``least`` (and the persisted floor) on to an intent, and give it."""
     nonce = next_nonce(connection, chain_id, sender, least=least)

@@ -11,6 +11,7 @@ from sqlalchemy import and_, insert, or_, select, update
 from bursar.errors import ConflictError
 from bursar.policy.review import Asset
 from bursar.wallet.canonical import canonical_json
+from bursar.wallet.plan import Plan
 from bursar.wallet.records import TransferState
 from bursar.wallet.store.schema import accounts, spends, transfers
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Row
 
     from bursar.policy.review import Payment
-    from bursar.wallet.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,11 @@ class SpendRow:
     payee: str
     amount: int
     fee: int
+
+
+def stored_plan(row: TransferRow) -> Plan:
+    """The plan a row holds."""
+    return Plan.from_json(json.loads(row.plan))
 
 
 def add_transfer(
