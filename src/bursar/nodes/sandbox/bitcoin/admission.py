@@ -167,7 +167,7 @@ class Admission:
         failed = failing_input(tx.serialize(), [(coin.value, coin.script) for coin in spent])
         if failed is not None:
             outpoint = tx.inputs[failed].outpoint
-            reject(f"mandatory-script-verify-flag-failed (input {failed}, spending {outpoint}, fails its script)")
+            reject(f"mandatory-script-verify-flag-failed (input {failed} spending {outpoint} fails its script)")
         fault = signature_fault(tx, [coin.script for coin in spent])
         if fault is not None:
             reject(f"non-mandatory-script-verify-flag ({fault})")
