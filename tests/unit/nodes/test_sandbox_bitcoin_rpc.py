@@ -41,6 +41,12 @@ def test_chain_state(rpc, workshop) -> None:
     assert rpc("getindexinfo", "txindex") == {"txindex": {"synced": True, "best_block_height": 110}}
 
 
+def test_empty_chain_awaits_blocks(rpc, chain: RegtestChain) -> None:
+    assert rpc("getblockchaininfo")["initialblockdownload"] is True
+    chain.mine(1, FAUCET)
+    assert rpc("getblockchaininfo")["initialblockdownload"] is False
+
+
 def test_headers(rpc, workshop) -> None:
     middle = rpc("getblockhash", 50)
     header = rpc("getblockheader", middle)
@@ -296,11 +302,20 @@ def test_block_of_chosen_transactions(rpc, workshop) -> None:
 
 
 def test_fee_estimate(rpc, workshop) -> None:
-    assert rpc("estimatesmartfee", 6) == {"feerate": Decimal("0.00001"), "blocks": 6}
-    tx = workshop.tx(workshop.ripe()[:1], fee=4000)
-    workshop.chain.submit(tx)
+    assert rpc("estimatesmartfee", 6) == {"errors": ["Insufficient data or no feerate found"], "blocks": 0}
+    coin = workshop.send(workshop.ripe()[:1], fee=4000)
+    size = workshop.chain.mempool.entries[coin.txid].tx.vsize
+    for _ in range(8):
+        coin = workshop.send([coin], fee=4000)
     workshop.chain.mine(1, FAUCET)
-    assert rpc("estimatesmartfee", 1, "CONSERVATIVE")["feerate"] == Decimal(4000 * 1000 // tx.vsize) / 10**8
+    assert "feerate" not in rpc("estimatesmartfee", 1)
+    workshop.send([coin], fee=4000)
+    workshop.chain.mine(1, FAUCET)
+    estimate = {"feerate": Decimal(4000 * 1000 // size) / 10**8, "blocks": 6}
+    assert rpc("estimatesmartfee", 6) == estimate
+    assert rpc("estimatesmartfee", 1, "CONSERVATIVE") == estimate | {"blocks": 2}
+    workshop.chain.mine(30, FAUCET)
+    assert rpc("estimatesmartfee", 6) == estimate  # quiet days change nothing
     assert rpc.error("estimatesmartfee", 0)[0] == -8
     assert rpc.error("estimatesmartfee", 2, "wild")[0] == -8
 

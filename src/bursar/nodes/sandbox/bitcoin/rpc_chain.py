@@ -38,7 +38,7 @@ def getblockchaininfo(chain: RegtestChain) -> Any:
         "time": tip.block.header.time,
         "mediantime": tip.median_time,
         "verificationprogress": Decimal(1),
-        "initialblockdownload": False,
+        "initialblockdownload": tip.height == 0,  # Core: until a block of today comes
         "chainwork": f"{2 * (tip.height + 1):064x}",
         "size_on_disk": sum(len(known.block.raw) for known in chain.known.values()),
         "pruned": False,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from statistics import median_low
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MAX_BLOCKS: Final = 100_000
 MAX_TARGET: Final = 1008
 FEE_WINDOW: Final = 20
+ENOUGH: Final = 10  # transactions in blocks; before that nothing is known of fees
 
 
 def _address_script(value: Any, message: str) -> bytes:
@@ -107,9 +109,10 @@ def _fees(chain: RegtestChain, chosen: list[Transaction]) -> int:
 
 
 def estimatesmartfee(chain: RegtestChain, conf_target: Any, estimate_mode: Any = "economical") -> Any:
-    """A fee rate: the middle one of the last blocks' transactions, at least the relay floor.
+    """A fee rate: the middle one of the last busy blocks' transactions, at least the relay floor.
 
-    Blocks here hold everything that waits, so the floor confirms whatever the target.
+    Blocks here hold everything that waits, so the floor confirms whatever the target. Like Core a chain with hardly any
+    transactions has no estimate.
     """
     target = params.whole(conf_target)
     if not 1 <= target <= MAX_TARGET:
@@ -119,11 +122,14 @@ def estimatesmartfee(chain: RegtestChain, conf_target: Any, estimate_mode: Any =
             params.PARAMETER, 'Invalid estimate_mode parameter, must be one of: "unset", "economical", "conservative"'
         )
     rates: list[int] = []
-    for connected in chain.index.chain[-FEE_WINDOW:]:
+    busy = (connected for connected in reversed(chain.index.chain) if len(connected.block.transactions) > 1)
+    for connected in islice(busy, FEE_WINDOW):
         for position, tx in enumerate(connected.block.transactions[1:], 1):
             paid = sum(coin.value for coin in connected.spent_by(position))
             rates.append((paid - sum(output.value for output in tx.outputs)) * 1000 // tx.vsize)
-    rate = max(median_low(rates) if rates else 0, MIN_RELAY.sat_per_kvb)
+    if len(rates) < ENOUGH:
+        return {"errors": ["Insufficient data or no feerate found"], "blocks": 0}
+    rate = max(median_low(rates), MIN_RELAY.sat_per_kvb)
     return {"feerate": Btc(rate), "blocks": max(target, 2)}
 
 
