@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptor import add_checksum
 from bursar.bitcoin.network import Network
-from bursar.bitcoin.script import p2tr, p2wpkh
+from bursar.bitcoin.script import p2pkh, p2tr, p2wpkh
+from bursar.crypto.hashes import hash160
+from bursar.crypto.secp256k1 import public_key, uncompressed
 from bursar.errors import InvalidInputError
 from bursar.nodes.sandbox.bitcoin.descriptors import Descriptor
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
@@ -90,12 +92,34 @@ def test_descriptors_one_by_one() -> None:
     assert len(Descriptor.parse(f"combo({key})").scripts()) == 4
     (script, shown) = Descriptor.parse(f"rawtr({key[2:]})").scripts()[0]
     assert script == p2tr(bytes.fromhex(key[2:]))
-    assert shown == add_checksum(f"rawtr({key[2:]})")
+    mark = hash160(bytes.fromhex("02" + key[2:]))[:4].hex()
+    assert shown == add_checksum(f"rawtr([{mark}]{key[2:]})")
     (_, shown) = Descriptor.parse(f"tr([d34db33f/1]{TPUB}/2/*)").scripts(7, 7)[0]
     assert shown is not None
     assert shown.startswith("tr([d34db33f/1/2/7]")
     (_, shown) = Descriptor.parse(f"pk({key})").scripts()[0]
-    assert shown == add_checksum(f"pk({key})")
+    assert shown == add_checksum(f"pk([{mark}]{key})")
+    (_, shown) = Descriptor.parse(f"pk([d34db33f/1]{key})").scripts()[0]
+    assert shown == add_checksum(f"pk([d34db33f/1]{key})")
+
+
+def test_uncompressed_keys_are_for_old_scripts(rpc, workshop) -> None:
+    key = uncompressed(public_key(bytes(31) + b"\x07")).hex()
+    for form, where in (
+        ("wpkh({})", "wpkh(): "),
+        ("sh(wpkh({}))", "wpkh(): "),
+        ("tr({})", "tr(): "),
+        ("rawtr({})", ""),
+    ):
+        refusal = rpc.error("scantxoutset", "start", [form.format(key)])
+        assert refusal == (-5, f"{where}Uncompressed keys are not allowed")
+    mark = hash160(bytes.fromhex(key))[:4].hex()
+    shown = [described for _, described in Descriptor.parse(f"combo({key})").scripts()]
+    assert shown == [add_checksum(f"{form}([{mark}]{key})") for form in ("pk", "pkh")]
+    workshop.send(workshop.ripe()[:1], [(p2pkh(hash160(bytes.fromhex(key))), 10_000)])
+    workshop.chain.mine(1, FAUCET)
+    (coin,) = rpc("scantxoutset", "start", [f"combo({key})"])["unspents"]
+    assert coin["desc"] == shown[1]
 
 
 @pytest.mark.parametrize(

@@ -34,11 +34,17 @@ class _Key:
     steps: tuple[int, ...]
     ranged: bool
 
+    @property
+    def uncompressed(self) -> bool:
+        """Whether it is one key of 65 bytes."""
+        return self.key is not None and len(self.key) == 65
+
     def at(self, index: int) -> tuple[bytes, str]:
         """The public key at ``index``, and its expression with origin."""
         if self.xpub is None:
             assert self.key is not None
-            return self.key, (f"[{self.origin}]" if self.origin else "") + self.key.hex()
+            origin = self.origin or hash160(self.key)[:4].hex()  # Core: a key alone is its own master
+            return self.key, f"[{origin}]{self.key.hex()}"
         path = (*self.steps, index) if self.ranged else self.steps
         key = self.xpub.derive(path).key
         origin = self.origin or str(self.xpub.fingerprint)
@@ -76,7 +82,11 @@ class Descriptor:
             return cls(bare, function, Address.from_text(inside, Network.REGTEST).script, None)
         if function == "raw":
             return cls(bare, function, _hex(inside), None)
-        return cls(bare, function, None, _parse_key(inside, x_only=function in ("tr", "rawtr")))
+        key = _parse_key(inside, x_only=function in ("tr", "rawtr"))
+        if key.uncompressed and function not in ("pk", "pkh", "combo"):
+            inner = {"tr": "tr(): ", "rawtr": ""}.get(function, "wpkh(): ")
+            raise InvalidInputError(f"{inner}Uncompressed keys are not allowed", code="input.descriptor")
+        return cls(bare, function, None, key)
 
     def scripts(self, begin: int = 0, end: int = 0) -> list[tuple[bytes, str | None]]:
         """Each script with the descriptor of just that one (``None``: what the script alone tells)."""
@@ -87,7 +97,8 @@ class Descriptor:
         for index in range(begin, end + 1) if self.ranged else (0,):
             key, expression = self.key.at(index)
             if self.function == "combo":
-                found += [(make(key), add_checksum(form.format(expression))) for make, form in _COMBO]
+                forms = _COMBO[:2] if self.key.uncompressed else _COMBO
+                found += [(make(key), add_checksum(form.format(expression))) for make, form in forms]
             else:
                 make, form = _FORMS[self.function]
                 shown = expression if self.function not in ("tr", "rawtr") else _x_only_expression(expression)
