@@ -5,6 +5,8 @@ from __future__ import annotations
 from bursar.crypto import rlp
 from bursar.errors import InvalidInputError
 
+MOST_BYTES = 128 * 1024  # go-ethereum's limit for one transaction in its pool
+
 _ONE_BYTE = (b"\x80", *(bytes((value,)) for value in range(1, 128)))
 _SHORT = tuple(bytes((0x80 + size,)) for size in range(56))
 _INTEGER_MARK = tuple((0x80 + size) << (8 * size) for size in range(33))
@@ -45,9 +47,11 @@ def malformed(problem: str) -> InvalidInputError:
 
 
 def check_bytes(data: object) -> None:
-    """InvalidInputError unless ``data`` is bytes."""
+    """InvalidInputError unless ``data`` is bytes, and no more of them than nodes relay."""
     if type(data) is not bytes:
         raise malformed(f"bytes are expected, not {type(data).__name__}")
+    if len(data) > MOST_BYTES:
+        raise malformed(f"{len(data)} bytes are more than the {MOST_BYTES} that nodes relay")
 
 
 def read_list(data: bytes, *, names: tuple[str, ...]) -> dict[str, rlp.Decoded]:

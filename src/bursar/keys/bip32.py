@@ -104,6 +104,8 @@ class ExtendedPublicKey:
     def __post_init__(self) -> None:
         _check_place(self.depth, self.parent, self.index, self.chain_code)
         check_length(self.key, 33, "an extended public key's key")
+        if type(self.testnet) is not bool:
+            raise _invalid("testnet is True or False")
         parse_public_key(self.key)
 
     @classmethod

@@ -118,6 +118,8 @@ class Mnemonic:
 
     def to_seed(self, passphrase: Secret | None = None) -> Secret:
         """The 64-byte seed; any passphrase (UTF-8) gives a seed, so a mistyped one gives another wallet."""
+        if passphrase is not None and len(passphrase) > _LONGEST:
+            raise _invalid(f"the passphrase is longer than {_LONGEST} bytes")
         salt = "mnemonic" + ("" if passphrase is None else _decode(passphrase))
         password = normalize("NFKD", self._text.expose().decode("utf-8"))
         return Secret(pbkdf2_hmac_sha512(password.encode(), salt.encode(), _ROUNDS))

@@ -46,3 +46,13 @@ def test_lists_are_read_strictly() -> None:
     for data in (b"\xc1\x01", b"\xc3\x01\x02\x03", b"\x82\x01\x02", b"\xc2\x01", b"\xc2\x01\x02\x00", b""):
         with pytest.raises(InvalidInputError):
             payload.read_list(data, names=("a", "b"))
+
+
+def test_r4_more_bytes_than_nodes_relay_are_refused_unread() -> None:
+    from bursar.errors import InvalidInputError
+    from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
+
+    bomb = b"\xfa" + (131_072).to_bytes(3, "big") + b"\xc0" * 131_072
+    for parse in (SignedTransaction.parse, UnsignedTransaction.parse):
+        with pytest.raises(InvalidInputError, match="nodes relay"):
+            parse(bomb)

@@ -327,3 +327,11 @@ def test_derive_wipes_the_keys_it_passes(monkeypatch: pytest.MonkeyPatch) -> Non
         assert below.depth == above.depth + 1
     leaf.secret()
     master.secret()
+
+
+def test_the_network_flag_is_a_bool() -> None:
+    from dataclasses import replace
+
+    public = ExtendedPrivateKey.from_seed(bytes(range(16))).public()
+    with pytest.raises(InvalidInputError, match="testnet"):
+        replace(public, testnet=1)

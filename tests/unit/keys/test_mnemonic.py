@@ -238,3 +238,12 @@ def test_secrets_stay_inside() -> None:
         with pytest.raises(InvalidInputError, match="wiped"):
             use()
     assert text.expose().decode() == ABANDON
+
+
+def test_a_passphrase_too_long_to_normalise_in_good_time_is_refused() -> None:
+    from bursar.crypto.secret import Secret
+
+    mnemonic = generate(12)
+    assert len(mnemonic.to_seed(Secret(b"a" * 4096))) == 64
+    with pytest.raises(InvalidInputError, match="longer than 4096 bytes"):
+        mnemonic.to_seed(Secret(b"a" * 4097))
