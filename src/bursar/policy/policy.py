@@ -26,10 +26,24 @@ DEFAULT_POLICY_TOML = """\
 # says which rule decides.
 version = 1
 
-# Anyone may be paid. Replace by a rule of kind "allow-list" with `addresses = [...]` to pay known addresses only.
+# Anyone may be paid, in bitcoin and in ether, within the limits below. Replace by rules of kind "allow-list" with
+# `addresses = [...]` to pay known addresses only.
 [[rule]]
-name = "anyone"
+name = "bitcoin-to-anyone"
 kind = "allow-any"
+asset = "BTC"
+
+[[rule]]
+name = "ether-to-anyone"
+kind = "allow-any"
+asset = "ETH"
+
+# No token may be paid until it is named here with its contract, a rule allows it and a limit bounds it:
+#   [[token]]
+#   symbol = "USDC"
+#   network = "eip155:1"
+#   contract = "0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48"
+#   decimals = 6
 
 [[rule]]
 name = "bitcoin-per-transfer"

@@ -225,10 +225,16 @@ def test_ether_and_tokens(rich: Any, box: Any) -> None:
     before = spendable(rich, "gas", "SUSD")
     ether = rich.json("send", "gas", ETHEREUM_PAYEE, "0.5eth", "--yes", answers=[PASSWORD])
     assert ether["transfer"]["txid"].startswith("0x")
+    with pytest.raises(PolicyDeniedError, match="no rule allows"):
+        rich.text("send", "gas", ETHEREUM_PAYEE, "12.5susd", "--yes", answers=[PASSWORD])
+    with (rich.home / "policy.toml").open("a") as file:
+        token = f'symbol = "SUSD"\nnetwork = "eip155:{box.ethereum_chain_id}"\ncontract = "{box.token.contract}"\n'
+        file.write(f"[[token]]\n{token}decimals = {box.token.decimals}\n")
+        file.write('[[rule]]\nname = "susd"\nkind = "allow-any"\nasset = "SUSD"\n')
     rich.json("send", "gas", ETHEREUM_PAYEE, "12.5susd", "--speed", "fast", "--yes", answers=[PASSWORD])
     box.mine_ethereum(1)
     assert spendable(rich, "gas", "SUSD") == before - 12_500_000
-    assert {one["state"] for one in rich.json("history", "gas", "--transfers")["transfers"]} == {"confirmed"}
+    assert {one["state"] for one in rich.json("history", "gas", "--transfers")["transfers"]} == {"confirmed", "denied"}
 
 
 def planned(line: Any, box: Any) -> tuple[str, str]:

@@ -286,9 +286,12 @@ def test_addresses_enter_the_digest_in_one_spelling_and_any_order(stage: SimpleN
 
 def test_the_default_policy(stage: SimpleNamespace) -> None:
     default = RulePolicy.from_toml(DEFAULT_POLICY_TOML)
-    assert default.decide(stage.review((stage.BTC, stage.ALICE, 10**8)), stage.empty) == Allow("anyone")
+    assert default.decide(stage.review((stage.BTC, stage.ALICE, 10**8)), stage.empty) == Allow("bitcoin-to-anyone")
     assert isinstance(default.decide(stage.review((stage.BTC, stage.ALICE, 10**8 + 1)), stage.empty), Deny)
     assert isinstance(default.decide(stage.review((stage.ETH, stage.CAROL, 11 * 10**18)), stage.empty), Deny)
+    token = default.decide(stage.review((stage.TUSD, stage.CAROL, 1)), stage.empty)
+    assert isinstance(token, Deny)
+    assert token.rule == "default-deny"
 
 
 def test_a_review_that_contradicts_itself_is_refused(stage: SimpleNamespace) -> None:

@@ -28,8 +28,8 @@ def rule(lines: str, *, before: str = "") -> str:
 
 def test_the_default_policy_reads() -> None:
     names = [rule.name for rule in RulePolicy.from_toml(DEFAULT_POLICY_TOML).rules]
-    assert names[0] == "anyone"
-    assert len(names) == len(set(names)) == 7
+    assert names[:2] == ["bitcoin-to-anyone", "ether-to-anyone"]
+    assert len(names) == len(set(names)) == 8
 
 
 @pytest.mark.parametrize(
