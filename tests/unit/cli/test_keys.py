@@ -186,7 +186,7 @@ def test_journal(wallet: Any, tmp_path: Path) -> None:
 
 
 def test_policy(wallet: Any, tmp_path: Path) -> None:
-    assert wallet.json("policy", "check")["rules"][0] ["name"] == "bitcoin-to-anyone"
+    assert wallet.json("policy", "check")["rules"][0]["name"] == "bitcoin-to-anyone"
     payee = wallet.text("address", "new", "vault").strip()
     assert wallet.json("policy", "explain", "savings", payee, "0.1btc")["verdict"] == "allow"
     refused = wallet.json("policy", "explain", "savings", payee, "3btc")
