@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
+
+import pytest
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import op_return, p2tr
-from bursar.bitcoin.transaction import OutPoint
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
+from bursar.crypto.hashes import sha256d
 from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 
@@ -234,13 +238,57 @@ def test_testing(rpc, workshop) -> None:
     assert not rpc("getrawmempool")
     (alone,) = rpc("testmempoolaccept", [child.serialize().hex()])
     assert alone["reject-reason"] == "missing-inputs"
-    swapped = rpc("testmempoolaccept", [child.serialize().hex(), tx.serialize().hex()])
-    assert swapped[0]["allowed"] is False
-    assert "allowed" not in swapped[1]
     (dear,) = rpc("testmempoolaccept", [workshop.tx(workshop.ripe()[:1], fee=10**7).serialize().hex()])
     assert dear["reject-reason"] == "max-fee-exceeded"
     assert rpc.error("testmempoolaccept", [])[0] == -8
     assert rpc.error("testmempoolaccept", ["00"])[0] == -22
+
+
+@pytest.mark.parametrize(
+    ("amount", "reason"),
+    [
+        (b"\xff" * 8, "bad-txns-vout-negative"),
+        (bytes(7) + b"\x80", "bad-txns-vout-negative"),
+        (bytes(7) + b"\x7f", "bad-txns-vout-toolarge"),
+        ((21_000_000 * 10**8 + 1).to_bytes(8, "little"), "bad-txns-vout-toolarge"),
+    ],
+)
+def test_impossible_amounts(rpc, workshop, amount: bytes, reason: str) -> None:
+    tx = workshop.tx(workshop.ripe()[:1], [(SINK, 10_000)])
+    place = (10_000).to_bytes(8, "little") + b"\x22" + SINK
+    raw = tx.serialize().replace(place, amount + place[8:])
+    assert rpc.error("sendrawtransaction", raw.hex()) == (-26, reason)
+    (result,) = rpc("testmempoolaccept", [raw.hex()])
+    bare = tx.serialize(witness=False).replace(place, amount + place[8:])
+    assert (result["txid"], result["wtxid"]) == (str(Txid(sha256d(bare))), str(Txid(sha256d(raw))))
+    assert (result["allowed"], result["reject-reason"]) == (False, reason)
+    assert rpc.error("sendrawtransaction", bare.hex()) == (-26, reason)
+    for broken in (raw[:-1], raw + b"\0", raw[:70]):
+        assert rpc.error("sendrawtransaction", broken.hex())[0] == -22
+
+
+def test_testing_several(rpc, workshop) -> None:
+    first, second, third = workshop.ripe()[:3]
+    tx, other, low = workshop.tx([first]), workshop.tx([second]), workshop.tx([third], fee=1)
+    parent = workshop.send([first])
+    child = workshop.tx([parent])
+    workshop.chain.mempool.clear()
+
+    def ask(*given: Transaction) -> list[Any]:
+        answers = rpc("testmempoolaccept", [each.serialize().hex() for each in given])
+        assert [entry["txid"] for entry in answers] == [str(each.txid) for each in given]
+        assert not rpc("getrawmempool")
+        return [entry.get("package-error", entry.get("reject-reason", entry.get("allowed"))) for entry in answers]
+
+    assert ask(tx, child, other) == [True] * 3
+    assert ask(other, tx, other) == ["package-contains-duplicates"] * 3
+    assert ask(child, tx) == ["package-not-sorted"] * 2
+    assert ask(tx, workshop.tx([first, second])) == ["conflict-in-package"] * 2
+    assert ask(tx, low, other) == [None, "min relay fee not met", None]
+    assert ask(other, child) == [None, "missing-inputs"]
+    assert ask(tx, workshop.tx([second], fee=10**7), workshop.tx([third])) == [True, "max-fee-exceeded", None]
+    big = [workshop.tx([coin], [(SINK, 1000)] * 1200, fee=60_000) for coin in (first, second, third)]
+    assert ask(*big) == ["package-too-large"] * 3
 
 
 def test_waiting_transactions(rpc, workshop) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import struct
 from decimal import Decimal
 from typing import Any, Final
 
+from bursar.bitcoin.parts import read_inputs
 from bursar.bitcoin.transaction import Transaction, Txid
+from bursar.bitcoin.units import Sats
+from bursar.bitcoin.wire import read_compact_size
 from bursar.errors import BursarError, InvalidInputError
 from bursar.nodes import exact_json
 
@@ -137,3 +141,29 @@ def transaction(value: Any, refusal: str) -> Transaction:
     if not tx.inputs:
         raise RpcError(DECODE, refusal)
     return tx
+
+
+def candidate(value: Any, refusal: str) -> Transaction:
+    """A serialised transaction whose output amounts may be anything: the pool's rules judge them, as unsigned."""
+    try:
+        return transaction(value, refusal)
+    except RpcError as error:
+        if not isinstance(error.__cause__, InvalidInputError) or error.__cause__.code != "input.amount.range":
+            raise
+    raw = bytes.fromhex(text(value))
+    mended, amounts = bytearray(raw), []
+    try:
+        _, at = read_inputs(raw, 6 if raw[4] == 0 else 4)
+        count, at = read_compact_size(raw, at)
+        for _ in range(count):
+            amounts.append(int.from_bytes(raw[at : at + 8], "little"))
+            mended[at : at + 8] = bytes(8)
+            size, at = read_compact_size(raw, at + 8)
+            at += size
+    except (IndexError, struct.error, InvalidInputError) as error:
+        raise RpcError(DECODE, refusal) from error
+    tx = transaction(mended.hex(), refusal)
+    outputs = [
+        output._replace(value=int.__new__(Sats, given)) for output, given in zip(tx.outputs, amounts, strict=True)
+    ]
+    return Transaction(tx.version, tx.inputs, outputs, tx.locktime)

@@ -15,6 +15,7 @@ from bursar.nodes.sandbox.bitcoin.params import RpcError
 from bursar.nodes.sandbox.bitcoin.replace import INCREMENTAL_RELAY
 from bursar.nodes.sandbox.bitcoin.rules import MISSING
 from bursar.nodes.sandbox.bitcoin.shapes import entry_shape, script_shape, transaction_shape
+from bursar.nodes.sandbox.bitcoin.standard import package_fault
 
 if TYPE_CHECKING:
     from bursar.nodes.sandbox.bitcoin.chain import Known, RegtestChain
@@ -113,7 +114,7 @@ def sendrawtransaction(
     chain: RegtestChain, hexstring: Any, maxfeerate: Any = MAX_FEE_RATE, maxburnamount: Any = "0"
 ) -> Any:
     """Take a transaction into the memory pool; its id."""
-    tx = params.transaction(hexstring, _UNDECODABLE)
+    tx = params.candidate(hexstring, _UNDECODABLE)
     burn = params.amount(maxburnamount)
     for output in tx.outputs:
         if output.value > burn and (unspendable(output.script) or not valid_operations(output.script)):
@@ -138,42 +139,43 @@ def testmempoolaccept(chain: RegtestChain, rawtxs: Any, maxfeerate: Any = MAX_FE
         raise RpcError(params.PARAMETER, "Array must contain between 1 and 25 transactions.")
     rate = params.fee_rate(maxfeerate)
     transactions = [
-        params.transaction(raw, f"TX decode failed: {str(raw)[:100]} Make sure the tx has at least one input.")
+        params.candidate(raw, f"TX decode failed: {str(raw)[:100]} Make sure the tx has at least one input.")
         for raw in given
     ]
-    results: list[dict[str, Any]] = []
-    added: list[Entry] = []
+    results: list[dict[str, Any]] = [{"txid": str(tx.txid), "wtxid": str(tx.wtxid)} for tx in transactions]
+    alone = len(transactions) == 1
+    fault = None if alone else package_fault(transactions)
+    if fault is not None:
+        return [result | {"package-error": fault} for result in results]
+    entries: list[Entry] = []
     try:
         for tx in transactions:
-            result: dict[str, Any] = {"txid": str(tx.txid), "wtxid": str(tx.wtxid)}
-            results.append(result)
-            if len(results) > 1 and results[-2].get("allowed") is not True:
-                continue  # not validated: something before it failed
-            result |= _try(chain, tx, rate, added, alone=len(transactions) == 1)
+            entry = chain.examine(tx, replacement=alone).entry
+            if not alone:
+                chain.mempool.add(entry)
+            entries.append(entry)
+    except BroadcastRejectedError as error:  # nothing is said of the others: they were not looked at to the end
+        reason = "missing-inputs" if error.node_code == MISSING else error.reason
+        results[len(entries)] |= {"allowed": False, "reject-reason": reason}
+        return results
     finally:
-        for entry in reversed(added):
+        for entry in reversed([] if alone else entries):
             chain.mempool.remove(entry)
             chain.mempool.sequence -= 2
+    for result, entry in zip(results, entries, strict=True):
+        if rate and entry.fee > FeeRate(rate).fee(entry.vsize):
+            result |= {"allowed": False, "reject-reason": "max-fee-exceeded"}
+            break
+        result |= {"allowed": True, "vsize": entry.vsize, "fees": _fees(entry)}
     return results
 
 
-def _try(chain: RegtestChain, tx: Transaction, rate: int, added: list[Entry], *, alone: bool) -> dict[str, Any]:
-    try:
-        entry = chain.examine(tx, replacement=alone).entry
-    except BroadcastRejectedError as error:
-        reason = "missing-inputs" if error.node_code == MISSING else error.reason
-        return {"allowed": False, "reject-reason": reason}
-    if rate and entry.fee > FeeRate(rate).fee(entry.vsize):
-        return {"allowed": False, "reject-reason": "max-fee-exceeded"}
-    if not alone:
-        chain.mempool.add(entry)
-        added.append(entry)
-    fees = {
+def _fees(entry: Entry) -> dict[str, Any]:
+    return {
         "base": Btc(entry.fee),
         "effective-feerate": Btc(entry.fee * 1000 // entry.vsize),
         "effective-includes": [str(entry.wtxid)],
     }
-    return {"allowed": True, "vsize": entry.vsize, "fees": fees}
 
 
 def getmempoolinfo(chain: RegtestChain) -> Any:

@@ -41,6 +41,11 @@ def check_alone(tx: Transaction) -> None:
         reject("bad-txns-vout-empty")
     if 4 * len(tx.serialize(witness=False)) > MAX_BLOCK_WEIGHT:
         reject("bad-txns-oversize")
+    for output in tx.outputs:
+        if output.value >= 1 << 63:  # what a signed amount below nothing looks like
+            reject("bad-txns-vout-negative")
+        if output.value > MAX_MONEY:
+            reject("bad-txns-vout-toolarge")
     if sum(output.value for output in tx.outputs) > MAX_MONEY:
         reject("bad-txns-txouttotal-toolarge")
     if len({source.outpoint for source in tx.inputs}) != len(tx.inputs):

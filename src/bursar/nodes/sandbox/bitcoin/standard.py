@@ -18,10 +18,11 @@ from bursar.nodes.sandbox.bitcoin.opcodes import (
 )
 
 if TYPE_CHECKING:
-    from bursar.bitcoin.transaction import Transaction
+    from bursar.bitcoin.transaction import OutPoint, Transaction
 
 MAX_VERSION: Final = 3
 MAX_WEIGHT: Final = 400_000
+MAX_PACKAGE_WEIGHT: Final = 404_000
 MIN_SIZE: Final = 65
 MAX_SCRIPT_SIG: Final = 1650
 MAX_DATA_CARRIER: Final = 83
@@ -59,6 +60,26 @@ def _outputs_fault(tx: Transaction) -> str | None:
         elif output.value < dust_threshold(output.script):
             return "dust"
     return "multi-op-return" if data_outputs > 1 else None
+
+
+def package_fault(transactions: Sequence[Transaction]) -> str | None:
+    """Why several transactions cannot be looked at together, in Core's words; ``None`` when they can."""
+    if sum(tx.weight for tx in transactions) > MAX_PACKAGE_WEIGHT:
+        return "package-too-large"
+    later = {tx.txid for tx in transactions}
+    if len(later) != len(transactions):
+        return "package-contains-duplicates"
+    for tx in transactions:
+        if any(source.outpoint.txid in later for source in tx.inputs):
+            return "package-not-sorted"
+        later.discard(tx.txid)
+    spent: set[OutPoint] = set()
+    for tx in transactions:
+        wanted = {source.outpoint for source in tx.inputs}
+        if not spent.isdisjoint(wanted):
+            return "conflict-in-package"
+        spent |= wanted
+    return None
 
 
 def inputs_fault(tx: Transaction, spent: Sequence[bytes]) -> str | None:
