@@ -12,6 +12,7 @@ from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Unspent
 from bursar.nodes.sandbox.bitcoin.kernel import failing_input
 from bursar.nodes.sandbox.bitcoin.mempool import Entry, Mempool, reach
 from bursar.nodes.sandbox.bitcoin.opcodes import signature_cost
+from bursar.nodes.sandbox.bitcoin.relay import signature_fault
 from bursar.nodes.sandbox.bitcoin.replace import check_replacement
 from bursar.nodes.sandbox.bitcoin.rules import (
     MISSING,
@@ -21,7 +22,7 @@ from bursar.nodes.sandbox.bitcoin.rules import (
     reject,
     relative_locks_met,
 )
-from bursar.nodes.sandbox.bitcoin.standard import MAX_SIGNATURE_COST, inputs_fault, signature_fault, transaction_fault
+from bursar.nodes.sandbox.bitcoin.standard import MAX_SIGNATURE_COST, inputs_fault, transaction_fault
 
 MIN_RELAY: Final = FeeRate(1000)
 MAX_PACKAGE: Final = 25

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.script import dust_threshold, witness_program
-from bursar.crypto.secp256k1 import ORDER
 from bursar.nodes.sandbox.bitcoin.opcodes import (
     P2A,
     multisig,
@@ -14,7 +13,6 @@ from bursar.nodes.sandbox.bitcoin.opcodes import (
     push_only,
     pushes,
     signature_operations,
-    strict_der,
 )
 
 if TYPE_CHECKING:
@@ -28,7 +26,6 @@ MAX_SCRIPT_SIG: Final = 1650
 MAX_DATA_CARRIER: Final = 83
 MAX_SIGNATURE_COST: Final = 16_000
 MAX_P2SH_SIGNATURES: Final = 15
-_SIGHASHES: Final = frozenset({0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
 
 
 def transaction_fault(tx: Transaction) -> str | None:
@@ -131,46 +128,3 @@ def _taproot_standard(witness: tuple[bytes, ...]) -> bool:
     if not control:
         return False
     return control[0] & 0xFE != 0xC0 or all(len(item) <= 80 for item in witness[:-2])
-
-
-def signature_fault(tx: Transaction, spent: Sequence[bytes]) -> str | None:
-    """What Core's relay-only script flags refuse in common inputs, in Core's words; ``None`` when nothing.
-
-    libbitcoinkernel checks consensus flags only, so this looks at single-key and multisig inputs itself: low S
-    (BIP-62), a defined hash type, compressed keys under segwit, and nothing else on the stack of a single key.
-    """
-    for source, script in zip(tx.inputs, spent, strict=True):
-        fault = _input_fault(script, pushes(source.script_sig) or (), source.witness)
-        if fault is not None:
-            return fault
-    return None
-
-
-def _input_fault(script: bytes, stack: Sequence[bytes], witness: Sequence[bytes]) -> str | None:
-    kind = output_type(script)
-    if kind == "scripthash" and stack:
-        return _input_fault(stack[-1], stack[:-1], witness)
-    segwit = kind.startswith("witness_v0")
-    if segwit:
-        stack = witness
-    if kind == "witness_v0_scripthash" and witness:
-        kind, stack = output_type(witness[-1]), witness[:-1]
-    if kind in ("pubkeyhash", "witness_v0_keyhash"):
-        if len(stack) > 2:
-            return "Stack size must be exactly one after execution"
-        if segwit and len(stack) == 2 and (len(stack[1]) != 33 or stack[1][0] not in (2, 3)):
-            return "Using non-compressed keys in segwit"
-    elif kind not in ("pubkey", "multisig"):
-        return None
-    return next((fault for fault in map(_form_fault, stack) if fault is not None), None)
-
-
-def _form_fault(signature: bytes) -> str | None:
-    if not strict_der(signature):
-        return None  # a key, the multisig's dummy, or a failure in the script itself (BIP-66)
-    if signature[-1] not in _SIGHASHES:
-        return "Signature hash type missing or not understood"
-    at = 6 + signature[3]
-    if int.from_bytes(signature[at : at + signature[at - 1]], "big") > ORDER // 2:
-        return "Non-canonical signature: S value is unnecessarily high"
-    return None
