@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from bursar.backends.software.passwords import DescriptorPrompt, KeyringPrompt
 from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError, MissingExtraError
+from bursar.signing.protocols import SecretRequest
 
 if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.cli.terminal import Human
-    from bursar.signing.protocols import DeviceEvent, SecretRequest
-
-KEYRING_SERVICE = "bursar"
-_MAX_LINE = 10_000
+    from bursar.signing.protocols import DeviceEvent
 
 
 @dataclass
@@ -43,7 +41,9 @@ class SecretSource:
             if self.password_fd is not None:
                 return read_line(self.password_fd, what="password")
             if self.keyring:
-                return self._from_keyring(request)
+                # a password that is not kept is an error, not a question: a program may be asking
+                typist = replace(self, keyring=False) if request.kind == "new-password" else None
+                return KeyringPrompt(_keyring(), self.keyring_entry, human=typist).ask(request)
         if request.kind == "new-password":
             return new_secret(self.human, request.text)
         return Secret.from_text(self.human.ask_hidden(request.text))
@@ -51,20 +51,6 @@ class SecretSource:
     def notify(self, event: DeviceEvent) -> None:
         """Fulfils ``signing.protocols.Prompt``."""
         self.tell(event.text)
-
-    def _from_keyring(self, request: SecretRequest) -> Secret:
-        keyring = _keyring()
-        if request.kind == "new-password":
-            secret = new_secret(self.human, request.text)
-            keyring.set_password(KEYRING_SERVICE, self.keyring_entry, secret.expose().decode())
-            return secret
-        found = keyring.get_password(KEYRING_SERVICE, self.keyring_entry)
-        if found is None:
-            raise InvalidInputError(
-                f"the OS keyring has no password for {self.keyring_entry}: leave --keyring out and type it",
-                code="input.keyring",
-            )
-        return Secret.from_text(found)
 
 
 def new_secret(human: Human, question: str) -> Secret:
@@ -82,21 +68,7 @@ def new_secret(human: Human, question: str) -> Secret:
 
 def read_line(descriptor: int, *, what: str) -> Secret:
     """The next line of an open file descriptor, without its end; several secrets may come down one descriptor."""
-    line = bytearray()
-    try:
-        while (byte := os.read(descriptor, 1)) not in (b"", b"\n"):
-            line += byte
-            if len(line) > _MAX_LINE:
-                raise InvalidInputError(f"the {what} on file descriptor {descriptor} is too long", code="input.fd")
-    except OSError as error:
-        raise InvalidInputError(
-            f"file descriptor {descriptor} cannot be read for the {what}: {error.strerror}", code="input.fd"
-        ) from error
-    if not line and byte == b"":
-        raise InvalidInputError(f"file descriptor {descriptor} ended before the {what}", code="input.fd")
-    secret = Secret(line.removesuffix(b"\r"))
-    line[:] = bytes(len(line))
-    return secret
+    return DescriptorPrompt(descriptor).ask(SecretRequest(what, ""))
 
 
 def _keyring() -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bursar.cli.prompts import SecretSource, new_secret, read_line
-from bursar.errors import InvalidInputError, MissingExtraError
+from bursar.errors import InvalidInputError, MissingExtraError, SignerUnavailableError
 from bursar.signing.protocols import DeviceEvent, SecretRequest
 
 PASSWORD = SecretRequest("password", "Password of the keystore main")
@@ -54,7 +54,7 @@ def test_lines_of_a_descriptor(human: Any) -> None:
     assert source.ask(PASSWORD).expose() == b"second"
     assert read_line(descriptor, what="mnemonic").expose() == b"last"
     assert not source.interactive
-    with pytest.raises(InvalidInputError, match="ended before the mnemonic"):
+    with pytest.raises(InvalidInputError, match="asked for a mnemonic, is at its end"):
         read_line(descriptor, what="mnemonic")
     os.close(descriptor)
 
@@ -69,9 +69,9 @@ def test_an_empty_line_is_an_empty_secret_not_the_end() -> None:
 def test_a_closed_descriptor_and_an_endless_line() -> None:
     descriptor = pipe(b"")
     os.close(descriptor)
-    with pytest.raises(InvalidInputError, match="cannot be read for the password"):
+    with pytest.raises(InvalidInputError, match="asked for a password, cannot be read"):
         read_line(descriptor, what="password")
-    with pytest.raises(InvalidInputError, match="too long"):
+    with pytest.raises(InvalidInputError, match="longer than 10000 bytes"):
         read_line(os.open("/dev/zero", os.O_RDONLY), what="password")
 
 
@@ -94,7 +94,7 @@ def test_the_keyring_keeps_a_new_password_and_gives_it_back(human: Any, monkeypa
     assert source.ask(NEW).expose() == b"hush"
     assert source.ask(PASSWORD).expose() == b"hush"
     other = SecretSource(human, silent, keyring=True, keyring_entry="b/main.json")
-    with pytest.raises(InvalidInputError, match="keyring has no password"):
+    with pytest.raises(SignerUnavailableError, match="keyring has no password"):
         other.ask(PASSWORD)
 
 

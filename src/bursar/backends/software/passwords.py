@@ -82,7 +82,7 @@ class KeyringPrompt:
                 return Secret.from_text(found)
         if self._human is None:
             raise SignerUnavailableError(
-                f"the keyring has no {request.kind} for {self._entry}, and nobody is there to ask"
+                f"the keyring has no {request.kind} for {self._entry}: keep it there first, or type it instead"
             )
         secret = self._human.ask(request)
         if request.kind == "new-password":
