@@ -14,7 +14,6 @@ from bursar.crypto.secp256k1 import (
     public_key,
     schnorr_sign,
     schnorr_verify,
-    taproot_output_key,
     taproot_tweak_secret,
 )
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, UnsupportedError
@@ -139,17 +138,16 @@ class InputSigner:
         if public[1:] != key:
             raise _another(index, key)
         tweaked = taproot_tweak_secret(secret, root, public=public)
-        signature = schnorr_sign(tweaked, asked.digest)
         output_key = asked.script[2:]
+        try:
+            signature = schnorr_sign(tweaked, asked.digest, public=output_key)
+        except InvalidInputError as error:
+            raise _foreign(index, key) from error
         if self._verify:
             try:
                 schnorr_verify(output_key, asked.digest, signature)
             except InvalidSignatureError as error:
-                if taproot_output_key(key, root)[0] != output_key:
-                    raise _foreign(index, key) from error
                 raise _faulty(index) from error
-        elif public_key(tweaked)[1:] != output_key:
-            raise _foreign(index, key)
         fields[_TAP_KEY_SIG] = signature if asked.sighash == DEFAULT else signature + bytes((asked.sighash,))
 
 

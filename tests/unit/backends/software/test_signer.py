@@ -376,7 +376,7 @@ def test_f77_a_fault_while_signing_gives_no_signature(
     signer: SoftwareSigner, account: Accounts, ethereum: EthereumAccount, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(psbt_inputs, "ecdsa_sign_der", broken_sign)
-    monkeypatch.setattr(psbt_inputs, "schnorr_sign", lambda *_: b"\x01" * 64)
+    monkeypatch.setattr(psbt_inputs, "schnorr_sign", lambda *_, **__: b"\x01" * 64)
     for scheme in Scheme:
         with pytest.raises(SignerError, match="computes wrongly") as caught:
             signer.sign_psbt(question([Spend(account(scheme))]))
