@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.transaction import Transaction, Txid
+from bursar.bitcoin.transaction import Txid
 from bursar.chain.protocols import ChainUpdate, SyncRequest
 from bursar.errors import ChainError, WrongChainError
 from bursar.wallet.discovery import Discovery
 from bursar.wallet.fate import Fate, wants_fate
-from bursar.wallet.records import SyncReport
+from bursar.wallet.records import SyncReport, TransferState
+from bursar.wallet.rivals import spent_coins, with_children
 from bursar.wallet.settling import apply_fates, by_root
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.chainstate import (
@@ -110,11 +111,6 @@ def refresh_bitcoin(
         )
 
 
-def spent_coins(raw: bytes) -> list[tuple[str, int]]:
-    """The coins a serialized transaction spends, as (display txid, index)."""
-    return [(str(item.outpoint.txid), item.outpoint.vout) for item in Transaction.parse(raw).inputs]
-
-
 def _asked_roots(connection: Connection, row: AccountRow, reorged: int | None) -> set[str]:
     groups = by_root(transfer_rows(connection, account_id=row.id))
     height = None if row.tip is None else row.tip.height
@@ -206,17 +202,16 @@ def _apply(
     roots = _asked_roots(connection, row, update.reorged)
     fates = {str(item.tx.txid): Fate(item.block) for item in update.transactions}
     confirmed = {item.txid for item in stored if item.state == "confirmed"}
-    superseded = {
-        transfer.txid
+    unknown = {
+        transfer.txid: spent_coins(transfer.raw)
         for transfer in transfer_rows(connection, account_id=row.id)
-        if transfer.root in roots
-        and transfer.raw is not None
-        and transfer.txid is not None
-        # A coin that is in a block and yet not unspent was spent by something else in a block.
-        and update.reorged is None
-        and transfer.txid in missing
-        and any(key[0] in confirmed and key not in after for key in spent_coins(transfer.raw))
+        if transfer.raw is not None and transfer.txid is not None and transfer.txid in missing
     }
+    superseded = set[str]()
+    if update.reorged is None:
+        # A coin that is in a block and yet not unspent was spent by something else in a block.
+        beaten = [txid for txid, keys in unknown.items() if any(k[0] in confirmed and k not in after for k in keys)]
+        superseded = with_children([*beaten, *_failed(connection, row)], unknown)
     changed = apply_fates(
         context,
         connection,
@@ -237,6 +232,11 @@ def _apply(
         reorged=update.reorged,
         changed=changed,
     )
+
+
+def _failed(connection: Connection, row: AccountRow) -> list[str]:
+    failed = transfer_rows(connection, account_id=row.id, states=[TransferState.FAILED])
+    return [item.txid for item in failed if item.txid is not None]
 
 
 def _transaction_row(item: ChainTransaction, now: int) -> TransactionRow:

@@ -10,6 +10,7 @@ from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.wallet.balances import CoinView, Output, view_coins
 from bursar.wallet.records import TransferState
+from bursar.wallet.rivals import lost
 from bursar.wallet.store.accounts import address_rows
 from bursar.wallet.store.chainstate import coin_rows, transaction_rows
 from bursar.wallet.store.reservations import OutPointKey, held_coin_roots
@@ -61,6 +62,7 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
         for item in stored
         if item.txid not in gone and (item.state == "pending" or (item.height is not None and item.height > tip_height))
     }
+    sent = {txid: sent[txid] for txid in sent.keys() - lost(stored)}
     pending.update(sent)
     outputs = [
         Output(coin.txid, coin.vout, coin.value, coin.script, coin.height, coin.coinbase)

@@ -9,6 +9,7 @@ from bursar.bitcoin.transaction import Transaction
 from bursar.errors import InvalidInputError
 from bursar.wallet.accounts import native_asset, token_asset
 from bursar.wallet.records import HistoryRow, TransferState
+from bursar.wallet.rivals import lost
 from bursar.wallet.store.transfers import stored_plan
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def bitcoin_history(
     tip_height: int | None,
 ) -> list[HistoryRow]:
     """One row per transaction: what came in, or what went to others, or only the fee."""
-    gone = {row.txid for row in transfers if row.state in _GONE}
+    gone = {row.txid for row in transfers if row.state in _GONE} | lost(rows)
     by_txid = {row.txid: row for row in transfers if row.txid is not None}
     parsed = {row.txid: Transaction.parse(row.raw) for row in rows}
     result: list[HistoryRow] = []

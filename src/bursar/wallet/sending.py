@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.account import BitcoinAccount
@@ -13,9 +14,10 @@ from bursar.wallet.bitcoin_sync import check_bitcoin_node
 from bursar.wallet.ethereum_sync import check_ethereum_node
 from bursar.wallet.records import Recovery, TransferState
 from bursar.wallet.reserving import release, require_transfer
+from bursar.wallet.rivals import rivals
 from bursar.wallet.signatures import signed_of
 from bursar.wallet.store.accounts import account_by_id, all_accounts
-from bursar.wallet.store.chainstate import TransactionRow, put_transactions, transaction_state
+from bursar.wallet.store.chainstate import TransactionRow, put_transactions, transaction_rows, transaction_state
 from bursar.wallet.store.transfers import change_transfer, transfer_rows, unfinished_rows
 
 if TYPE_CHECKING:
@@ -92,7 +94,8 @@ def record_sent(context: Context, account: AccountRow, row: TransferRow, signed:
             state = transaction_state(connection, account.id, signed.txid)
             if state in (None, "missing"):
                 fresh = TransactionRow(signed.txid, signed.raw, "pending", None, None, None, context.now())
-                put_transactions(connection, account.id, [fresh])
+                beaten = rivals(signed.raw, transaction_rows(connection, account.id))
+                put_transactions(connection, account.id, [fresh, *(replace(old, state="missing") for old in beaten)])
 
 
 def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
