@@ -16,7 +16,7 @@ from bursar.bitcoin.draft import (
 )
 from bursar.bitcoin.script import dust_threshold
 from bursar.bitcoin.transaction import Transaction, TxOut
-from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
+from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats, btc_text
 from bursar.bitcoin.weight import transaction_weight
 from bursar.errors import InsufficientFundsError, InvalidInputError
 
@@ -132,7 +132,7 @@ def _build_max(
     if not chosen or rest < max(least, 1):
         needed = total - rest + max(least, 1)
         raise InsufficientFundsError(
-            f"{needed} sat are needed with the fee and {total} sat are worth spending at {fee_rate}",
+            f"{btc_text(needed)} are needed with the fee and {btc_text(total)} are worth their fee at {fee_rate}",
             needed=needed,
             available=total,
         )
@@ -215,7 +215,8 @@ def build_bump(
             break
         if not spare:
             raise InsufficientFundsError(
-                f"the replacement needs {needed} sat with its fee, {total} sat are available: add confirmed coins",
+                f"the replacement needs {btc_text(needed)} with its fee, {btc_text(total)} are "
+                "available: add confirmed coins",
                 needed=needed,
                 available=total,
             )

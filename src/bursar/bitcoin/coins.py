@@ -9,7 +9,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bursar.bitcoin.script import ScriptType, classify, dust_threshold
-from bursar.bitcoin.units import FeeRate, Sats
+from bursar.bitcoin.units import FeeRate, Sats, btc_text
 from bursar.bitcoin.weight import frame_weight, input_weight, output_weight
 from bursar.errors import InsufficientFundsError, InvalidInputError
 
@@ -209,7 +209,7 @@ class DefaultSelector:
             chosen = measure.best(range(largest), "largest-first")
         if chosen.weight > MAX_STANDARD_WEIGHT:
             raise InvalidInputError(
-                f"paying {target.amount} sat takes {len(chosen.coins)} coins, more than nodes relay at once: "
+                f"paying {btc_text(target.amount)} takes {len(chosen.coins)} coins, more than nodes relay at once: "
                 "join small coins first",
                 code="input.transaction.weight",
             )
@@ -287,8 +287,8 @@ class _Measure:
         if total < needed:
             available = sum([coin.output.value for coin in self._coins])
             raise InsufficientFundsError(
-                f"{needed} sat are needed with the fee and {available} sat are available"
-                + (f", of which {total} sat are worth spending at {self._rate}" if total != available else ""),
+                f"{btc_text(needed)} are needed with the fee and {btc_text(available)} are available"
+                + (f", of which {btc_text(total)} are worth their fee at {self._rate}" if total != available else ""),
                 needed=needed,
                 available=available,
             )

@@ -60,7 +60,12 @@ class Sats(int):
 
     def to_btc_text(self) -> str:
         """Eight decimals and the unit: ``"0.00015000 BTC"``."""
-        return f"{self // COIN}.{self % COIN:08d} BTC"
+        return btc_text(self)
+
+
+def btc_text(satoshi: int) -> str:
+    """The same for a sum that may be above 21 million BTC, as in an error about it; zero or more."""
+    return f"{satoshi // COIN}.{satoshi % COIN:08d} BTC"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -214,6 +214,15 @@ def test_insufficient_funds_say_how_much(wallet: Any) -> None:
         build(wallet, coins, 50_000)
     assert caught.value.available == 50_000
     assert caught.value.needed == 50_000 + RATE.fee(-(-(42 + 272 + 124) // 4))
+    assert f"0.000{caught.value.needed} BTC are needed with the fee and 0.00050000 BTC are available" in str(
+        caught.value
+    )
+
+
+def test_insufficient_funds_are_told_also_above_all_the_money_there_is(wallet: Any) -> None:
+    coins = [wallet.coin(wallet.account(Scheme.BIP84), 50_000)]
+    with pytest.raises(InsufficientFundsError, match=r"^2100000[01]\.\d{8} BTC are needed"):
+        build(wallet, coins, 21_000_000 * 100_000_000)
 
 
 def test_a_selector_that_pays_too_little_is_refused(wallet: Any) -> None:
