@@ -108,6 +108,7 @@ def test_every_scheme_spends_and_agrees_with_the_node(house: SimpleNamespace, sc
     house.sandbox.mine(1)
     (record,) = wallet.refresh(name, house.bitcoin)
     assert (record.state, record.txid, record.confirmations) == (TransferState.CONFIRMED, txid, 1)
+    assert wallet.balance(name)[0].spendable == 600_003 - 450_000 - plan.review.fee
     wallet.sync(name, house.bitcoin)
     left = 600_003 - 450_000 - plan.review.fee
     assert wallet.balance(name)[0].confirmed == wallet.balance(name)[0].spendable == left == on_chain(house, account)

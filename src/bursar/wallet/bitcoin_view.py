@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.wallet.store.accounts import AccountRow
+    from bursar.wallet.store.transfers import TransferRow
 
 _GONE = (TransferState.REPLACED, TransferState.FAILED)
 
@@ -56,14 +57,14 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
     stored = transaction_rows(connection, row.id)
     transfers = transfer_rows(connection, account_id=row.id)
     gone = {item.txid for item in transfers if item.state in _GONE}
-    sent = {item.txid: item.raw for item in transfers if item.state is TransferState.SENT and item.raw and item.txid}
+    ours = {item.txid: item.raw for item in transfers if item.raw and item.txid and _beyond(item, tip_height)}
     pending = {
         item.txid: item.raw
         for item in stored
         if item.txid not in gone and (item.state == "pending" or (item.height is not None and item.height > tip_height))
     }
-    sent = {txid: sent[txid] for txid in sent.keys() - lost(stored)}
-    pending.update(sent)
+    ours = {txid: ours[txid] for txid in ours.keys() - lost(stored)}
+    pending.update(ours)
     outputs = [
         Output(coin.txid, coin.vout, coin.value, coin.script, coin.height, coin.coinbase)
         for coin in coin_rows(connection, row.id)
@@ -72,13 +73,13 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
     coins = view_coins(
         outputs,
         [Transaction.parse(raw) for raw in pending.values()],
-        own_txids=sent.keys(),
+        own_txids=ours.keys(),
         scripts=places.keys(),
         held=held.keys(),
         tip_height=tip_height,
     )
     raws = {item.txid: item.raw for item in stored}
-    raws.update(sent)
+    raws.update(ours)
     return BitcoinView(
         coins=coins,
         places=places,
@@ -86,6 +87,13 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
         held=held,
         outputs={output.key: output for output in (*outputs, *coins.change)},
     )
+
+
+def _beyond(row: TransferRow, tip_height: int) -> bool:
+    """Whether the transfer is under way, or in a block later than the coins of the last sync."""
+    if row.state is TransferState.CONFIRMED:
+        return row.height is not None and row.height > tip_height
+    return row.state is TransferState.SENT
 
 
 def sketch_of(account: BitcoinAccount, output: Output) -> Coin:

@@ -76,7 +76,8 @@ def test_a_transfer_from_plan_to_block(funded: SimpleNamespace, policy: RulePoli
     node.mine()
     (record,) = wallet.refresh("btc", node)
     assert (record.state, record.txid, record.height, record.confirmations) == ("confirmed", txid, 2, 1)
-    assert btc(funded) == (6_000_000, -500_000 - fee, 0, 0, 6_000_000 - spent)
+    # Coins are those of the last sync still; the change stays as spendable as before the block.
+    assert btc(funded) == (6_000_000, -500_000 - fee, 0, 0, 6_000_000 - 500_000 - fee)
     wallet.sync("btc", node)
     assert btc(funded) == (5_500_000 - fee, 0, 0, 0, 5_500_000 - fee)
     node.mine(3)
@@ -91,6 +92,23 @@ def test_a_transfer_from_plan_to_block(funded: SimpleNamespace, policy: RulePoli
     expected = ["planned", "approved", "signing", "signed", "sent", "confirmed"]
     assert [kind.removeprefix("transfer.") for kind in kinds if kind.startswith("transfer.")] == expected
     wallet.journal.verify()
+
+
+def test_change_is_spent_between_refresh_and_sync(funded: SimpleNamespace, policy: RulePolicy, signer: Any) -> None:
+    wallet, node = funded.wallet, funded.node
+    first = wallet.plan(transfer(5_500_000), node)
+    wallet.send(wallet.sign(wallet.approve(first, policy), signer=signer), node)
+    node.mine()
+    wallet.refresh("btc", node)
+    left = 500_000 - first.review.fee
+    assert btc(funded)[4] == left
+    second = wallet.plan(transfer(300_000), node)
+    wallet.send(wallet.sign(wallet.approve(second, policy), signer=signer), node)
+    left -= 300_000 + second.review.fee
+    assert btc(funded) == (6_000_000, left - 6_000_000, 0, 0, left)
+    node.mine()
+    wallet.sync("btc", node)
+    assert btc(funded) == (left, 0, 0, 0, left)
 
 
 def test_values_survive_parking(funded: SimpleNamespace, policy: RulePolicy, signer: Any) -> None:
