@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring_ascii
 from typing import Any, Final, NoReturn
 
 from bursar.bitcoin.units import COIN, MAX_MONEY
 from bursar.errors import InvalidInputError
+from bursar.nesting import nested_deeply
 
 _SATOSHI: Final = Decimal("0.00000001")
 _DEEPEST: Final = 64
-# a string, so that brackets inside it do not count, or one bracket; possessive, so that no text makes it slow
-_NESTING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 
 
 class Btc(int):
@@ -32,24 +30,6 @@ def loads(data: bytes | str) -> Any:
         return json.loads(text, parse_float=_decimal, parse_constant=_refuse)
     except ValueError as error:  # also UnicodeDecodeError and integers of thousands of digits
         raise InvalidInputError(f"json cannot be read: {str(error)[:200]}", code="input.json") from error
-
-
-def nested_deeply(data: bytes, *, most: int) -> bool:
-    """Whether the brackets of a JSON text nest deeper than ``most``.
-
-    Ask before parsing: the libraries of the EVM raise the interpreter's recursion limit so far that the parser would
-    not raise RecursionError, it would overflow the stack and end the process.
-    """
-    depth = 0
-    for match in _NESTING.finditer(data):
-        first = data[match.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > most:
-                return True
-        elif first in b"]}":
-            depth -= 1
-    return False
 
 
 def _decimal(text: str) -> Decimal:

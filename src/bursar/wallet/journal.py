@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from bursar.errors import CorruptStoreError, InvalidInputError, StoreError
+from bursar.nesting import nested_deeply
 from bursar.wallet.canonical import canonical_json
 from bursar.wallet.records import JournalHead
 from bursar.wallet.store.schema import journal as lines
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 START = JournalHead(0, "0" * 64)
 _BATCH = 2000
+_DEEPEST = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,13 +170,19 @@ class Journal:
 def read_export(text: str) -> Iterator[dict[str, Any]]:
     """The lines of an export, for ``verify_lines``."""
     for number, line in enumerate(text.splitlines(), 1):
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise CorruptStoreError(f"journal record {number} is malformed") from error
+        row = _parsed(line, number)
         if not isinstance(row, dict):
             raise CorruptStoreError(f"journal record {number} is malformed")
         yield row
+
+
+def _parsed(text: str, number: int) -> Any:
+    if nested_deeply(text.encode("utf-8", "replace"), most=_DEEPEST):
+        raise CorruptStoreError(f"journal record {number} is nested too deeply")
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise CorruptStoreError(f"journal record {number} is malformed") from error
 
 
 def _head(connection: Connection) -> JournalHead:
@@ -189,11 +197,7 @@ def _rows(connection: Connection, after: int) -> Iterator[dict[str, Any]]:
         query = select(lines).where(lines.c.sequence > after).order_by(lines.c.sequence).limit(_BATCH)
         batch = connection.execute(query).all()
         for row in batch:
-            try:
-                body = json.loads(row.body)
-            except ValueError as error:
-                raise CorruptStoreError(f"journal record {row.sequence} is malformed") from error
-            yield {**row._asdict(), "body": body}
+            yield {**row._asdict(), "body": _parsed(row.body, row.sequence)}
             after = row.sequence
         if len(batch) < _BATCH:
             return

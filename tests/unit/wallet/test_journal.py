@@ -180,3 +180,11 @@ def test_any_single_change_is_found(bodies: list[dict[str, Any]], data: st.DataO
     bad[field] = {"changed": previous} if field == "body" else (-7 if field in ("time", "sequence") else "0" * 63 + "1")
     with pytest.raises(CorruptStoreError, match=f"record {place + 1} "):
         verify_lines([*lines[:place], bad, *lines[place + 1 :]])
+
+
+def test_an_export_that_nests_for_ever_is_refused() -> None:
+    from bursar.errors import CorruptStoreError
+    from bursar.wallet.journal import read_export
+
+    with pytest.raises(CorruptStoreError, match="nested too deeply"):
+        list(read_export("[" * 200_000))

@@ -14,6 +14,7 @@ from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import Fingerprint
+from bursar.nesting import nested_deeply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +26,7 @@ VERSION = 1
 
 _PADDED_TO = 512  # the length of what is sealed must not tell 12 words from 24, nor a passphrase from none
 _LONGEST_NUMBER = 20
+_DEEPEST = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,8 @@ def _open_payload(path: Path, header: KeystoreHeader, plaintext: Secret) -> Unlo
 
 
 def _json(path: Path, data: bytes) -> object:
+    if nested_deeply(data, most=_DEEPEST):
+        raise _corrupt(path, "it is nested too deeply")
     try:
         return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_small_int)
     except (ValueError, RecursionError):
