@@ -19,6 +19,7 @@ _SAID = {
     "resumable": "is not signed yet; see 'bursar resume', or 'bursar bump --cancel' to give it up",
     "rebroadcast": "was signed and may not have been sent; the same transaction was handed to the node again",
     "rejected": "is signed, and the node refuses it",
+    "unknown": "was sent, and the node does not find it; a sync tells what became of it",
 }
 
 

@@ -24,7 +24,7 @@ from bursar.wallet.store.chainstate import (
 from bursar.wallet.store.transfers import transfer_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import Connection
 
@@ -89,6 +89,24 @@ def refresh_bitcoin(
         item = backend.transaction(txid)
         if item is not None:
             found[str(txid)] = item
+    return _record(context, row, roots, found, tip)
+
+
+def find_in_blocks(context: Context, row: AccountRow, txid: str, backend: BitcoinBackend) -> bool:
+    """Look for a transfer in the mempool and every block since the last sync; what is found is recorded."""
+    answer = backend.sync(SyncRequest(scripts=(), since=row.tip, txids=(Txid.from_text(txid),)))
+    item = next((one for one in answer.transactions if str(one.tx.txid) == txid), None)
+    if item is None:
+        return False
+    with context.store.read() as connection:
+        roots = {one.root for one in transfer_rows(connection, account_id=row.id) if one.txid == txid}
+    _record(context, row, roots, {txid: item}, answer.tip)
+    return True
+
+
+def _record(
+    context: Context, row: AccountRow, roots: set[str], found: Mapping[str, ChainTransaction], tip: BlockRef
+) -> tuple[str, ...]:
     with context.store.write() as connection:
         now = context.now()
         account_rows.set_seen_height(connection, row.id, tip.height)

@@ -216,7 +216,10 @@ class SyncReport:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """What ``recover`` did with one unfinished transfer: ``action`` is released, resumable, rebroadcast or rejected."""
+    """What ``recover`` did with one unfinished transfer.
+
+    ``action`` is released, resumable, rebroadcast, rejected, or unknown: sent once and not found, until a sync tells.
+    """
 
     id: str
     action: str

@@ -10,7 +10,7 @@ from bursar.bitcoin.transaction import Transaction, Txid
 from bursar.chain.protocols import EthereumBackend
 from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
 from bursar.wallet.accounts import load_account
-from bursar.wallet.bitcoin_sync import check_bitcoin_node
+from bursar.wallet.bitcoin_sync import check_bitcoin_node, find_in_blocks
 from bursar.wallet.ethereum_sync import check_ethereum_node
 from bursar.wallet.records import Recovery, TransferState
 from bursar.wallet.reserving import release, require_transfer
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
 
+MISSING_INPUTS = -25  # Bitcoin Core: a coin is spent already, or was never there
+UNKNOWN = "unknown: sync first"
 _SENDABLE = (TransferState.SIGNED, TransferState.SENT)
 
 
@@ -48,6 +50,15 @@ def send(context: Context, signed: SignedTransfer, backend: BitcoinBackend | Eth
     try:
         answer = _broadcast(signed, backend)
     except BroadcastRejectedError as error:
+        if error.node_code == MISSING_INPUTS and "missing" in error.reason.lower():
+            if _in_blocks(context, account_row, signed, backend):
+                return signed.txid
+            if row.state is TransferState.SENT:  # a node took it once: only a sync can tell what became of it
+                raise BroadcastRejectedError(
+                    f"the node knows transaction {signed.txid} no more, and not all of its coins: sync first",
+                    node_code=error.node_code,
+                    reason=UNKNOWN,
+                ) from error
         with context.store.write() as connection:
             context.note(
                 connection,
@@ -96,6 +107,13 @@ def record_sent(context: Context, account: AccountRow, row: TransferRow, signed:
                 fresh = TransactionRow(signed.txid, signed.raw, "pending", None, None, None, context.now())
                 beaten = rivals(signed.raw, transaction_rows(connection, account.id))
                 put_transactions(connection, account.id, [fresh, *(replace(old, state="missing") for old in beaten)])
+
+
+def _in_blocks(
+    context: Context, account: AccountRow, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend
+) -> bool:
+    """A node without a transaction index forgets a mined transaction once its first outputs are spent: look again."""
+    return not isinstance(backend, EthereumBackend) and find_in_blocks(context, account, signed.txid, backend)
 
 
 def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
@@ -157,7 +175,11 @@ def _recover_one(context: Context, row: TransferRow, backend: BitcoinBackend | E
     try:
         txid = send(context, signed_of(row), backend)
     except BroadcastRejectedError as error:
-        return Recovery(row.id, "rejected", txid=row.txid, reason=error.reason)
+        action = "unknown" if error.reason == UNKNOWN else "rejected"
+        return Recovery(row.id, action, txid=row.txid, reason=error.reason)
+    with context.store.read() as connection:
+        if require_transfer(connection, row.id).state is TransferState.CONFIRMED:
+            return None
     return Recovery(row.id, "rebroadcast", txid=txid)
 
 
