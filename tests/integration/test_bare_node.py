@@ -124,3 +124,29 @@ def test_a_transfer_whose_coins_went_elsewhere_is_unknown_until_a_sync(bare: Sim
     wallet.sync("btc", backend)
     assert wallet.transfer(plan.id).reason == "superseded"
     assert wallet.recover(backend) == ()
+
+
+def test_a_restore_looks_past_emptied_addresses(bare: SimpleNamespace, tmp_path: Path) -> None:
+    wallet, backend, account = bare.wallet, bare.backend, bare.account
+    bare.sandbox.fund(str(account.address(0, 0)), 1_000_000)
+    first = wallet.sync("btc", backend)
+    assert not first.history_complete
+    assert first.to_json()["history_complete"] is False
+    for index in range(1, 25):  # one coin swept along: what it leaves behind shows on no node without an index
+        _, signed = bare.signed(wallet, str(account.address(0, index)))
+        wallet.send(signed, backend)
+        bare.sandbox.mine(1)
+        assert wallet.sync("btc", backend).history_complete
+    left = wallet.balance("btc")
+    with Wallet.open(tmp_path / "restored.db", create=True) as restored:
+        restored.add_account("btc", account, signer="test")
+        report = restored.sync("btc", backend)
+        assert (report.addresses, report.history_complete) == (2000, False)
+        assert restored.balance("btc") == left
+        assert left[0].spendable > 900_000
+        assert [one.index for one in restored.addresses("btc") if one.used] == [24]
+        assert restored.new_address("btc").index == 25
+        again = restored.sync("btc", backend)
+        assert (again.addresses, again.history_complete) == (2000, True)
+        _, signed = bare.signed(restored, bare.faucet)
+        restored.send(signed, backend)

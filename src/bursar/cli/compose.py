@@ -102,10 +102,14 @@ def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> Bitc
     backend = node_for(session, record)
     recover(session, wallet, backend)
     with session.output.progress(f"asking the node about {record.name}") as more:
-        wallet.sync(
+        report = wallet.sync(
             record.name,
             backend,
             progress=lambda stage, done, total: more(f"{stage} {done}" + (f" of {total}" if total else "")),
+        )
+    if not report.history_complete:
+        session.output.aside(
+            f"{record.name}: the node cannot show spent history; give it blockfilterindex=1 to restore."
         )
     return backend
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.wallet.store.accounts import AccountRow, TokenRow
 
 GAP_LIMIT = 20
+WIDE_WINDOW = 1000  # looked through where a node cannot tell which addresses were used and emptied
 Account = BitcoinAccount | EthereumAccount
 
 
@@ -96,12 +97,13 @@ def wanted_count(rows: Sequence[AddressRow], branch: int) -> int:
     )
 
 
-def missing_rows(account: Account, rows: Sequence[AddressRow]) -> list[AddressRow]:
-    """The rows the window still lacks."""
+def missing_rows(account: Account, rows: Sequence[AddressRow], *, step: int = 1) -> list[AddressRow]:
+    """The rows the window, rounded up to a multiple of ``step``, still lacks."""
     missing: list[AddressRow] = []
     for branch in branches(account):
         have = sum(1 for row in rows if row.branch == branch)
-        missing += derive_rows(account, branch, have, wanted_count(rows, branch) - have)
+        wanted = -(-wanted_count(rows, branch) // step) * step
+        missing += derive_rows(account, branch, have, wanted - have)
     return missing
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.transaction import Txid
-from bursar.chain.protocols import ChainUpdate, SyncRequest
+from bursar.chain.protocols import SyncRequest
 from bursar.errors import ChainError, WrongChainError
 from bursar.wallet.discovery import Discovery
 from bursar.wallet.fate import Fate, wants_fate
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.bitcoin.account import BitcoinAccount
-    from bursar.chain.protocols import BitcoinBackend, BlockRef, ChainTransaction
+    from bursar.chain.protocols import BitcoinBackend, BlockRef, ChainTransaction, ChainUpdate
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow
 
@@ -159,12 +160,10 @@ def _ask_orphans(
     answer = backend.sync(SyncRequest(scripts=(), since=update.tip, txids=tuple(wanted)))
     if answer.tip.hash != update.tip.hash:
         raise ChainError("the chain moved during the sync: sync again", code="chain.moved")
-    return ChainUpdate(
-        tip=update.tip,
-        coins=update.coins,
+    return replace(
+        update,
         transactions=(*update.transactions, *answer.transactions),
         missing=(*update.missing, *answer.missing),
-        reorged=lowest,
     )
 
 
@@ -194,6 +193,8 @@ def _apply(
         connection, row.id, [item for item in discovery.rows if item.position >= have[item.branch]]
     )
     account_rows.mark_used(connection, row.id, sorted(discovery.used))
+    for branch, position in discovery.maybe_issued():
+        account_rows.mark_issued(connection, row.id, branch, position)
     coins = [
         CoinRow(
             txid=str(coin.outpoint.txid),
@@ -249,6 +250,7 @@ def _apply(
         new_transactions=fresh,
         reorged=update.reorged,
         changed=changed,
+        history_complete=discovery.history_complete,
     )
 
 

@@ -192,7 +192,12 @@ class HistoryRow:
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What one sync did. ``reorged``: lowest height whose block was replaced; ``changed``: transfers that moved."""
+    """What one sync did. ``reorged``: lowest height whose block was replaced; ``changed``: transfers that moved.
+
+    ``history_complete`` is false when this was the account's first sync and the node could not show what was spent
+    before (Bitcoin Core: ``blockfilterindex=1``): coins are looked for far beyond the gap, but history lacks the past,
+    and addresses emptied before may be issued again.
+    """
 
     account: str
     tip: BlockRef
@@ -200,6 +205,7 @@ class SyncReport:
     new_transactions: int
     reorged: int | None = None
     changed: tuple[str, ...] = ()
+    history_complete: bool = True
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -211,6 +217,7 @@ class SyncReport:
             "new_transactions": self.new_transactions,
             "reorged": self.reorged,
             "changed": list(self.changed),
+            "history_complete": self.history_complete,
         }
 
 

@@ -279,3 +279,37 @@ def test_transactions_that_do_not_concern_us_are_no_history(funded: SimpleNamesp
     before = funded.wallet.history("btc")
     funded.wallet.sync("btc", funded.node)
     assert funded.wallet.history("btc") == before
+
+
+def test_a_node_without_history_is_asked_for_a_wide_window(wallet: Any, bitcoin: Any, fakes: SimpleNamespace) -> None:
+    account = fakes.bitcoin_account()
+    wallet.add_account("btc", account, signer="x")
+    bitcoin.pay(account.script(0, 995), 70_000)
+    bitcoin.pay(account.script(1, 30), 20_000)
+    bitcoin.mine()
+    real = bitcoin.sync
+
+    def forgetful(request: Any) -> Any:
+        return dataclasses.replace(real(request), history_complete=request.since is not None)
+
+    bitcoin.sync = forgetful
+    report = wallet.sync("btc", bitcoin)
+    # A coin that close to the end of the window may not be the last: another thousand is looked at.
+    assert (report.addresses, report.history_complete) == (3000, False)
+    assert figures(wallet)[0] == 90_000
+    assert wallet.new_address("btc").index == 996
+    order = PaymentOrder(PAYEE, 50_000, "BTC")
+    plan = wallet.plan(Transfer(account="btc", payments=(order,)), bitcoin)
+    assert plan.review.change[0].path == "m/84h/1h/0h/1/31"
+    assert wallet.sync("btc", bitcoin).history_complete
+
+
+def test_a_moving_tip_does_not_forget_the_last_one(funded: SimpleNamespace) -> None:
+    node, tip = funded.node, funded.wallet.account("btc").tip
+    node.pay(funded.account.script(0, 20), 10_000)
+    node.mine()
+    moves = iter([None, node.mine])
+    node.before_answer = lambda: (next(moves, None) or (lambda: None))()
+    asked = len(node.requests)
+    funded.wallet.sync("btc", node)
+    assert [request.since for request in node.requests[asked:]] == [tip, None, tip, None]
