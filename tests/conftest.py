@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,7 +45,9 @@ def component() -> Callable[[str], Path]:
 
 
 def pytest_configure() -> None:
-    """Let the program under test find what `make test` installed for it."""
+    """Let the program under test find what `make test` installed for it, and be interrupted as on a terminal."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # inherited by what a shell starts in the background
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for path in sorted(PROJECT.glob(".cache/anvil/node_modules/*/anvil-*/bin/anvil")):
         os.environ.setdefault("BURSAR_ANVIL", str(path))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -34,9 +35,16 @@ def test_no_type_of_the_public_face_is_unknown() -> None:
     """Every exported symbol has a type that pyright, another checker than our own, knows too."""
     if importlib.util.find_spec("pyright") is None:
         pytest.skip("pyright is installed for the oldest interpreter only")
-    options = ("--pythonpath", sys.executable, "--outputjson", "--verifytypes", "bursar", "--ignoreexternal")
+    options = ("--outputjson", "--verifytypes", "bursar", "--ignoreexternal")
+    # with --verifytypes it heeds no --pythonpath: it asks the first python of the search path for the packages
+    path = os.pathsep.join((str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)))
     done = subprocess.run(
-        [sys.executable, "-m", "pyright", *options], cwd=PROJECT, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "pyright", *options],
+        cwd=PROJECT,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
     )
     found = json.loads(done.stdout)["typeCompleteness"]
     assert found["exportedSymbolCounts"]["withKnownType"] > 1000
