@@ -146,12 +146,20 @@ def bdkpython(row: str, size: int) -> Contender | None:
 
     encoded = base64.b64encode(data).decode()
     wallet.reveal_addresses_to(b.KeychainKind.EXTERNAL, size)
+    options = b.SignOptions(
+        trust_witness_utxo=True,  # the row's PSBTs carry no previous transactions
+        assume_height=None,
+        allow_all_sighashes=False,
+        try_finalize=True,
+        sign_with_tap_internal_key=True,
+        allow_grinding=True,
+    )
 
     def whole(count: int) -> list[bytes]:
         raw = b""
         for _ in range(count):
             one = b.Psbt(encoded)
-            wallet.sign(one, None)
+            wallet.sign(one, options)
             raw = bytes(one.extract_tx().serialize())
         return [raw]
 
