@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.cli.session import Session
+    from bursar.policy.review import Asset
     from bursar.wallet.records import HistoryRow, TransferRecord
+    from bursar.wallet.wallet import Wallet
 
 
 @command("history", examples=("bursar history", "bursar history savings", "bursar history --transfers --json"))
@@ -30,7 +32,9 @@ def history(session: Session, account: str | None, offline: bool, transfers: boo
             compose.synchronise(session, wallet, record)
     if transfers:
         made = wallet.transfers(account)
-        session.output.answer({"transfers": [record.to_json() for record in made]}, lambda: _transfers(session, made))
+        session.output.answer(
+            {"transfers": [record.to_json() for record in made]}, lambda: _transfers(session, wallet, made)
+        )
     else:
         rows = wallet.history(account)
         session.output.answer({"history": [row.to_json() for row in rows]}, lambda: _movements(session, rows))
@@ -51,7 +55,7 @@ def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
             amount_text(row.fee, coin_of(row.asset)) if row.fee else "",
             "waiting" if row.height is None else str(row.height),
             str(row.confirmations),
-            session.output.identifier(row.txid or ""),
+            session.output.identifier(row.txid or "", beginning=8),
         )
         for row in rows
     ]
@@ -59,8 +63,19 @@ def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
     session.output.table(columns, table, numbers=("amount", "fee", "block", "depth"))
 
 
-def _transfers(session: Session, made: Sequence[TransferRecord]) -> None:
+def _transfers(session: Session, wallet: Wallet, made: Sequence[TransferRecord]) -> None:
     from bursar.cli.words import fate, moment
+    from bursar.policy.render import amount_text
+
+    assets: dict[tuple[str, str], Asset] = {}
+
+    def paid(record: TransferRecord) -> str:
+        first, *others = record.transfer.payments
+        key = (record.account, first.asset)
+        assets[key] = assets.get(key) or wallet.asset(*key)
+        amount = "all" if record.transfer.everything else amount_text(first.amount, assets[key])
+        more = f", and {len(others)} more" if others else ""
+        return f"{amount} to {session.output.identifier(first.to)}{more}"
 
     if not made:
         click.echo("No transfer was made here yet.")
@@ -70,9 +85,10 @@ def _transfers(session: Session, made: Sequence[TransferRecord]) -> None:
             moment(record.created),
             record.account,
             session.output.identifier(record.id, beginning=8),
+            paid(record),
             fate(record),
-            session.output.identifier(record.txid or ""),
+            session.output.identifier(record.txid or "", beginning=8),
         )
         for record in made
     ]
-    session.output.table(("time (UTC)", "account", "transfer", "state", "transaction"), table)
+    session.output.table(("time (UTC)", "account", "transfer", "pays", "state", "transaction"), table)
