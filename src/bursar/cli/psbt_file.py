@@ -45,8 +45,15 @@ def read(name: str) -> Psbt:
     return Psbt.from_text("".join(text.split()))
 
 
+def require_new(name: str | None) -> None:
+    """Raise while nobody was asked anything yet if the file to be written exists."""
+    if name is not None and Path(name).exists():
+        raise InvalidInputError(f"{name} exists: choose another name for the output", code="input.name")
+
+
 def write(session: Session, psbt: Psbt, *, to: str | None, binary: bool, **more: object) -> None:
     """Give a PSBT back: to a new file, or on standard output (base64 unless ``binary``)."""
+    require_new(to)
     raw = psbt.serialize()
     text = str(psbt)
     document = {"psbt": text, "txid": str(psbt.tx.txid), **more}

@@ -28,10 +28,22 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Where the result goes."""
     for option in (
         click.option("--binary", is_flag=True, help="Write bytes instead of base64."),
-        click.option("-o", "--output", "to", metavar="FILE", help="Write to a new FILE instead of standard output."),
+        click.option(
+            "-o",
+            "--output",
+            "to",
+            type=click.Path(),
+            metavar="FILE",
+            help="Write to a new FILE instead of standard output.",
+        ),
     ):
         function = option(function)
     return function
+
+
+def psbt_path() -> click.Path:
+    """A file's name, completed by the shell, or ``-``; ``psbt_file.read`` says what is wrong with it."""
+    return click.Path(allow_dash=True)
 
 
 def network_option(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -53,7 +65,7 @@ def psbt() -> None:
 
 
 @psbt.command("inspect", examples=("bursar psbt inspect payment.psbt", "bursar psbt inspect - --json < payment.psbt"))
-@click.argument("file")
+@click.argument("file", type=psbt_path())
 @network_option
 @pass_session
 def inspect(session: Session, file: str, network: str | None) -> None:
@@ -71,7 +83,7 @@ def inspect(session: Session, file: str, network: str | None) -> None:
         "bursar psbt sign - --account vault --yes --password-fd 3 3<password.txt < payment.psbt > signed.psbt",
     ),
 )
-@click.argument("file")
+@click.argument("file", type=psbt_path())
 @click.option("--account", shell_complete=account_names, help="Account that signs (default: the one the file names).")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
 @output_options
@@ -99,7 +111,10 @@ def sign(
     from bursar.signing.checks import request_signatures
     from bursar.signing.protocols import PsbtSigner
 
+    psbt_file.require_new(to)
     question = psbt_file.read(file)
+    if all(one.is_final for one in question.inputs):
+        raise InvalidInputError("every input of the psbt is final: nothing is left to sign", code="input.psbt")
     wallet = compose.wallet(session)
     record = wallet.account(account) if account else _account_of(wallet, question)
     held = record.account
@@ -121,7 +136,7 @@ def sign(
 
 
 @psbt.command("combine", examples=("bursar psbt combine alone.psbt together.psbt -o both.psbt",))
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...", type=psbt_path())
 @output_options
 @pass_session
 def combine(session: Session, files: Sequence[str], to: str | None, binary: bool) -> None:
@@ -133,7 +148,7 @@ def combine(session: Session, files: Sequence[str], to: str | None, binary: bool
 
 
 @psbt.command("finalize", examples=("bursar psbt finalize signed.psbt -o final.psbt",))
-@click.argument("file")
+@click.argument("file", type=psbt_path())
 @output_options
 @pass_session
 def finalize(session: Session, file: str, to: str | None, binary: bool) -> None:
@@ -149,7 +164,7 @@ def finalize(session: Session, file: str, to: str | None, binary: bool) -> None:
 @psbt.command(
     "broadcast", examples=("bursar psbt broadcast final.psbt", "bursar psbt broadcast signed.psbt --network signet")
 )
-@click.argument("file")
+@click.argument("file", type=psbt_path())
 @network_option
 @pass_session
 def broadcast(session: Session, file: str, network: str | None) -> None:
