@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -88,9 +89,14 @@ def confirm_words(session: Session, mnemonic: Mnemonic) -> None:
         again = "That was not the word; look once more.\n\n" if attempt else ""
         session.human.show_once(again + page, "Press Enter when they are written down")
         places = sorted(secrets.SystemRandom().sample(range(len(words)), _ASKED_WORDS))
-        if all(session.human.ask(f"Word {place + 1}").strip() == words[place] for place in places):
+        if all(_plain(session.human.ask(f"Word {place + 1}")) == _plain(words[place]) for place in places):
             return
     raise UserCancelledError("the words were not confirmed: nothing was created")
+
+
+def _plain(word: str) -> str:
+    """A typed word as the lists write it (BIP-39: NFKD), whatever the keyboard made of accents and capitals."""
+    return unicodedata.normalize("NFKD", word).strip().lower()
 
 
 def create(

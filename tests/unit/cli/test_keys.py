@@ -7,6 +7,7 @@ import os
 import stat
 import subprocess
 import sys
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,15 @@ def test_init_shows_the_words_once_and_asks_for_three(cli: Any) -> None:
     sentence = " ".join(word for _, word in sorted(zip(order, words, strict=True)))
     assert len(Mnemonic.from_text(sentence)) == 12
     assert not any(word in json.dumps(made) for word in words if len(word) > 4)
+
+
+def test_init_takes_the_words_in_capitals_and_with_composed_accents(cli: Any) -> None:
+    def typed(answers: Any) -> str:
+        word: str = asked_word(answers)
+        return unicodedata.normalize("NFC", word).upper() + " "
+
+    cli.text("init", "--language", "spanish", answers=["", *[typed] * 3, PASSWORD, PASSWORD])
+    assert cli.home.exists()
 
 
 def test_init_stops_when_the_words_are_not_confirmed(cli: Any) -> None:
