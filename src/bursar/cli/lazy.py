@@ -70,6 +70,10 @@ class ExampleCommand(click.Command):
         super().__init__(*args, **kwargs)
         self.examples: tuple[str, ...] = tuple(examples)
 
+    def get_short_help_str(self, limit: int = 200) -> str:  # noqa: ARG002
+        """The first sentence, whole: a list of commands may wrap."""
+        return super().get_short_help_str(200)
+
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         super().format_epilog(ctx, formatter)
         write_examples(self.examples, formatter)

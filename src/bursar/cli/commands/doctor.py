@@ -42,4 +42,4 @@ def doctor(session: Session, ctx: click.Context) -> None:
 
 def _show(finding: Finding) -> None:
     word, colour = _MARKS[finding.state]
-    click.echo(f"{click.style(f'{word:<8}', fg=colour)} {finding.subject:<14} {finding.text}")
+    click.echo(f"{click.style(f'{word:<8}', fg=colour)} {finding.subject:<16} {finding.text}")

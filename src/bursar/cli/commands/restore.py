@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
 
-_PAGE = "Type the words of your mnemonic, separated by spaces. They vanish with this screen."
+_PAGE = "Type the words of your mnemonic, separated by spaces.\nThey vanish with this screen."
 
 
 @command(
