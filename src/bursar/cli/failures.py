@@ -9,6 +9,7 @@ import click
 
 from bursar.cli import exits
 from bursar.cli.output import error_document
+from bursar.errors import InsufficientFundsError, PolicyDeniedError
 
 if TYPE_CHECKING:
     from bursar.cli.session import Session
@@ -26,7 +27,18 @@ def bursar_error(error: BursarError, session: Session) -> int:
     }
     number = exits.exit_code(error)
     _tell(session, error.code, error.message, number, retryable=error.retryable, **details)
+    if not session.json and (following := _next_step(error, session)):
+        click.echo(f"       {following}", err=True)
     return number
+
+
+def _next_step(error: BursarError, session: Session) -> str:
+    """Where to look where the message cannot say it."""
+    if isinstance(error, PolicyDeniedError):
+        return f"The rules are in {session.home.policy}; 'bursar policy explain' asks them without a transfer."
+    if isinstance(error, InsufficientFundsError):
+        return "'bursar balance' shows what may be spent, and what is pending or reserved."
+    return ""
 
 
 def usage_error(error: click.ClickException, session: Session) -> int:

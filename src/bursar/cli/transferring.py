@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import compose
+from bursar.cli.advice import after_verdict
 from bursar.cli.prompts import signer_options
 from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.policy.render import review_text
@@ -113,12 +114,20 @@ class Sending:
     def _review(self, plan: Plan, rules: RulePolicy) -> None:
         """Show it, let the policy refuse it before anybody is bothered, and ask."""
         past = self._wallet.policy_history()
+        verdict = rules.decide(plan.review, past)
         text = f"{review_text(plan.review)}\n{rules.explain(plan.review, past)}\n"
+        text += after_verdict(verdict, plan.review, self._session.home.policy)
         if self._yes:
             self._session.output.say(text)
         else:
-            self._session.human.tell(text)
-        if not isinstance(rules.decide(plan.review, past), Allow):
+            try:
+                self._session.human.tell(text)
+            except InvalidInputError as error:
+                raise InvalidInputError(
+                    "no terminal to show the review on and to ask: with --yes nobody is asked and the policy decides",
+                    code=error.code,
+                ) from error
+        if not isinstance(verdict, Allow):
             self._wallet.approve(plan, rules)  # records the refusal, and raises
         elif not self._yes and self._session.human.ask("Sign and send it? [y/N]").strip().lower() not in ("y", "yes"):
             self._release("not confirmed")

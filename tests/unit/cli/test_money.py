@@ -123,7 +123,9 @@ def test_without_a_terminal_nothing_is_asked_or_held(rich: Any) -> None:
         command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, start_new_session=True, check=False
     )
     assert done.returncode == 2
-    assert json.loads(done.stdout)["error"]["code"] == "input.no-terminal"
+    error = json.loads(done.stdout)["error"]
+    assert error["code"] == "input.no-terminal"
+    assert "with --yes nobody is asked" in error["message"]
     assert spendable(rich, "savings") == before
 
 
@@ -227,14 +229,17 @@ def test_ether_and_tokens(rich: Any, box: Any) -> None:
     assert ether["transfer"]["txid"].startswith("0x")
     with pytest.raises(PolicyDeniedError, match="no rule allows"):
         rich.text("send", "gas", ETHEREUM_PAYEE, "12.5susd", "--yes", answers=[PASSWORD])
+    explained = rich.text("policy", "explain", "gas", ETHEREUM_PAYEE, "12.5susd")
     with (rich.home / "policy.toml").open("a") as file:
-        token = f'symbol = "SUSD"\nnetwork = "eip155:{box.ethereum_chain_id}"\ncontract = "{box.token.contract}"\n'
-        file.write(f"[[token]]\n{token}decimals = {box.token.decimals}\n")
-        file.write('[[rule]]\nname = "susd"\nkind = "allow-any"\nasset = "SUSD"\n')
+        file.write(explained[explained.index("  [[token]]") :])  # what the refusal proposes works as it stands
     rich.json("send", "gas", ETHEREUM_PAYEE, "12.5susd", "--speed", "fast", "--yes", answers=[PASSWORD])
     box.mine_ethereum(1)
     assert spendable(rich, "gas", "SUSD") == before - 12_500_000
     assert {one["state"] for one in rich.json("history", "gas", "--transfers")["transfers"]} == {"confirmed", "denied"}
+    assert f"12.5 SUSD to {ETHEREUM_PAYEE}" in rich.text("history", "gas", "--transfers")
+    refused = rich.run("policy", "explain", "gas", ETHEREUM_PAYEE, "200susd").stdout
+    assert "over the limit" in refused
+    assert "[[token]]" not in refused
 
 
 def planned(line: Any, box: Any) -> tuple[str, str]:
@@ -310,10 +315,14 @@ def test_a_psbt_goes_through_files(rich: Any, box: Any, tmp_path: Path) -> None:
     review = next(one for one in rich.answers.heard if "Transfer to approve" in one)
     assert "Comes back to this account" in review
     assert Psbt.parse(signed.read_bytes()).inputs[0].partial_sigs
+    with pytest.raises(InvalidInputError, match="exists: choose another name"):
+        rich.text("psbt", "sign", str(binary), "-o", str(signed))  # before anybody is asked anything
     both = rich.text("psbt", "combine", str(plain), str(signed))
     assert Psbt.from_text(both) == Psbt.parse(signed.read_bytes())
     final = rich.json("psbt", "finalize", str(signed))
     assert final["raw"]
+    with pytest.raises(InvalidInputError, match="nothing is left to sign"):
+        rich.run_or_raise("psbt", "sign", "-", stdin=final["psbt"])
     sent = rich.run("psbt", "broadcast", "-", "--network", "regtest", stdin=final["psbt"])
     assert sent.stdout.strip() == final["txid"] == shown["txid"]
     assert rich.text("psbt", "broadcast", str(signed), "--network", "regtest").strip() == shown["txid"]

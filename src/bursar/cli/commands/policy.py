@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.advice import after_verdict
 from bursar.cli.amounts import payment_orders
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
@@ -71,7 +72,9 @@ def explain(session: Session, account: str, payees: Sequence[str]) -> None:
     verdict = rules.decide(review, past)
     word = "allow" if isinstance(verdict, Allow) else "deny" if isinstance(verdict, Deny) else "need-approval"
     document = {"verdict": word, "rule": verdict.rule, "explanation": sentence}
-    session.output.answer(document, lambda: click.echo(sentence))
+    session.output.answer(
+        document, lambda: click.echo((sentence + "\n" + after_verdict(verdict, review, session.home.policy)).rstrip())
+    )
 
 
 def _review(account: str, coin: Asset, payments: tuple[Payment, ...]) -> Review:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bursar.cli import compose
+from bursar.cli.advice import after_verdict
 from bursar.cli.amounts import fee_choice, payment_orders
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import command, pass_session
@@ -85,7 +86,9 @@ def _dry_run(session: Session, wallet: Wallet, transfer: Transfer, backend: Bitc
     review = wallet.plan(transfer, backend, dry_run=True).review
     past = wallet.policy_history()
     explanation = rules.explain(review, past)
+    verdict = rules.decide(review, past)
     session.output.say(f"{review_text(review)}\n{explanation}")
-    require_allowed(rules.decide(review, past))
+    session.output.say(after_verdict(verdict, review, session.home.policy))
+    require_allowed(verdict)
     document = {"dry_run": True, "review": review_to_json(review), "explanation": explanation}
-    session.output.answer(document, lambda: click.echo("\nDry run: nothing was reserved, signed or sent."))
+    session.output.answer(document, lambda: click.echo("Dry run: nothing was reserved, signed or sent."))
