@@ -69,9 +69,9 @@ def read(path: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise _problem(path, str(error)) from error
     top = _Table(path, "", document)
-    network = Network.from_text(top.text("network"))
+    network = _network(path, top.text("network"))
     chain_id = top.number("chain_id")
-    bitcoin = {Network.from_text(name): _bitcoin_node(table) for name, table in top.tables("bitcoin")}
+    bitcoin = {_network(path, name): _bitcoin_node(table) for name, table in top.tables("bitcoin")}
     ethereum = {_chain_id(path, name): _ethereum_node(table) for name, table in top.tables("ethereum")}
     top.finish()
     return Config(network=network, chain_id=chain_id, bitcoin=bitcoin, ethereum=ethereum)
@@ -95,6 +95,13 @@ def _ethereum_node(table: _Table) -> EthereumNode:
     node = EthereumNode(table.url("url"))
     table.finish()
     return node
+
+
+def _network(path: Path, name: str) -> Network:
+    try:
+        return Network.from_text(name)
+    except InvalidInputError as error:
+        raise _problem(path, error.message) from error
 
 
 def _chain_id(path: Path, name: str) -> int:

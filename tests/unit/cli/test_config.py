@@ -53,7 +53,7 @@ def test_what_init_writes_reads_back(tmp_path: Path) -> None:
     [
         ("network = ", "Invalid"),
         ("chain_id = 1", "network is missing"),
-        ('network = "moon"\nchain_id = 1', "moon"),
+        ('network = "moon"\nchain_id = 1', r"config\.toml: network 'moon' is unknown"),
         ('network = "main"\nchain_id = 0', "chain_id must be a whole number"),
         ('network = "main"\nchain_id = true', "chain_id must be a whole number"),
         ('network = "main"\nchain_id = 1\nnetwrok = "x"', "unknown: netwrok"),
