@@ -54,7 +54,9 @@ class Output:
 
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
         for column in columns:
-            table.add_column(column, justify="right" if column in numbers else "left", overflow="fold")
+            table.add_column(
+                column, justify="right" if column in numbers else "left", overflow="fold", min_width=len(column)
+            )
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         Console(highlight=False).print(table)

@@ -75,7 +75,7 @@ def _transfers(session: Session, wallet: Wallet, made: Sequence[TransferRecord])
         assets[key] = assets.get(key) or wallet.asset(*key)
         amount = "all" if record.transfer.everything else amount_text(first.amount, assets[key])
         more = f", and {len(others)} more" if others else ""
-        return f"{amount} to {session.output.identifier(first.to)}{more}"
+        return f"{amount} to {session.output.identifier(first.to, beginning=8)}{more}"
 
     if not made:
         click.echo("No transfer was made here yet.")
