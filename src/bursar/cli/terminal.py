@@ -39,7 +39,10 @@ class Terminal:
         _require_terminal(question)
         with open(_TERMINAL, "r+b", buffering=0) as terminal:  # noqa: PTH123 (not a file)
             terminal.write(f"{question}: ".encode())
-            return _answered(lambda: _line(terminal.readline()))
+            raw = terminal.readline()
+            if not raw.endswith(b"\n"):
+                terminal.write(b"\n")  # the cursor stands behind the question
+            return _answered(lambda: _line(raw))
 
     def show_once(self, text: str, question: str) -> str:
         """Show ``text`` on a screen of its own, gone from the scroll-back too once ``question`` is answered."""
