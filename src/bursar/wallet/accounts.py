@@ -11,7 +11,7 @@ from bursar.ethereum.account import EthereumAccount
 from bursar.policy.review import Asset
 from bursar.wallet.canonical import digest
 from bursar.wallet.records import AccountRecord, AddressRecord
-from bursar.wallet.store.accounts import AddressRow, find_account
+from bursar.wallet.store.accounts import AddressRow, all_accounts, find_account
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,8 @@ def require_account(connection: Connection, name: str) -> AccountRow:
     """The row of ``name``, or ``InvalidInputError`` (``input.account``)."""
     row = find_account(connection, name)
     if row is None:
-        raise InvalidInputError(f"there is no account {name[:60]!r}: add it first", code="input.account")
+        known = ", ".join(one.name for one in all_accounts(connection)) or "none yet"
+        raise InvalidInputError(f"there is no account {name[:60]!r}; there are: {known[:400]}", code="input.account")
     return row
 
 

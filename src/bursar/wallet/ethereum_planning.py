@@ -12,6 +12,7 @@ from bursar.ethereum.review import effects
 from bursar.ethereum.token import Token, encode_transfer
 from bursar.ethereum.transaction import UnsignedTransaction
 from bursar.ethereum.units import Wei
+from bursar.policy.render import amount_text
 from bursar.policy.review import Payment, Review, ReviewWarning
 from bursar.wallet.accounts import native_asset
 from bursar.wallet.cautions import Facts, cautions
@@ -68,7 +69,8 @@ def choose_sender(view: EthereumView, intent: Intent, source: str | None) -> Add
     if not rich:
         most = max((view.spendable(row.address, intent.contract) for row in senders), default=0)
         raise InsufficientFundsError(
-            f"{least} base units of {intent.asset.symbol} are needed and one address can pay {most} at most",
+            f"{amount_text(least, intent.asset)} would be needed, one address can pay "
+            f"{amount_text(most, intent.asset)} at most",
             needed=least,
             available=most,
         )

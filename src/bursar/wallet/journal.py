@@ -152,6 +152,8 @@ class Journal:
 
     def export(self, path: Path) -> JournalHead:
         """Verify, then write one JSON line per record to a new file (mode 0600)."""
+        if path.exists():
+            raise InvalidInputError(f"{path} exists and is not overwritten: choose another name", code="input.file")
         head = self.verify()
         try:
             handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600)

@@ -156,7 +156,7 @@ def ethereum_history(
 
 
 def newest_first(rows: list[HistoryRow]) -> tuple[HistoryRow, ...]:
-    """Unconfirmed ones on top, then by height."""
+    """Unconfirmed ones on top, then by the time of their block: heights of two chains do not compare."""
     return tuple(
-        sorted(rows, key=lambda row: (row.height is None, row.height or 0, row.time, row.txid or ""), reverse=True)
+        sorted(rows, key=lambda row: (row.height is None, row.time, row.height or 0, row.txid or ""), reverse=True)
     )

@@ -51,7 +51,7 @@ def test_invalid_examples_name_their_cause(vectors: Callable[[str], Any]) -> Non
         ("bc1qcr8te4kr609gcawut", Network.MAIN, "input.address.checksum"),
         (" bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu", Network.MAIN, "input.address"),
         ("", Network.MAIN, "input.address"),
-        ("0x52908400098527886E0F7030069857D2E4169EE7", Network.MAIN, "input.address.checksum"),
+        ("0x52908400098527886E0F7030069857D2E4169EE7", Network.MAIN, "input.address.network"),
         ("bc1" + "q" * 200, Network.MAIN, "input.address"),
     ],
 )
