@@ -51,7 +51,11 @@ def policy(session: Session) -> RulePolicy:
     session.home.require()
     path = session.home.policy
     if not path.is_file():
-        raise InvalidInputError(f"{path} is missing: without a policy nothing may be paid", code="input.policy")
+        raise InvalidInputError(
+            f"{path} is missing, and without a policy nothing may be paid: put yours back, or take the one that "
+            "'bursar init' writes into a new folder",
+            code="input.policy",
+        )
     return RulePolicy.from_toml(path.read_text(encoding="utf-8"))
 
 

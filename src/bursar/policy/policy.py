@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bursar.crypto.hashes import sha256
 from bursar.policy.amounts import AssetScope, Token, asset_scope
+from bursar.policy.render import plain_text
 from bursar.policy.rules import Question
 from bursar.policy.toml_text import read_policy
 from bursar.policy.verdict import Allow, Deny, NeedApproval, Verdict
@@ -165,7 +166,10 @@ class RulePolicy:
                 reason = f"{known.symbol} has {known.decimals} decimals, the review says {payment.asset.decimals}"
                 return Deny(DEFAULT_DENY, reason)
             if not any(rule.allows(question, place) for rule in rules):
-                return Deny(DEFAULT_DENY, f"no rule allows a payment to {question.recipients[place]}")
+                return Deny(
+                    DEFAULT_DENY,
+                    f"no rule allows paying {plain_text(payment.asset.symbol)} to {plain_text(payment.to)}",
+                )
         if question.blind is not None and not any(rule.allows_call(question) for rule in rules):
             return Deny(DEFAULT_DENY, f"no rule allows this contract call ({question.blind.code})")
         if review.payments:

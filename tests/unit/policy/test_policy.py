@@ -38,7 +38,7 @@ def test_it_is_a_policy() -> None:
 
 def test_no_rules_allow_nothing(stage: SimpleNamespace) -> None:
     verdict = policy().decide(stage.review((stage.BTC, stage.ALICE, 1)), stage.empty)
-    assert verdict == Deny("default-deny", f"no rule allows a payment to {stage.ALICE}")
+    assert verdict == Deny("default-deny", f"no rule allows paying BTC to {stage.ALICE}")
 
 
 def test_a_limit_alone_allows_nothing(stage: SimpleNamespace) -> None:
@@ -51,7 +51,7 @@ def test_every_payment_must_be_allowed(stage: SimpleNamespace) -> None:
     listed = policy(rule("allow-list", f'addresses = ["{stage.ALICE}"]'))
     assert listed.decide(stage.review((stage.BTC, stage.ALICE, 1)), stage.empty) == Allow("it")
     both = stage.review((stage.BTC, stage.ALICE, 1), (stage.BTC, stage.BOB, 1))
-    assert listed.decide(both, stage.empty) == Deny("default-deny", f"no rule allows a payment to {stage.BOB}")
+    assert listed.decide(both, stage.empty) == Deny("default-deny", f"no rule allows paying BTC to {stage.BOB}")
 
 
 def test_two_allow_lists_add_up(stage: SimpleNamespace) -> None:
