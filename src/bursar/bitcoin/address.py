@@ -37,7 +37,9 @@ class Address:
                 f"address {text[:_MAX_TEXT]!r} is not an address of any kind: copy it in full", code="input.address"
             )
         if len(text) == 42 and text[:2] in ("0x", "0X"):
-            raise InvalidInputError(f"{text} is an Ethereum address, a Bitcoin one is needed", code="input.address.network")
+            raise InvalidInputError(
+                f"{text} is an Ethereum address, a Bitcoin one is needed", code="input.address.network"
+            )
         hrp, separator, _ = text.rpartition("1")
         if separator and hrp.lower() in _HRPS:
             return cls._from_segwit(text, hrp.lower(), network)
