@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from types import FrameType, TracebackType
-from typing import NoReturn
+from types import TracebackType
 
 import click
 
+from bursar.cli import stopping
 from bursar.cli.lazy import Entry, LazyGroup
 from bursar.cli.session import Session
 from bursar.errors import BursarError
@@ -83,7 +82,7 @@ def run(args: Sequence[str] | None = None) -> int:
     arguments = list(sys.argv[1:] if args is None else args)
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     session = Session(json="--json" in options)
-    signal.signal(signal.SIGTERM, _terminate)
+    stopping.install()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a tick mark is no reason to fail
     sys.excepthook = _report_defect(session)
@@ -117,21 +116,13 @@ def _run(arguments: list[str], session: Session) -> int:
         return failures.usage_error(error, session)
     except (KeyboardInterrupt, click.Abort):
         return failures.interrupted(session)
-    except _Terminated:
+    except stopping.TerminatedError:
         return failures.terminated(session)
     except BrokenPipeError:
         raise
     except OSError as error:
         return failures.system_error(error, session)
     return 0
-
-
-class _Terminated(BaseException):
-    """SIGTERM: unwinds like Ctrl-C, so that chains are shut down and temporary folders removed."""
-
-
-def _terminate(_number: int, _frame: FrameType | None) -> NoReturn:
-    raise _Terminated
 
 
 def _report_defect(session: Session) -> Callable[[type[BaseException], BaseException, TracebackType | None], None]:
