@@ -111,3 +111,60 @@ class SignerBackend(Protocol):
     def discover(self, *, emulators: bool = False) -> Sequence[SignerInfo]: ...
 
     def open(self, info: SignerInfo, prompt: Prompt) -> Signer: ...
+
+
+@runtime_checkable
+class LocatesSigners(Protocol):
+    """A backend that can look at one place it is told of, without looking anywhere else.
+
+    Naming an emulator's address is the opt-in for it: ``trezor:udp:127.0.0.1:21324``.
+    """
+
+    def locate(self, location: str) -> SignerInfo | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Genuineness:
+    """What a device could prove about itself: ``proved`` only when a vendor's certificate verified."""
+
+    proved: bool
+    text: str
+
+
+@runtime_checkable
+class DeviceAdmin(Protocol):
+    """Sets a device up and looks after it; what a model cannot do raises ``UnsupportedError`` saying where it is done.
+
+    Secrets are typed on the device, or asked for through the ``Prompt`` it was opened with. ``wipe``, ``restore`` and
+    ``set_up`` destroy or create keys: whoever calls them has had the human confirm it in words.
+    """
+
+    @property
+    def info(self) -> SignerInfo: ...
+
+    def set_up(self, *, label: str, words: int, passphrase: bool) -> None: ...
+
+    def restore(self, *, label: str, words: int, passphrase: bool) -> None: ...
+
+    def wipe(self) -> None: ...
+
+    def set_label(self, label: str) -> None: ...
+
+    def change_pin(self) -> None: ...
+
+    def remove_pin(self) -> None: ...
+
+    def set_passphrase(self, *, enabled: bool) -> None: ...
+
+    def back_up(self) -> None: ...
+
+    def check_genuine(self) -> Genuineness: ...
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class AdministersDevices(Protocol):
+    """A backend whose devices can be administered."""
+
+    def administer(self, info: SignerInfo, prompt: Prompt) -> DeviceAdmin: ...

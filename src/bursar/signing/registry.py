@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from bursar.errors import BursarError, InvalidInputError, SignerError, SignerNotFoundError
 from bursar.keys.origin import Fingerprint
+from bursar.signing.protocols import LocatesSigners
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -110,6 +111,9 @@ class Registry:
         """
         match = _SELECTOR.fullmatch(selector)
         if match is not None:
+            located = self._locate(match[1], match[2])
+            if located is not None:
+                return located
             found = self.discover(only=match[1], emulators=emulators)
             candidates = [one for one in found.signers if match[2] in (one.label, one.location)]
         elif _FINGERPRINT.fullmatch(selector):
@@ -134,6 +138,10 @@ class Registry:
         """Find the signer and open it. The caller closes it."""
         info = self.find(selector, emulators=emulators)
         return self.backend(info.backend).open(info, prompt)
+
+    def _locate(self, name: str, location: str) -> SignerInfo | None:
+        backend = self.backend(name)
+        return backend.locate(location) if isinstance(backend, LocatesSigners) else None
 
     def _load(self, name: str) -> None:
         if name in self._broken:
