@@ -29,6 +29,7 @@ COMMANDS = dict(
         _entry(KEYS, "init", "Create a wallet from a fresh mnemonic."),
         _entry(KEYS, "restore", "Create a wallet from a mnemonic you hold."),
         _entry(KEYS, "devices", "List the signers that can be reached."),
+        _entry(KEYS, "device", "Set up, restore, back up, check and wipe a hardware wallet."),
         _entry(KEYS, "account", "Add, list and show accounts."),
         _entry(KEYS, "address", "Hand out, list and show receiving addresses."),
         _entry(MONEY, "balance", "Ask the nodes, then show what each account holds."),

@@ -83,6 +83,7 @@ class ExampleGroup(click.Group):
     """A group whose commands are ``ExampleCommand`` and whose help ends with examples."""
 
     command_class: type[click.Command] | None = ExampleCommand
+    group_class = type
 
     def __init__(self, *args: Any, examples: Sequence[str] = (), **kwargs: Any) -> None:
         kwargs["params"] = [*kwargs.get("params", ()), *global_options()]

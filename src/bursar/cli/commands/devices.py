@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
-from bursar.cli.lazy import command, pass_session
+from bursar.cli.lazy import group, pass_session
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bursar.cli.session import Session
@@ -15,12 +16,20 @@ if TYPE_CHECKING:
     from bursar.signing.registry import Discovery
 
 
-@command("devices", examples=("bursar devices", "bursar devices --emulators --json"))
+@group(
+    "devices",
+    examples=("bursar devices", "bursar devices --emulators --json", "sudo bursar devices install-udev"),
+    invoke_without_command=True,
+)
 @click.option("--emulators", is_flag=True, help="Look for emulators of devices, too.")
+@click.pass_context
 @pass_session
-def devices(session: Session, emulators: bool) -> None:
+def devices(session: Session, ctx: click.Context, emulators: bool) -> None:
     """List keystores and devices, also those that cannot be used now, with the reason."""
     from bursar.signing.registry import selector_of
+
+    if ctx.invoked_subcommand is not None:
+        return
 
     with session.output.progress("looking for signers"):
         found = compose.registry(session).discover(emulators=emulators)
@@ -29,6 +38,44 @@ def devices(session: Session, emulators: bool) -> None:
         "broken": [{"backend": one.name, "reason": one.reason} for one in found.broken],
     }
     session.output.answer(document, lambda: _words(session, found))
+
+
+@devices.command("install-udev", examples=("bursar devices install-udev --print", "sudo bursar devices install-udev"))
+@click.option("--print", "show", is_flag=True, help="Print the rules instead of writing them.")
+@pass_session
+def install_udev(session: Session, show: bool) -> None:
+    """Write the udev rules by which Linux lets you open Trezor and Ledger devices; needs root.
+
+    The rules grant the devices to whoever is logged in at this computer. Plug the device in again afterwards.
+    """
+    import sys
+    from pathlib import Path
+
+    from bursar.cli import udev
+
+    if show:
+        session.output.answer({"path": udev.PATH, "rules": udev.text()}, lambda: click.echo(udev.text(), nl=False))
+        return
+    if sys.platform != "linux":
+        raise InvalidInputError("udev is of Linux: on this system devices open without it", code="input.usage")
+    target = Path(udev.PATH)
+    if not target.parent.is_dir():
+        raise InvalidInputError(f"{target.parent} does not exist: this system has no udev", code="input.usage")
+    written = not (target.is_file() and target.read_text() == udev.text())
+    if written:
+        target.write_text(udev.text())
+        _reload()
+    words = f"{target} is written: plug the device in again." if written else f"{target} is there already."
+    session.output.answer({"path": udev.PATH, "written": written}, lambda: click.echo(words))
+
+
+def _reload() -> None:
+    import shutil
+    import subprocess
+
+    control = shutil.which("udevadm")
+    if control is not None:
+        subprocess.run([control, "control", "--reload-rules"], check=False, capture_output=True)  # noqa: S603 (fixed)
 
 
 def _document(info: SignerInfo) -> dict[str, object]:
