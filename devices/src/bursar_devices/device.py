@@ -48,7 +48,10 @@ class Page:
 
 
 Human: TypeAlias = Generator[Press, Page, None]
-"""What a human does, as a generator: it is sent each page and yields what is pressed on it; first ``next()`` it."""
+"""What a human does, as a generator: it is sent each page and yields what is pressed on it.
+
+Whoever drives a device calls ``bursar_devices.humans.press_for(human, page)``, which begins a fresh one.
+"""
 
 
 @runtime_checkable
@@ -79,3 +82,19 @@ class Device(Protocol):
         ...
 
     def close(self) -> None: ...
+
+
+@runtime_checkable
+class Simulator(Device, Protocol):
+    """A device of our own: it keeps every page it showed, has a human of its own, and can be told to lie."""
+
+    human: Human | None
+    lies: set[Lie]
+
+    @property
+    def pages(self) -> list[Page]: ...
+
+
+def selector_of(device: Device) -> str:
+    """How a host names the device: ``trezor:udp:127.0.0.1:21324``, as for ``bursar --signer``."""
+    return f"{device.family}:{device.location}"
