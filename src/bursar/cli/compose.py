@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from bursar.bitcoin.network import Network
 from bursar.cli import config
 from bursar.errors import InvalidInputError, SignerNotFoundError, WrongPasswordError
+from bursar.keys.origin import UNKNOWN, Fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -132,11 +134,36 @@ def signer(session: Session, unlock: Unlock, usual: str | None = None) -> Genera
     from bursar.signing.registry import selector_of
 
     known = registry(session)
-    wanted = unlock.signer or usual
-    info = known.find(wanted) if wanted else _only(known)
+    info = _named(known, unlock.signer, usual)
     opened = _open(known, info, unlock.source(session, entry=info.location))
     with closing(opened):
         yield selector_of(info), opened
+
+
+def _named(known: Registry, named: str | None, usual: str | None) -> SignerInfo:
+    """The signer named; else the one with the ``usual`` fingerprint, which a device may tell only once it is open."""
+    if named is not None:
+        return _expecting(known.find(named), usual)
+    if usual is None:
+        return _only(known)
+    try:
+        return known.find(usual)
+    except SignerNotFoundError:
+        silent = [one for one in known.discover().signers if one.fingerprint is None and one.trouble is None]
+        if len(silent) != 1:
+            raise
+        return _expecting(silent[0], usual)
+
+
+def _expecting(info: SignerInfo, usual: str | None) -> SignerInfo:
+    """The same with the fingerprint it must have, so that opening another device or passphrase is refused."""
+    if info.fingerprint is not None or usual is None:
+        return info
+    try:
+        expected = Fingerprint.from_text(usual)
+    except InvalidInputError:
+        return info  # an account added by a program, under a name of its own
+    return info if expected == UNKNOWN else replace(info, fingerprint=expected)
 
 
 def _only(known: Registry) -> SignerInfo:

@@ -36,6 +36,10 @@ class Fingerprint(bytes):
         return f"Fingerprint({self.hex()})"
 
 
+UNKNOWN = Fingerprint(bytes(4))
+"""Stands where nobody knows the master key's fingerprint; equal to no signer's."""
+
+
 @dataclass(frozen=True, slots=True)
 class KeyOrigin:
     """Where a key comes from; the text is ``d34db33f/84h/0h/0h``, as inside a descriptor's brackets."""

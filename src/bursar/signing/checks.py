@@ -11,6 +11,7 @@ from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError
 from bursar.ethereum.address import Address as EthereumAddress
 from bursar.ethereum.message import personal_digest
+from bursar.keys.origin import UNKNOWN
 from bursar.signing.change import change_outputs
 from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits, check_psbt
 from bursar.signing.reply import accepted_signatures
@@ -110,6 +111,7 @@ def confirm_address(
 
     Bitcoin addresses are compared by script, for a test device may print another test network's prefix.
     """
+    check_keys_of(signer, account)
     shown = signer.display_address(account, branch, index)
     if not isinstance(shown, str):
         raise _misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
@@ -122,6 +124,20 @@ def confirm_address(
     if shown.lower() != str(address).lower():
         raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
     return address
+
+
+def check_keys_of(signer: Signer, account: BitcoinAccount | EthereumAccount) -> None:
+    """Refuse a signer whose master key is another one than the account's, before a human is asked to approve on it.
+
+    ``InvalidInputError`` (``input.signer.other``). A fingerprint that is not known, on either side, proves nothing.
+    """
+    held, wanted = signer.info.fingerprint, account.origin.fingerprint
+    if held is not None and UNKNOWN not in (held, wanted) and held != wanted:
+        raise InvalidInputError(
+            f"{name_of(signer)} has the keys of {held}, the account is of {wanted}: choose another signer, or another "
+            "passphrase",
+            code="input.signer.other",
+        )
 
 
 def name_of(signer: Signer) -> str:

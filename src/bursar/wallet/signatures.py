@@ -10,7 +10,7 @@ from bursar.errors import ConflictError, InvalidInputError, UnsupportedError, Us
 from bursar.ethereum.address import Address
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 from bursar.keys.path import DerivationPath
-from bursar.signing.checks import request_signatures, request_transaction
+from bursar.signing.checks import check_keys_of, request_signatures, request_transaction
 from bursar.signing.protocols import EthereumSigner, PsbtSigner
 from bursar.wallet.accounts import load_account
 from bursar.wallet.approving import POLICY_IN_FORCE, require_plan
@@ -120,9 +120,11 @@ def _ask(
     if plan.psbt is not None:
         if not isinstance(signer, PsbtSigner):
             raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
+        check_keys_of(signer, account)
         return request_signatures(signer, Psbt.from_text(plan.psbt), account=_bitcoin(account))
     if not isinstance(signer, EthereumSigner):
         raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
+    check_keys_of(signer, account)
     path = DerivationPath.from_text(str(plan.path))
     return request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
 

@@ -326,7 +326,7 @@ def test_another_devices_refusal_leaves_no_mark(funded: SimpleNamespace, policy:
     plan = funded.wallet.plan(transfer(), funded.node)
     approved = funded.wallet.approve(plan, policy)
     stranger = fakes.Signer(fakes.other_words)
-    with pytest.raises(InvalidInputError, match="names a key of"):
+    with pytest.raises(InvalidInputError, match="choose another signer"):
         funded.wallet.sign(approved, signer=stranger)
     stranger.close()
     assert funded.wallet.cancel(plan.id).state is TransferState.CANCELLED

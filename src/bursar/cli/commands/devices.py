@@ -26,10 +26,9 @@ if TYPE_CHECKING:
 @pass_session
 def devices(session: Session, ctx: click.Context, emulators: bool) -> None:
     """List keystores and devices, also those that cannot be used now, with the reason."""
-    from bursar.signing.registry import selector_of
-
     if ctx.invoked_subcommand is not None:
         return
+    from bursar.signing.registry import selector_of
 
     with session.output.progress("looking for signers"):
         found = compose.registry(session).discover(emulators=emulators)
