@@ -1,0 +1,250 @@
+"""The one door to trezorlib (0.20) and the USB libraries below it; nothing is imported before it is asked for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from bursar.errors import MissingExtraError, SignerMisbehavedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
+
+    from bursar.crypto.secret import Secret
+
+EXTRA = "trezor"
+APP = "bursar"
+_USB_STEP = 300  # milliseconds
+# What trezorlib's protobuf reader raises on bytes that are no message (seen by fuzzing it).
+_MALFORMED = (ValueError, TypeError, EOFError, LookupError, ArithmeticError, AssertionError, RecursionError)
+
+
+def require() -> None:
+    """``MissingExtraError`` unless trezorlib is installed; imports nothing of it."""
+    if find_spec("trezorlib") is None:
+        raise MissingExtraError("trezor devices need trezorlib: pip install 'bursar[trezor]'", extra=EXTRA)
+
+
+def _hush() -> None:
+    """Keep trezorlib's logs out: below INFO they hold PINs and passphrases."""
+    require()
+    log = logging.getLogger("trezorlib")
+    if log.level < logging.ERROR:
+        log.setLevel(logging.ERROR)
+
+
+def messages() -> Any:
+    """trezorlib's protobuf message classes."""
+    _hush()
+    from trezorlib import messages as found
+
+    return found
+
+
+def encode(message: Any) -> tuple[int, bytes]:
+    """A message's type number and its protobuf bytes; ``ValueError`` or ``AssertionError`` where it is ill made."""
+    _hush()
+    from trezorlib.mapping import DEFAULT_MAPPING
+
+    return DEFAULT_MAPPING.encode(message)
+
+
+def decode(kind: int, data: bytes) -> Any:
+    """The message in ``data``; ``SignerMisbehavedError`` where it is none."""
+    _hush()
+    from trezorlib.mapping import DEFAULT_MAPPING
+
+    try:
+        return DEFAULT_MAPPING.decode(kind, data)
+    except _MALFORMED as error:
+        raise SignerMisbehavedError(
+            f"the trezor sent bytes that are no message (type {kind}): unplug it and open it again"
+        ) from error
+
+
+# --- transports ---
+
+
+def timeout_type() -> type[Exception]:
+    """What transports raise when nothing came in time."""
+    _hush()
+    from trezorlib.transport import Timeout
+
+    return Timeout
+
+
+def fault_types() -> tuple[type[Exception], ...]:
+    """What transports raise when a device is gone, busy or forbidden: trezorlib's errors and those it lets through."""
+    _hush()
+    from trezorlib.exceptions import TrezorException
+
+    return (TrezorException, OSError, *_usb_errors())
+
+
+def _usb_errors() -> tuple[type[Exception], ...]:
+    try:
+        import usb1  # type: ignore[import-untyped]
+    except (ImportError, OSError):
+        return ()
+    return (usb1.USBError,)
+
+
+def is_busy(error: BaseException) -> bool:
+    """Whether a transport's error says that another program holds the device."""
+    from trezorlib.transport import DeviceIsBusy
+
+    return isinstance(error, DeviceIsBusy) and type(error.__cause__).__name__ != "USBErrorAccess"
+
+
+def is_forbidden(error: BaseException) -> bool:
+    """Whether a transport's error says that the operating system does not let us."""
+    names = {type(one).__name__ for one in (error, error.__cause__) if one is not None}
+    return bool(names & {"USBErrorAccess", "PermissionError"})
+
+
+def usb_reason() -> str | None:
+    """Why WebUSB cannot be used here (libusb is not installed), or ``None``."""
+    _hush()
+    from trezorlib.transport.webusb import WebUsbTransport
+
+    return (
+        None if WebUsbTransport.ENABLED else "libusb-1.0 is not installed: install the package libusb-1.0-0 (or libusb)"
+    )
+
+
+def webusb() -> Sequence[Any]:
+    """The Trezors with a WebUSB interface, as transports; none where libusb is missing."""
+    _hush()
+    from trezorlib.transport.webusb import WebUsbTransport
+
+    class Bounded(WebUsbTransport):
+        """A write ends: trezorlib's own repeats for ever while the device takes nothing."""
+
+        deadline: float = 0.0
+
+        def write_chunk(self, chunk: bytes, /) -> None:
+            import usb1
+            from trezorlib.transport import Timeout, TransportException
+
+            while self.handle is not None:
+                try:
+                    if self.handle.interruptWrite(self.endpoint, chunk, _USB_STEP) == len(chunk):
+                        return
+                    raise TransportException("a packet was written by halves")
+                except usb1.USBErrorTimeout as error:
+                    if error.transferred:
+                        raise TransportException("a packet was written by halves") from error
+                    if time.monotonic() > self.deadline:
+                        raise Timeout("the device takes no packet") from error
+            raise TransportException("the device is closed")
+
+    return [Bounded(found.device) for found in WebUsbTransport.enumerate()] if WebUsbTransport.ENABLED else []
+
+
+def hid() -> Sequence[Any]:
+    """The Trezors with a HID interface (old boot loaders and firmware of the Trezor One), as transports."""
+    _hush()
+    from trezorlib.transport.hid import HidTransport
+
+    return list(HidTransport.enumerate()) if HidTransport.ENABLED else []
+
+
+def bridge(*, timeout: float = 1.0) -> Sequence[Any]:
+    """What a bridge on this machine (port 21325) holds, as transports; none where no bridge runs."""
+    _hush()
+    from trezorlib.transport import TransportException
+    from trezorlib.transport import bridge as library
+
+    library.CONNECTION.trust_env = False  # a proxy has no business with a device
+    try:
+        version = tuple(map(int, library.call_bridge("configure", timeout=timeout).json()["version"].split(".")))
+        listed = library.call_bridge("enumerate", timeout=timeout).json()
+        return [library.BridgeTransport(one, version < library.TREZORD_VERSION_MODERN) for one in listed]
+    except (OSError, TransportException, ValueError, LookupError, TypeError, AttributeError):
+        return []
+
+
+def udp(host: str, port: int) -> Any:
+    """A transport to an emulator."""
+    _hush()
+    from trezorlib.transport.udp import UdpTransport
+
+    return UdpTransport(f"{host}:{port}")
+
+
+# --- THP, the protocol of the Safe 7 ---
+
+
+def thp_client(wire: Any, credentials: Sequence[Any], confirm: Callable[[Any], None]) -> Any:
+    """A channel to a device that speaks THP; its properties are known, pairing may still be due."""
+    _hush()
+    from trezorlib.client import AppManifest
+    from trezorlib.thp.client import TrezorClientThp
+
+    app = AppManifest(app_name=APP, button_callback=confirm, credentials=credentials)
+    return TrezorClientThp(app=app, transport=wire, mapping=None, model=None)
+
+
+def thp_properties(wire: Any) -> Any:
+    """What a device that speaks THP tells to anybody: model and protocol version."""
+    _hush()
+    from trezorlib.thp.channel import Channel
+
+    return Channel.allocate(wire).device_properties
+
+
+def thp_session(client: Any, number: int) -> Any:
+    """Session ``number`` (0: without a seed) of a paired client."""
+    from trezorlib.thp.client import ThpSession
+
+    return ThpSession(client, number)
+
+
+def thp_code_entry(client: Any, ask: Callable[[], Secret]) -> Any:
+    """Pair by the code the device shows; returns the new credential. A wrong code or a stranger in between raises."""
+    from trezorlib.thp.pairing import CodeEntry
+
+    pairing = client.pairing
+    if CodeEntry not in pairing.methods:
+        raise NotImplementedError("the device offers no pairing by code")
+    method = CodeEntry(pairing)
+    with ask() as code:
+        method.send_code(code.expose().decode("ascii", "replace").strip())
+    credential = pairing.request_credential()
+    pairing.finish()
+    return credential
+
+
+def thp_credential(trezor: bytes, host: bytes, credential: bytes) -> Any:
+    """A stored credential in trezorlib's form."""
+    from trezorlib.thp.credentials import StaticCredential
+
+    return StaticCredential(trezor_pubkey=trezor, host_privkey=host, credential=credential)
+
+
+def is_locked(error: BaseException) -> bool:
+    """Whether the channel was refused because the device is locked."""
+    from trezorlib.exceptions import DeviceLockedError
+
+    return isinstance(error, DeviceLockedError)
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether a human refused on the device, inside a flow of trezorlib's own."""
+    from trezorlib.exceptions import Cancelled
+
+    return isinstance(error, Cancelled)
+
+
+# --- administration ---
+
+
+def authentication() -> ModuleType:
+    """trezorlib's check of a device's certificate, with the vendor's root keys."""
+    _hush()
+    from trezorlib import authentication as found
+
+    return found
