@@ -1,4 +1,4 @@
-"""The other end of the wire for tests: simulators and emulator runners (none yet)."""
+"""The other end of the wire for tests: simulators, emulator runners, and the bench they stand on."""
 
 from __future__ import annotations
 

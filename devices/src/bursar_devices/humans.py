@@ -72,7 +72,7 @@ def reject_at_amount(amount: int | None = None, *, decimals: int = 8) -> Human:
     try:
         while True:
             page = yield press
-            here = AMOUNT.search(page.title) is not None if amount is None else shows_amount(page, amount, decimals)
+            here = _any_amount(page) if amount is None else shows_amount(page, amount, decimals)
             press = Press.REFUSE if here else Press.ACCEPT
             refused = refused or here
     except GeneratorExit:
@@ -196,6 +196,10 @@ def shows_amount(page: Page, amount: int, decimals: int) -> bool:
             if match[2] is None and number == expected:
                 return True
     return False
+
+
+def _any_amount(page: Page) -> bool:
+    return AMOUNT.search(page.title) is not None and any(letter.isdigit() for letter in page.text)
 
 
 def told(pages: Iterable[Page]) -> str:

@@ -1,0 +1,8 @@
+"""The paper device can be imported, as an installed third-party device could."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
