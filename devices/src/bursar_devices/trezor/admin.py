@@ -1,0 +1,52 @@
+"""The messages about the device itself: sessions, ping, lock."""
+
+from __future__ import annotations
+
+from trezorlib import messages
+
+from bursar_devices.device import Page
+from bursar_devices.trezor.board import Board
+from bursar_devices.trezor.features import features
+from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, done, show
+
+_Code = messages.ButtonRequestType
+
+
+def initialize(board: Board, message: messages.Initialize) -> Workflow[messages.Features]:
+    session = board.sessions.start(message.session_id)
+    reply = features(board)
+    reply.session_id = session.id
+    return reply
+    yield
+
+
+def get_features(board: Board, message: messages.GetFeatures) -> Workflow[messages.Features]:
+    return features(board)
+    yield
+
+
+def ping(board: Board, message: messages.Ping) -> Workflow[messages.Success]:
+    if message.button_protection:
+        if board.legacy:
+            screen = Screen(_Code.ProtectCall, "", (Page("", ("Do you really want to", "answer to ping?")),))
+        else:
+            screen = Screen(_Code.ProtectCall, "ping", (Page("Confirm", ("ping",)),))
+        yield from show(screen)
+    return done(message.message)
+
+
+def cancel(board: Board, message: messages.Cancel) -> Workflow[messages.Success]:
+    raise cancelled()
+    yield
+
+
+def lock_device(board: Board, message: messages.LockDevice) -> Workflow[messages.Success]:
+    board.lock()
+    return done("Session cleared" if board.legacy else None)
+    yield
+
+
+def end_session(board: Board, message: messages.EndSession) -> Workflow[messages.Success]:
+    board.sessions.end()
+    return done("Session ended" if board.legacy else None)
+    yield
