@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from bursar.keys.path import DerivationPath
 
 _PURPOSE: Final = HARDENED + 44
+_CASA: Final = HARDENED + 45  # m/45h/60/0/0/0, all unhardened below
 _MOST_ACCOUNT: Final = 100
 _MOST_INDEX: Final = 1_000_000
 _BITCOIN: Final = (HARDENED + CoinType.BITCOIN,)
@@ -37,6 +38,8 @@ def check_ethereum_path(path: DerivationPath, *, strict: bool = True) -> None:
 
 
 def _fits(path: Sequence[int]) -> bool:
+    if len(path) == 5 and path[0] == _CASA and path[1] < HARDENED:
+        return path[2] <= _MOST_ACCOUNT and path[3] <= 1 and path[4] <= _MOST_INDEX
     if len(path) < 3 or path[0] != _PURPOSE or path[1] < HARDENED:
         return False
     if not HARDENED <= path[2] <= HARDENED + _MOST_ACCOUNT:
