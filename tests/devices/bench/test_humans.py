@@ -5,11 +5,10 @@ from __future__ import annotations
 import time
 
 import pytest
-from paper_device import PaperDevice, WatchedDevice
-
 from bursar_devices import humans
 from bursar_devices.attending import attended
 from bursar_devices.device import Device, Page, Press, Simulator, selector_of
+from paper_device import PaperDevice, WatchedDevice
 
 TO = "bcrt1qannfxke2tfd4l7vhepehpvt05y83v3qsp43h6v"
 OTHER = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -93,7 +92,7 @@ def test_the_right_payment_is_approved(device: PaperDevice, pages: list[Page], h
         (nano(TO, "10.0015"), "without having shown the amount"),
         (nano(TO[:-1], "0.0015"), "without having shown the address"),
         (nano(TO, "0.0015")[:2] + nano(TO, "0.0015")[-1:], "without having shown the address"),
-        (nano(TO, "0.0015")[:-2] + [Page("To", (OTHER,)), Page("Sign transaction")], "it shows a payment to"),
+        ([*nano(TO, "0.0015")[:-2], Page("To", (OTHER,)), Page("Sign transaction")], "it shows a payment to"),
         ([], "the address"),
     ],
 )

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from bursar_devices import manifest, starting
 from bursar_devices.device import Device, Kind
 from bursar_devices.manifest import DeviceSpec, ManifestError
