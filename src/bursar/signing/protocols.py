@@ -20,7 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SignerInfo:
-    """One signer as discovery sees it; ``trouble`` says why it cannot be used now, ``None`` when it can."""
+    """One signer as discovery sees it; ``trouble`` says why it cannot be used now, ``None`` when it can.
+
+    ``trouble_code`` names the reason for programs: ``signer.locked``, ``.uninitialized``, ``.bootloader``, ``.busy``,
+    ``.permission``, ``.app`` (another app is open), ``.backup`` (its words were never written down), ``.unknown``.
+    Opening such a signer raises ``SignerUnavailableError`` with the same code.
+    """
 
     backend: str
     location: str
@@ -30,6 +35,7 @@ class SignerInfo:
     fingerprint: Fingerprint | None = None
     trouble: str | None = None
     emulated: bool = False
+    trouble_code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,71 @@
+"""Secrets for ``bursar-hwi``: from the terminal, a private file or the keyring, never from the command line."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bursar.cli.prompts import SecretSource
+from bursar.crypto.secret import Secret
+from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from bursar.cli.terminal import Human
+    from bursar.signing.protocols import DeviceEvent, SecretRequest
+
+
+@dataclass
+class HwiPrompt:
+    """A ``Prompt``; ``given`` answers passwords and passphrases, everything else is asked on the terminal."""
+
+    human: Human
+    given: Secret | None = None
+    keyring_entry: str | None = None
+
+    def ask(self, request: SecretRequest) -> Secret:
+        """Fulfils ``signing.protocols.Prompt``."""
+        if request.kind in ("password", "passphrase") and self.given is not None:
+            return self.given
+        keyring = self.keyring_entry is not None and request.kind == "password"
+        source = SecretSource(self.human, _aside, keyring=keyring, keyring_entry=self.keyring_entry or "")
+        return source.ask(request)
+
+    def notify(self, event: DeviceEvent) -> None:
+        """Fulfils ``signing.protocols.Prompt``; a caller reads standard output only."""
+        _aside(event.text)
+
+
+def prompt_of(options: Namespace, human: Human) -> HwiPrompt:
+    """The prompt the options ask for; ``InvalidInputError`` for a password on the command line."""
+    if options.password:
+        raise InvalidInputError(
+            "a password on the command line is seen by every program on this computer: use --stdinpass, --keyring or "
+            "--password-file",
+            code="input.usage",
+        )
+    given = None
+    if options.password == "":
+        given = Secret(b"")
+    if options.stdinpass:
+        given = Secret.from_text(human.ask_hidden("Enter your device password"))
+    elif options.password_file is not None:
+        given = _from_file(Path(options.password_file))
+    return HwiPrompt(human, given, "" if options.keyring else None)
+
+
+def _from_file(path: Path) -> Secret:
+    descriptor = os.open(path, os.O_RDONLY)
+    with os.fdopen(descriptor, "rb") as file:
+        if stat.S_IMODE(os.fstat(descriptor).st_mode) & 0o077:
+            raise InvalidInputError(f"{path} is open to others: chmod 600 {path}", code="input.file")
+        return Secret(file.read(10_000).rstrip(b"\r\n"))
+
+
+def _aside(text: str) -> None:
+    print(text, file=sys.stderr)
