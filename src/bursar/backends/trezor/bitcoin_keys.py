@@ -21,7 +21,7 @@ _STEP: Final = 4
 
 
 def named_keys(fields: Mapping[bytes, bytes], fingerprint: bytes, ecdsa: int, taproot: int) -> list[Named]:
-    """The keys of ``fingerprint`` among the raw derivation fields of those two types, without those of taproot scripts."""
+    """The keys of ``fingerprint`` among the raw derivation fields of those two types, but those of taproot scripts."""
     named: list[Named] = []
     for key, value in fields.items():
         kind = key[0]
