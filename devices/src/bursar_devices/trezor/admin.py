@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trezorlib import messages
 
 from bursar_devices.device import Page
-from bursar_devices.trezor.board import Board
 from bursar_devices.trezor.features import features
 from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, done, show
+
+if TYPE_CHECKING:
+    from bursar_devices.trezor.board import Board
 
 _Code = messages.ButtonRequestType
 
@@ -20,7 +24,7 @@ def initialize(board: Board, message: messages.Initialize) -> Workflow[messages.
     yield
 
 
-def get_features(board: Board, message: messages.GetFeatures) -> Workflow[messages.Features]:
+def get_features(board: Board, _message: messages.GetFeatures) -> Workflow[messages.Features]:
     return features(board)
     yield
 
@@ -35,18 +39,18 @@ def ping(board: Board, message: messages.Ping) -> Workflow[messages.Success]:
     return done(message.message)
 
 
-def cancel(board: Board, message: messages.Cancel) -> Workflow[messages.Success]:
+def cancel(_board: Board, _message: messages.Cancel) -> Workflow[messages.Success]:
     raise cancelled()
     yield
 
 
-def lock_device(board: Board, message: messages.LockDevice) -> Workflow[messages.Success]:
+def lock_device(board: Board, _message: messages.LockDevice) -> Workflow[messages.Success]:
     board.lock()
     return done("Session cleared" if board.legacy else None)
     yield
 
 
-def end_session(board: Board, message: messages.EndSession) -> Workflow[messages.Success]:
+def end_session(board: Board, _message: messages.EndSession) -> Workflow[messages.Success]:
     board.sessions.end()
     return done("Session ended" if board.legacy else None)
     yield

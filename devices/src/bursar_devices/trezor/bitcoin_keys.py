@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from trezorlib import messages
 from trezorlib.messages import InputScriptType
@@ -14,9 +14,22 @@ from bursar.crypto.hashes import hmac_sha512
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar_devices.device import Lie, Page
 from bursar_devices.trezor import scripts
-from bursar_devices.trezor.board import Board
 from bursar_devices.trezor.coins import Coin, coin_named, path_fits, path_known, path_text
-from bursar_devices.trezor.workflow import Flipped, FailError, Screen, Workflow, cancelled, data_error, process_error, show
+from bursar_devices.trezor.workflow import (
+    FailError,
+    Flipped,
+    Screen,
+    Workflow,
+    cancelled,
+    data_error,
+    process_error,
+    show,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar_devices.trezor.board import Board
 
 _Code = messages.ButtonRequestType
 _DESCRIPTORS = {
@@ -163,11 +176,12 @@ def get_address(board: Board, message: messages.GetAddress) -> Workflow[messages
     if show_it and multisig is not None:
         yield from _check_multisig_paths(board, multisig)
     mac = None
-    if not board.legacy and multisig is None and board.version >= (2, 4, 4):
-        if show_it or path_fits(coin, path, kind, multisig=False, legacy=False):
+    if board.attests and multisig is None:
+        usual = path_fits(coin, path, kind, multisig=False, legacy=False)
+        if show_it or usual:
             mac = address_mac((yield from board.seed()), coin.network.coin_type, address)
     if show_it:
-        yield from show_address(board, coin, address, path, kind, multisig)
+        yield from show_address(board, address, path, multisig)
     if Lie.WRONG_ADDRESS in board.lies:
         address = address_at(board, coin, kind, key.child(0).public_key, None)
     return messages.Address(address=address, mac=mac)
@@ -178,15 +192,23 @@ def address_at(
 ) -> str:
     """The address of ``key`` for the script type, or of a multisig that must hold the key."""
     if kind not in scripts.INTERNAL:
-        raise process_error("Invalid script type") if not board.legacy else data_error("Can't encode address")
+        raise _cannot_encode(board, "Invalid script type")
     if multisig is not None:
         if key not in scripts.multisig_keys(multisig):
             raise data_error("Can't encode address" if board.legacy else "Pubkey not found in multisig script")
         if kind == InputScriptType.SPENDTAPROOT:
-            raise data_error("Can't encode address") if board.legacy else process_error("Multisig not supported for taproot")
+            raise (
+                data_error("Can't encode address")
+                if board.legacy
+                else process_error("Multisig not supported for taproot")
+            )
     elif kind == InputScriptType.SPENDMULTISIG:
         raise data_error("Can't encode address") if board.legacy else process_error("Multisig details required")
     return scripts.address_of(scripts.output_script(kind, key, multisig), coin)
+
+
+def _cannot_encode(board: Board, reason: str) -> FailError:
+    return data_error("Can't encode address") if board.legacy else process_error(reason)
 
 
 def address_mac(seed: bytes, coin_type: int, address: str) -> bytes:
@@ -209,12 +231,7 @@ def _check_multisig_paths(board: Board, multisig: messages.MultisigRedeemScriptT
 
 
 def show_address(
-    board: Board,
-    coin: Coin,
-    address: str,
-    path: Sequence[int],
-    kind: int,
-    multisig: messages.MultisigRedeemScriptType | None,
+    board: Board, address: str, path: Sequence[int], multisig: messages.MultisigRedeemScriptType | None
 ) -> Workflow[None]:
     """Show an address until the human says it is the right one."""
     title = "Address:"

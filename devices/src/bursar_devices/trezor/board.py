@@ -10,12 +10,13 @@ from trezorlib import messages
 from bursar.crypto.hashes import pbkdf2_hmac_sha512
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar_devices.device import Lie, Page
-from bursar_devices.trezor.models import Model, Version
 from bursar_devices.trezor.storage import Chance, Sessions, Storage
 from bursar_devices.trezor.workflow import Exchange, FailError, Screen, Workflow, cancelled, data_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from bursar_devices.trezor.models import Model, Version
 
 MAX_PASSPHRASE = 50  # bytes
 
@@ -48,6 +49,11 @@ class Board:
     @property
     def strict(self) -> bool:
         return self.storage.unsafe_prompts == messages.SafetyCheckLevel.Strict
+
+    @property
+    def attests(self) -> bool:
+        """Whether its addresses come with a proof that it made them."""
+        return not self.legacy and self.version >= (2, 4, 4)
 
     def not_initialized(self) -> FailError:
         return FailError(_Failure.NotInitialized, None if self.legacy else "Device is not initialized")
@@ -128,17 +134,16 @@ class Board:
         if len(passphrase.encode()) > MAX_PASSPHRASE:
             raise data_error(f"Maximum passphrase length is {MAX_PASSPHRASE} bytes")
         if passphrase and not self.storage.hide_passphrase_from_host:
-            pages = (
-                Screen(_Code.Other, "passphrase_host1", (Page("Hidden wallet", ("Access hidden wallet?", "Next screen will show the passphrase.")),)),
-                Screen(_Code.Other, "passphrase_host2", (Page("Hidden wallet", ("Use this passphrase?", passphrase)),)),
-            )
-            for screen in pages:
-                if not (yield screen):
+            texts = ("Next screen will show the passphrase.", passphrase)
+            for number, text in enumerate(texts, 1):
+                if not (yield Screen(_Code.Other, f"passphrase_host{number}", (Page("Hidden wallet", (text,)),))):
                     raise cancelled()
         return passphrase
 
     def _passphrase_on_device(self) -> Workflow[str]:
-        typed = yield Screen(_Code.PassphraseEntry, "passphrase_device", (Page("Enter passphrase"),), entry="passphrase")
+        typed = yield Screen(
+            _Code.PassphraseEntry, "passphrase_device", (Page("Enter passphrase"),), entry="passphrase"
+        )
         if not isinstance(typed, str):
             raise cancelled("Passphrase entry cancelled")
         if len(typed.encode()) > MAX_PASSPHRASE:

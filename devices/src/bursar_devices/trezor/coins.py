@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from trezorlib.messages import InputScriptType
 
 from bursar.bitcoin.network import Network
 from bursar_devices.trezor.workflow import data_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HARDENED = 0x80000000
 MAX_CHANGE = 1
@@ -106,7 +109,7 @@ def path_known(coin: Coin, path: Sequence[int], *, legacy: bool) -> bool:
     return any(matches(pattern, coin.network.coin_type, path) for pattern in patterns)
 
 
-def path_fits(coin: Coin, path: Sequence[int], kind: int, *, multisig: bool, legacy: bool) -> bool:
+def path_fits(coin: Coin, path: Sequence[int], kind: int | None, *, multisig: bool, legacy: bool) -> bool:
     """Whether the path is also the usual one of the script type: otherwise the device warns."""
     mainnet = coin.network.coin_type == 0
     patterns: list[str] = []

@@ -47,7 +47,7 @@ def _state(machine: Machine) -> messages.DebugLinkState:
         recovery_fake_word=board.recovery_word[0] or None,
         recovery_word_pos=board.recovery_word[1],
         mnemonic_secret=storage.mnemonic.encode() if storage.mnemonic else None,
-        mnemonic_type=0,
+        mnemonic_type=messages.BackupType.Bip39,
         passphrase_protection=storage.passphrase_protection,
     )
     if board.legacy:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from typing import TYPE_CHECKING
 
 from trezorlib import messages
 from trezorlib.messages import BackupAvailability, Capability, SafetyCheckLevel
 
-from bursar_devices.trezor.board import Board
+if TYPE_CHECKING:
+    from bursar_devices.trezor.board import Board
 
 
 def _revision(board: Board) -> bytes:

@@ -9,6 +9,7 @@ from trezorlib import messages, protobuf
 
 from bursar_devices.trezor import admin, bitcoin_keys, locks
 from bursar_devices.trezor.board import Board
+from bursar_devices.trezor.spending import sign_tx
 from bursar_devices.trezor.workflow import FailError, Workflow
 
 _Start = Callable[[Board, Any], Workflow[protobuf.MessageType]]
@@ -22,6 +23,7 @@ _HANDLERS: dict[type[protobuf.MessageType], _Start] = {
     messages.EndSession: admin.end_session,
     messages.GetPublicKey: bitcoin_keys.get_public_key,
     messages.GetAddress: bitcoin_keys.get_address,
+    messages.SignTx: sign_tx.sign_tx,
 }
 # Answered while locked; every other message has a locked device ask for its PIN first.
 _UNLOCKED_NOT_NEEDED: tuple[type[protobuf.MessageType], ...] = (

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from trezorlib import messages
 
 from bursar_devices.device import Page
-from bursar_devices.trezor.board import Board
 from bursar_devices.trezor.workflow import Exchange, FailError, Screen, Workflow
+
+if TYPE_CHECKING:
+    from bursar_devices.trezor.board import Board
 
 MAX_WRONG_PINS = 16
 

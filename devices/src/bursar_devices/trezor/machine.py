@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from trezorlib import messages, protobuf
 
 from bursar.errors import BursarError
 from bursar_devices.device import Human, Lie, Page, Press
 from bursar_devices.trezor import codec, debuglink, handlers
-from bursar_devices.trezor.board import Board
 from bursar_devices.trezor.workflow import Exchange, FailError, Flipped, Screen, Step, Workflow
+
+if TYPE_CHECKING:
+    from bursar_devices.trezor.board import Board
 
 _Failure = messages.FailureType
 Send = Callable[[int, bytes], None]

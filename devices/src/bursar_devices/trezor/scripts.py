@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from trezorlib import messages
 from trezorlib.messages import InputScriptType, OutputScriptType
@@ -15,8 +15,12 @@ from bursar.crypto.secp256k1 import taproot_output_key
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import Fingerprint
-from bursar_devices.trezor.coins import Coin
 from bursar_devices.trezor.workflow import data_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar_devices.trezor.coins import Coin
 
 MAX_MULTISIG = 15
 
@@ -97,12 +101,12 @@ def uses_one_path(multisig: messages.MultisigRedeemScriptType) -> bool:
     return all(path == paths[0] for path in paths)
 
 
-def inner_script(kind: int, key: bytes, multisig: messages.MultisigRedeemScriptType | None) -> bytes:
+def inner_script(key: bytes, multisig: messages.MultisigRedeemScriptType | None) -> bytes:
     """The script whose hash is signed (BIP-143's script code, or the legacy one): of one key, or the multisig."""
     return multisig_script(multisig) if multisig is not None else scripts.p2pkh(hash160(key))
 
 
-def output_script(kind: int, key: bytes, multisig: messages.MultisigRedeemScriptType | None) -> bytes:
+def output_script(kind: int | None, key: bytes, multisig: messages.MultisigRedeemScriptType | None) -> bytes:
     """The script pubkey of ``key`` (33 bytes), or of the multisig."""
     if kind == InputScriptType.SPENDTAPROOT:
         return scripts.p2tr(taproot_output_key(key[1:])[0])

@@ -5,8 +5,6 @@ from __future__ import annotations
 import selectors
 import socket
 import threading
-from collections.abc import Iterable
-from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bursar_devices.device import Human, Kind, Lie, Page, Press
@@ -15,6 +13,9 @@ from bursar_devices.trezor.packets import PACKET, Assembler, OversizedError, pac
 from bursar_devices.trezor.storage import Chance, Storage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
     from bursar_devices.trezor.board import Board
     from bursar_devices.trezor.machine import Machine
 
@@ -161,7 +162,7 @@ class TrezorSimulator:
         from bursar_devices.trezor.board import Board
         from bursar_devices.trezor.machine import Machine
 
-        wire, debug = self._wires = _port_pair(self._port)
+        wire, _ = self._wires = _port_pair(self._port)
         self._stop = socket.socketpair()
         self._port = wire.getsockname()[1]
         board = Board(self._model, self._version, self._storage, self._chance, self.lies)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from trezorlib import messages, protobuf
 
-from bursar_devices.device import Page
+if TYPE_CHECKING:
+    from bursar_devices.device import Page
 
 _T = TypeVar("_T")
 
