@@ -60,7 +60,7 @@ class Link:
 
     def ask(self, command: Command) -> Reply:
         """Send one command and wait for its reply; ``command.confirm`` is told to the human first."""
-        self._check()
+        self.check_usable()
         if command.confirm is not None:
             self.notify(DeviceEvent("confirm", command.confirm))
         seconds = self.limits.device if command.confirm is None else self.limits.human
@@ -68,7 +68,7 @@ class Link:
 
     def run(self, conversation: Exchange[T]) -> T:
         """Run a conversation to its end and hand on its result; an answer it calls misbehaved ends the link too."""
-        self._check()
+        self.check_usable()
         try:
             command = next(conversation)
             while True:
@@ -84,7 +84,7 @@ class Link:
 
     def exchange(self, command: Command, *, deadline: float) -> Reply:
         """As ``ask``, without a word to anybody; ``deadline`` is a time of ``time.monotonic()``."""
-        self._check()
+        self.check_usable()
         message = command.serialize()
         try:
             self._transport.send(message, deadline=deadline)
@@ -101,7 +101,7 @@ class Link:
 
     def drain(self) -> int:
         """Throw away what nobody asked for; how many replies that was."""
-        self._check()
+        self.check_usable()
         try:
             return drained(self._transport, seconds=self.limits.stale)
         except OSError as error:
@@ -124,7 +124,8 @@ class Link:
         """Let go of the device; idempotent."""
         self._end("it was closed")
 
-    def _check(self) -> None:
+    def check_usable(self) -> None:
+        """Raise ``SignerUnavailableError`` once it is over."""
         if self._closed is not None:
             raise self._unavailable()
 

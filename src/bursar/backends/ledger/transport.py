@@ -1,4 +1,4 @@
-"""Bytes to a Ledger and back: USB HID by an explicit path, TCP to an emulator on this machine; every wait is limited."""
+"""Bytes to a Ledger and back: USB HID by an explicit path, TCP to an emulator on this machine; waits have limits."""
 
 from __future__ import annotations
 

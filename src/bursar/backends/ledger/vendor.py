@@ -56,7 +56,7 @@ def bitcoin() -> BitcoinLibrary:
         main=Chain.MAIN,
         test=Chain.TEST,
         partial_signature=PartialSignature,
-        apdu_exception=client_base.ApduException,
+        apdu_exception=vars(client_base)["ApduException"],
         faults=(errors.HWWError, EmbitError, *refusals),
     )
 

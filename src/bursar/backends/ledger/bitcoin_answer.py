@@ -1,0 +1,52 @@
+"""The app's signatures put back into the PSBT: each for an input and a key that was asked, once, and all of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.script import ScriptType
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bursar.backends.ledger.bitcoin_app import Yielded
+    from bursar.backends.ledger.bitcoin_spends import Spend
+    from bursar.bitcoin.psbt import Psbt
+
+
+class UnfitError(Exception):
+    """The app's signatures do not belong to the request; the message says which and why."""
+
+
+def add_signatures(psbt: Psbt, spend: Spend, yielded: Iterable[Yielded]) -> int:
+    """Add to ``psbt`` what was asked for; how many signatures that was. ``UnfitError`` leaves ``psbt`` half done.
+
+    Whether a signature verifies is for ``bursar.signing.checks``, which holds every signer's answer to the question.
+    """
+    expected = {one.index: one for one in spend.inputs}
+    seen: set[int] = set()
+    added = 0
+    for one in yielded:
+        ours = expected.get(one.index)
+        if ours is None:
+            raise UnfitError(f"it signed input {one.index}, which it was not asked to")
+        if one.index in seen:
+            raise UnfitError(f"it signed input {one.index} twice")
+        seen.add(one.index)
+        if one.public_key != ours.public_key:
+            raise UnfitError(f"it signed input {one.index} under the key {one.public_key.hex()}, which is another")
+        if not ours.wanted:
+            continue
+        fields = psbt.inputs[one.index]
+        taproot = spend.script_type is ScriptType.P2TR
+        if len(one.signature) not in ((64, 65) if taproot else range(9, 74)):
+            raise UnfitError(f"its signature of input {one.index} has {len(one.signature)} bytes, which none has")
+        if taproot:
+            fields.tap_key_sig = one.signature
+        else:
+            fields.partial_sigs[one.public_key] = one.signature
+        added += 1
+    missing = sorted(set(expected) - seen)
+    if missing:
+        raise UnfitError(f"it did not sign input {missing[0]} and gave no reason")
+    return added
