@@ -1,0 +1,60 @@
+"""Both chains once per worker, a wallet per test, and the faces through which the scenarios run."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+if TYPE_CHECKING:
+    from hil_faces import Face
+
+    from bursar.nodes.sandbox import Sandbox
+    from bursar_devices.device import Device
+
+_numbers = itertools.count()
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Both chains, embedded."""
+    pytest.importorskip("pbk", reason="the extra bursar[sandbox] is not installed")
+    pytest.importorskip("eth", reason="the extra bursar[sandbox] is not installed")
+    from bursar.nodes.sandbox import Sandbox
+
+    with Sandbox(ethereum="py-evm") as started:
+        started.mine(110)
+        yield started
+
+
+@pytest.fixture
+def number() -> int:
+    """An account number no other test of this worker has; devices take those up to 100."""
+    return next(_numbers) % 100
+
+
+@pytest.fixture
+def make_face(sandbox: Any, tmp_path: Path) -> Callable[..., Face]:
+    """A function that makes the face called ``library`` or ``command`` of a wallet whose keys are on a device."""
+    from hil_faces import CommandFace, LibraryFace, furnish
+
+    from bursar_devices.device import selector_of
+
+    kinds = {"library": LibraryFace, "command": CommandFace}
+
+    def make(kind: str, device: Device) -> Face:
+        return kinds[kind](selector_of(device), sandbox, furnish(tmp_path / kind, sandbox))
+
+    return make
+
+
+@pytest.fixture(params=["library", "command"])
+def face(request: pytest.FixtureRequest, bench_device: Device, make_face: Callable[..., Face]) -> Face:
+    """A wallet whose keys are on the device, by each face in turn."""
+    return make_face(request.param, bench_device)
