@@ -30,10 +30,13 @@ def write(wire: Wire, message: Any) -> None:
         wire.write_chunk((_NEXT + framed[start : start + step]).ljust(size, b"\0"))
 
 
-def read(wire: Wire) -> Any:
-    """The next message, within the time the wire allows; ``SignerMisbehavedError`` where it is malformed."""
+def read(wire: Wire, *, skip: bool = False) -> Any:
+    """The next message, within the time the wire allows; ``SignerMisbehavedError`` where it is malformed.
+
+    ``skip`` passes over packets that begin no message: the rest of one that nobody waited for.
+    """
     chunked = wire.CHUNK_SIZE is not None
-    data = bytearray(_packet(wire, _FIRST if chunked else b""))
+    data = bytearray(_packet(wire, _FIRST if chunked else b"", skip=skip))
     if len(data) < _HEADER.size:
         raise _broken("a packet without a header")
     kind, length = _HEADER.unpack_from(data)
@@ -41,7 +44,7 @@ def read(wire: Wire) -> Any:
         raise _broken(f"an answer of {length} bytes")
     del data[: _HEADER.size]
     while len(data) < length:
-        data += _packet(wire, _NEXT if chunked else b"")
+        data += _packet(wire, _NEXT if chunked else b"", skip=skip)
     return vendor.decode(kind, bytes(data[:length]))
 
 
@@ -55,10 +58,12 @@ def drain(wire: Wire, *, quiet: float = 0.1, most: int = 4096) -> None:
     raise SignerMisbehavedError("the trezor sends without being asked: unplug it")
 
 
-def _packet(wire: Wire, magic: bytes) -> bytes:
+def _packet(wire: Wire, magic: bytes, *, skip: bool) -> bytes:
     chunk = wire.read_chunk()
-    if not chunk.startswith(magic):
-        raise _broken("a packet that begins with other bytes than the protocol's")
+    while not chunk.startswith(magic):
+        if not skip:
+            raise _broken("a packet that begins with other bytes than the protocol's")
+        chunk = wire.read_chunk()
     return chunk[len(magic) :]
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bursar.crypto.secret import Secret
 
 LONGEST = 50
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from bursar.backends.trezor.abilities import Firmware
 from bursar.backends.trezor.failures import shown
 from bursar.errors import SignerMisbehavedError
 from bursar.signing.firmware import FirmwareKnowledge, FirmwareLevel
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bursar.signing.firmware import FirmwareNotice
 
 NAMES = {
@@ -56,6 +59,7 @@ class DeviceState:
     backup_failed: bool
     seedless: bool
     recovering: bool
+    strict: bool
     session_id: bytes | None = field(repr=False, default=None)
 
     @classmethod
@@ -85,6 +89,7 @@ class DeviceState:
             backup_failed=bool(features.unfinished_backup),
             seedless=bool(features.no_backup),
             recovering=int(features.recovery_status or 0) == 1,
+            strict=not features.safety_checks,
             session_id=features.session_id,
         )
 
@@ -92,6 +97,11 @@ class DeviceState:
     def firmware(self) -> str | None:
         """The version as text; a boot loader's own version is none of the firmware's."""
         return None if self.bootloader else ".".join(map(str, self.version))
+
+    @property
+    def abilities(self) -> Firmware:
+        """What this model and version can do."""
+        return Firmware(self.model, self.version)
 
     @property
     def core(self) -> bool:
@@ -103,30 +113,32 @@ class DeviceState:
         """Whether the model holds a vendor's certificate."""
         return self.model in _CERTIFIED
 
-    def notices(self) -> tuple[FirmwareNotice, ...]:
-        """What is known against this firmware, worst first."""
-        return () if self.bootloader else knowledge().judge(self.model, self.firmware)
+    def resumed(self, session_id: bytes | None) -> DeviceState:
+        """The same in that session: only ``Initialize`` tells which one is active."""
+        return replace(self, session_id=session_id)
 
-    def obstacle(self) -> str | None:
-        """Why it cannot be used, whoever asks; ``None`` when it can."""
+    def notices(self, features: Collection[str] = ()) -> tuple[FirmwareNotice, ...]:
+        """What is known against this firmware, worst first, where these features are going to be used."""
+        return () if self.bootloader else knowledge().judge(self.model, self.firmware, features=features)
+
+    def refused(self) -> str | None:
+        """Why its firmware may not sign, or ``None``."""
+        return next((str(one) for one in self.notices() if one.level is not FirmwareLevel.WARN), None)
+
+    def unfit(self) -> str | None:
+        """Why no keys can be used with it as it is, whatever its firmware; ``None`` when they can."""
         if self.bootloader:
             return BOOTLOADER if self.firmware_present else NO_FIRMWARE
         if self.model not in NAMES:
             return UNKNOWN
-        for notice in self.notices():
-            if notice.level is not FirmwareLevel.WARN:
-                return str(notice)
-        return None
+        if self.recovering:
+            return RECOVERING
+        return None if self.initialized else EMPTY
 
     def trouble(self) -> str | None:
         """Why it cannot be used to sign now, as discovery says it."""
-        if obstacle := self.obstacle():
-            return obstacle
-        if self.recovering:
-            return RECOVERING
-        if not self.initialized:
-            return EMPTY
-        return self.backup_trouble() or (LOCKED if self.locked else None)
+        found = self.unfit() or self.refused()
+        return found or self.backup_trouble() or (LOCKED if self.locked else None)
 
     def backup_trouble(self) -> str | None:
         """Why its money hangs on this one device, or ``None``."""

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 import time
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from bursar.errors import MissingExtraError, SignerMisbehavedError
+from bursar.errors import InvalidInputError, MissingExtraError, SignerMisbehavedError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from types import ModuleType
 
     from bursar.crypto.secret import Secret
 
@@ -178,6 +177,16 @@ def udp(host: str, port: int) -> Any:
 # --- THP, the protocol of the Safe 7 ---
 
 
+def thp_faults() -> tuple[type[Exception], ...]:
+    """What trezorlib's THP raises: its own errors, the cipher's, and those of bytes that are no message."""
+    _hush()
+    from cryptography.exceptions import InvalidTag
+    from noise.exceptions import NoiseHandshakeError, NoiseInvalidMessage  # type: ignore[import-untyped]
+    from trezorlib.exceptions import TrezorException
+
+    return (TrezorException, InvalidTag, NoiseHandshakeError, NoiseInvalidMessage, *_MALFORMED)
+
+
 def thp_client(wire: Any, credentials: Sequence[Any], confirm: Callable[[Any], None]) -> Any:
     """A channel to a device that speaks THP; its properties are known, pairing may still be due."""
     _hush()
@@ -188,12 +197,12 @@ def thp_client(wire: Any, credentials: Sequence[Any], confirm: Callable[[Any], N
     return TrezorClientThp(app=app, transport=wire, mapping=None, model=None)
 
 
-def thp_properties(wire: Any) -> Any:
-    """What a device that speaks THP tells to anybody: model and protocol version."""
+def thp_model(wire: Any) -> str:
+    """The internal model name that a device that speaks THP tells anybody."""
     _hush()
     from trezorlib.thp.channel import Channel
 
-    return Channel.allocate(wire).device_properties
+    return str(Channel.allocate(wire).device_properties.internal_model)
 
 
 def thp_session(client: Any, number: int) -> Any:
@@ -203,19 +212,20 @@ def thp_session(client: Any, number: int) -> Any:
     return ThpSession(client, number)
 
 
-def thp_code_entry(client: Any, ask: Callable[[], Secret]) -> Any:
+def thp_pair(client: Any, ask: Callable[[], Secret]) -> Any:
     """Pair by the code the device shows; returns the new credential. A wrong code or a stranger in between raises."""
     from trezorlib.thp.pairing import CodeEntry
 
     pairing = client.pairing
     if CodeEntry not in pairing.methods:
-        raise NotImplementedError("the device offers no pairing by code")
+        raise UnsupportedError("the trezor offers no pairing by code: update its firmware", operation="pair")
     method = CodeEntry(pairing)
     with ask() as code:
-        method.send_code(code.expose().decode("ascii", "replace").strip())
-    credential = pairing.request_credential()
-    pairing.finish()
-    return credential
+        digits = code.expose()
+        if len(digits) != 6 or not digits.isdigit():
+            raise InvalidInputError("the pairing code has six digits: open the trezor again", code="signer.pairing")
+        method.send_code(digits.decode())
+    return pairing.request_credential()
 
 
 def thp_credential(trezor: bytes, host: bytes, credential: bytes) -> Any:
@@ -225,13 +235,6 @@ def thp_credential(trezor: bytes, host: bytes, credential: bytes) -> Any:
     return StaticCredential(trezor_pubkey=trezor, host_privkey=host, credential=credential)
 
 
-def is_locked(error: BaseException) -> bool:
-    """Whether the channel was refused because the device is locked."""
-    from trezorlib.exceptions import DeviceLockedError
-
-    return isinstance(error, DeviceLockedError)
-
-
 def is_cancelled(error: BaseException) -> bool:
     """Whether a human refused on the device, inside a flow of trezorlib's own."""
     from trezorlib.exceptions import Cancelled
@@ -239,12 +242,47 @@ def is_cancelled(error: BaseException) -> bool:
     return isinstance(error, Cancelled)
 
 
+def is_lost(error: BaseException) -> bool:
+    """Whether the channel or the wire below it ended, which says nothing against the device."""
+    from trezorlib.exceptions import DeviceLockedError
+    from trezorlib.thp.channel import ChannelClosedError
+    from trezorlib.thp.exceptions import ThpError
+    from trezorlib.transport import TransportException
+
+    return isinstance(error, (TransportException, DeviceLockedError, ThpError, ChannelClosedError))
+
+
 # --- administration ---
 
 
-def authentication() -> ModuleType:
-    """trezorlib's check of a device's certificate, with the vendor's root keys."""
+def authenticate(call: Callable[[Any], Any], model: str) -> bool:
+    """Whether a certificate under the vendor's root keys proves the device; ``call`` asks it one thing."""
     _hush()
-    from trezorlib import authentication as found
+    from types import SimpleNamespace
 
-    return found
+    from trezorlib import authentication, exceptions
+
+    class Calls:
+        """What trezorlib's check uses of a session."""
+
+        model: Any = None
+
+        def call(self, message: Any, *, expect: type[Any] = object) -> Any:
+            reply = call(message)
+            if not isinstance(reply, expect):
+                raise exceptions.UnexpectedMessageError(expect, reply)
+            return reply
+
+        def __enter__(self) -> Self:
+            return self
+
+        def __exit__(self, *unused: object) -> None:
+            return None
+
+    session: Any = Calls()
+    session.model = SimpleNamespace(internal_name=model)
+    try:
+        authentication.authenticate_device(session)
+    except (authentication.DeviceNotAuthentic, exceptions.UnexpectedMessageError, *_MALFORMED):
+        return False
+    return True

@@ -56,6 +56,8 @@ class Wire:
 
     def write_chunk(self, chunk: bytes, /) -> None:
         self._alive()
+        if time.monotonic() > self._until:
+            raise self._late()
         self._transport.deadline = self._until
         try:
             self._transport.write_chunk(chunk)

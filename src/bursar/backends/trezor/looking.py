@@ -1,0 +1,99 @@
+"""Looking at a Trezor without asking anybody for anything: what it is, and its fingerprint where that is free."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
+
+from bursar.backends.trezor import pairing, vendor
+from bursar.backends.trezor.conversation import Conversation, Patience
+from bursar.backends.trezor.device import Device
+from bursar.backends.trezor.exchange import one
+from bursar.backends.trezor.public_keys import root_fingerprint
+from bursar.backends.trezor.state import NAMES, UNKNOWN
+from bursar.errors import SignerError, UserCancelledError
+from bursar.signing.protocols import SignerInfo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bursar.backends.trezor.places import Place
+    from bursar.backends.trezor.state import DeviceState
+    from bursar.crypto.secret import Secret
+    from bursar.keys.origin import Fingerprint
+    from bursar.signing.protocols import DeviceEvent, SecretRequest
+
+NAME = "trezor"
+_PATIENCE = Patience(device=5.0, human=1.0, whole=10.0)
+
+
+def look(place: Place, locks: Path | None) -> SignerInfo:
+    """What is there; ``SignerError`` says why it cannot be told, ``SignerNotFoundError`` that nothing is there."""
+    device = Device(place.location, place.transport, locks=locks)
+    device.connect()
+    try:
+        emulated = place.location.startswith("udp:")
+        if device.thp:
+            model = pairing.model_of(device.wire)
+            trouble = None if model in NAMES else UNKNOWN
+            return SignerInfo(NAME, place.location, NAMES.get(model, "Trezor"), trouble=trouble, emulated=emulated)
+        state = device.features()
+        info = info_of(place.location, state)
+        if _is_free(state):
+            info = replace(info, fingerprint=_fingerprint(device, state))
+        return replace(info, trouble=state.trouble())
+    finally:
+        device.close()
+
+
+def info_of(location: str, state: DeviceState) -> SignerInfo:
+    """What a state says of a device, without its fingerprint and its trouble."""
+    emulated = location.startswith("udp:")
+    return SignerInfo(NAME, location, state.name, firmware=state.firmware, label=state.label, emulated=emulated)
+
+
+def name_of(state: DeviceState) -> str:
+    """How a message calls it: model and label."""
+    return f"{state.name} {state.label!r}" if state.label else state.name
+
+
+def _is_free(state: DeviceState) -> bool:
+    """Whether its fingerprint costs neither a PIN nor a passphrase."""
+    return state.unfit() is None and not state.locked and not state.passphrase
+
+
+def _fingerprint(device: Device, state: DeviceState) -> Fingerprint | None:
+    def no_passphrase() -> NoReturn:
+        raise _refused()
+
+    messages = vendor.messages()
+    conversation = Conversation(
+        device.link,
+        device.wire,
+        _Nobody(),
+        model=state.model,
+        patience=_PATIENCE,
+        passphrase=no_passphrase,
+        ended=lambda: None,
+    )
+    try:
+        conversation.run(one(messages.Initialize(), messages.Features))
+        found = conversation.run(root_fingerprint(messages))
+        conversation.run(one(messages.EndSession(), messages.Success))
+    except SignerError:
+        return None  # it is what it says when it is opened
+    return found
+
+
+class _Nobody:
+    """No human is asked while somebody only looks around."""
+
+    def ask(self, request: SecretRequest) -> Secret:  # noqa: ARG002
+        raise _refused()
+
+    def notify(self, event: DeviceEvent) -> None:  # noqa: ARG002
+        raise _refused()
+
+
+def _refused() -> UserCancelledError:
+    return UserCancelledError("nobody is asked while looking for devices")

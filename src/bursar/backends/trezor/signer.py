@@ -1,0 +1,162 @@
+"""TrezorSigner: one wallet of a Trezor; what a firmware cannot do, its class has no method for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
+
+from bursar.backends.trezor import addresses, bitcoin_signing, ethereum, vendor
+from bursar.backends.trezor import messages as signed_messages
+from bursar.backends.trezor.public_keys import public_key
+from bursar.bitcoin.account import BitcoinAccount
+from bursar.errors import InvalidInputError, SignerMisbehavedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from bursar.backends.trezor.exchange import Exchange
+    from bursar.backends.trezor.session import Wallet
+    from bursar.bitcoin.psbt import Psbt
+    from bursar.crypto.secp256k1 import EcdsaSignature
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.keys.bip32 import ExtendedPublicKey
+    from bursar.keys.origin import Fingerprint
+    from bursar.keys.path import DerivationPath
+    from bursar.signing.protocols import SignerInfo
+
+    Definitions: TypeAlias = Callable[[UnsignedTransaction], ethereum.Definitions | None]
+
+
+class TrezorSigner:
+    """Any Trezor: Bitcoin. After a time-out or a broken connection every call raises ``SignerUnavailableError``."""
+
+    def __init__(self, wallet: Wallet, info: SignerInfo, *, definitions: Definitions | None = None) -> None:
+        """Takes ownership of ``wallet``. ``definitions`` finds the vendor-signed definitions of a chain and a token."""
+        self._wallet = wallet
+        self._info = info
+        self._definitions = definitions
+        self._known: dict[tuple[int, ...], ExtendedPublicKey] = {}
+
+    @property
+    def info(self) -> SignerInfo:
+        return self._info
+
+    def xpub(self, path: DerivationPath) -> ExtendedPublicKey:
+        """The extended public key at ``path``, held to its parent's: a tpub below SLIP-44's coin type 1."""
+        key = self._wallet.run(_proved_key(path, self._wallet.fingerprint))
+        self._known[path.indexes] = key
+        return key
+
+    def sign_psbt(self, psbt: Psbt) -> Psbt:
+        """A copy of ``psbt`` with the device's signatures and nothing else; ``bitcoin_signing`` lists the refusals."""
+        state = self._wallet.state
+        return self._wallet.run(
+            bitcoin_signing.sign_psbt(
+                vendor.messages(),
+                psbt,
+                fingerprint=self._wallet.fingerprint,
+                firmware=state.abilities,
+                known=self._known,
+                strict=state.strict,
+            )
+        )
+
+    def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
+        """The signature of a Bitcoin message in the legacy form."""
+        state = self._wallet.state
+        return self._wallet.run(
+            signed_messages.sign_message(
+                vendor.messages(), path, message, firmware=state.abilities, strict=state.strict
+            )
+        )
+
+    def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
+        """Show the account's address on the device, and return what the device says it showed."""
+        if not isinstance(account, BitcoinAccount):
+            return self._display_ethereum(account, branch, index)
+        state = self._wallet.state
+        return self._wallet.run(
+            addresses.show_address(
+                vendor.messages(),
+                account.path(branch, index),
+                account.script_type,
+                account.network,
+                firmware=state.abilities,
+                strict=state.strict,
+            )
+        )
+
+    def close(self) -> None:
+        """End the conversation and free the device; idempotent."""
+        self._wallet.close()
+
+    def _display_ethereum(self, account: EthereumAccount, branch: int, index: int) -> str:
+        raise self._wallet.state.abilities.cannot(
+            f"its firmware is for bitcoin only: it shows no address of {account.origin}/{branch}/{index}",
+            "display_address",
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self._info.location}, {self._info.fingerprint})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer cannot be copied or pickled")
+
+
+class TrezorEthereumSigner(TrezorSigner):
+    """A Trezor whose firmware knows Ethereum as well."""
+
+    def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
+        """The signature of an Ethereum transaction of type 0 or 2."""
+        state = self._wallet.state
+        return self._wallet.run(
+            ethereum.sign_transaction(
+                vendor.messages(),
+                path,
+                tx,
+                firmware=state.abilities,
+                definitions=self._definitions(tx) if self._definitions else None,
+                strict=state.strict,
+            )
+        )
+
+    def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
+        """The signature of an Ethereum personal message (EIP-191 version 0x45)."""
+        state = self._wallet.state
+        return self._wallet.run(
+            signed_messages.sign_personal_message(
+                vendor.messages(), path, message, firmware=state.abilities, strict=state.strict
+            )
+        )
+
+    def _display_ethereum(self, account: EthereumAccount, branch: int, index: int) -> str:
+        if branch != 0:
+            raise InvalidInputError("ethereum accounts have no change: the branch is 0", code="input.path")
+        return self._wallet.run(
+            addresses.show_ethereum_address(vendor.messages(), account.path(index), strict=self._wallet.state.strict)
+        )
+
+
+def _proved_key(path: DerivationPath, root: Fingerprint) -> Exchange[ExtendedPublicKey]:
+    """The key at ``path``, which names as its parent the key one level up; below a public one it is its child."""
+    messages = vendor.messages()
+    key = yield from public_key(messages, path)
+    if not path:
+        fits = key.fingerprint == root
+    elif len(path) == 1:
+        fits = key.parent == root
+    else:
+        parent = yield from public_key(messages, path.parent)
+        fits = key.parent == parent.fingerprint and (path.hardened or parent.child(path[-1]) == key)
+    if not fits:
+        raise SignerMisbehavedError(f"the trezor's key at {path} does not come from the one above it: do not trust it")
+    return key
