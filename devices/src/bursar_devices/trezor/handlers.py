@@ -7,8 +7,10 @@ from typing import Any
 
 from trezorlib import messages, protobuf
 
-from bursar_devices.trezor import admin, bitcoin_keys, locks
+from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, locks
 from bursar_devices.trezor.board import Board
+from bursar_devices.trezor.ether import keys as ether_keys
+from bursar_devices.trezor.ether import signing as ether_signing
 from bursar_devices.trezor.spending import sign_tx
 from bursar_devices.trezor.workflow import FailError, Workflow
 
@@ -24,6 +26,14 @@ _HANDLERS: dict[type[protobuf.MessageType], _Start] = {
     messages.GetPublicKey: bitcoin_keys.get_public_key,
     messages.GetAddress: bitcoin_keys.get_address,
     messages.SignTx: sign_tx.sign_tx,
+    messages.SignMessage: bitcoin_messages.sign_message,
+    messages.VerifyMessage: bitcoin_messages.check_message,
+    messages.EthereumGetAddress: ether_keys.get_address,
+    messages.EthereumGetPublicKey: ether_keys.get_public_key,
+    messages.EthereumSignMessage: ether_keys.sign_message,
+    messages.EthereumVerifyMessage: ether_keys.verify_message,
+    messages.EthereumSignTx: ether_signing.sign_tx,
+    messages.EthereumSignTxEIP1559: ether_signing.sign_tx_eip1559,
 }
 # Answered while locked; every other message has a locked device ask for its PIN first.
 _UNLOCKED_NOT_NEEDED: tuple[type[protobuf.MessageType], ...] = (
@@ -39,6 +49,7 @@ _CONTINUING: tuple[type[protobuf.MessageType], ...] = (
     messages.PinMatrixAck,
     messages.PassphraseAck,
     messages.TxAck,
+    messages.EthereumTxAck,
 )
 KINDS = {kind.MESSAGE_WIRE_TYPE for kind in (*_HANDLERS, *_CONTINUING)}
 TINY = ("PinMatrixAck", "ButtonAck", "PassphraseAck", "Cancel", "Initialize")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from bursar_devices.trezor.coins import MAX_CHANGE, MAX_INDEX
 from bursar_devices.trezor.spending.rules import changed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trezorlib import messages
 
 _WALLET_DEPTH = 2

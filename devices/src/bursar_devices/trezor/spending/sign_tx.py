@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +26,8 @@ from bursar_devices.trezor.spending.weight import Weight
 from bursar_devices.trezor.workflow import FailError, Workflow, data_error, process_error, show
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bursar.keys.bip32 import ExtendedPrivateKey
     from bursar_devices.trezor.board import Board
 

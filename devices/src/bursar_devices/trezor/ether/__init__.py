@@ -1,0 +1,1 @@
+"""The Ethereum messages: addresses, transactions, messages, typed data."""
