@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Callable, Generator, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from embit import bip32, bip39, script
@@ -24,11 +25,13 @@ from bursar.backends.trezor.messages import sign_message, sign_personal_message
 from bursar.backends.trezor.public_keys import public_key, root_fingerprint
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.network import Network
-from bursar.bitcoin.psbt import Psbt
 from bursar.errors import SignerUnavailableError
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.scheme import Scheme, account_path
 from bursar.signing.protocols import SignerInfo
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.psbt import Psbt
 
 WORDS = " ".join(["all"] * 12)
 HARDENED = 1 << 31
@@ -138,12 +141,16 @@ class PaperTrezor:
 
         ins, outs = [], []
         for index in range(n):
-            ins.append((yield request(R.TXINPUT, request_index=index)).tx.inputs[0])
+            ack = yield request(R.TXINPUT, request_index=index)
+            ins.append(ack.tx.inputs[0])
         for index in range(count):
-            outs.append((yield request(R.TXOUTPUT, request_index=index)).tx.outputs[0])
+            ack = yield request(R.TXOUTPUT, request_index=index)
+            outs.append(ack.tx.outputs[0])
         self.inputs, self.outputs = ins, outs
         scripts = [
-            script.Script(one.script_pubkey) if one.script_type == I.EXTERNAL else self._script(one.address_n, one.script_type)
+            script.Script(one.script_pubkey)
+            if one.script_type == I.EXTERNAL
+            else self._script(one.address_n, one.script_type)
             for one in ins
         ]
         if any(one.script_type not in (I.SPENDTAPROOT, I.EXTERNAL) for one in ins):
@@ -351,9 +358,7 @@ class PaperSigner:
     def display_address(self, account: Any, branch: int, index: int) -> str:
         if isinstance(account, BitcoinAccount):
             path = account.path(branch, index)
-            return self._run(
-                show_address(m, path, account.script_type, account.network, firmware=self.firmware)
-            )
+            return self._run(show_address(m, path, account.script_type, account.network, firmware=self.firmware))
         return self._run(show_ethereum_address(m, account.path(index)))
 
 
@@ -362,6 +367,7 @@ def trezor() -> SimpleNamespace:
     """``device()``, ``signer()``, ``converse``, ``account(scheme, number)``, firmwares ``modern`` and ``one``."""
     keys = PaperSigner()
 
+    @functools.cache
     def account(scheme: Scheme = Scheme.BIP84, number: int = 0, network: Network = Network.REGTEST) -> BitcoinAccount:
         path = account_path(scheme, network.coin_type, number)
         return BitcoinAccount(network, scheme, KeyOrigin(keys.info.fingerprint, path), keys.xpub(path))
@@ -376,4 +382,3 @@ def trezor() -> SimpleNamespace:
         one=ONE,
         refused=RefusedError,
     )
-
