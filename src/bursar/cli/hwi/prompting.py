@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bursar.cli.prompts import SecretSource
+from bursar.cli.terminal import has_terminal
 from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError
 
@@ -53,10 +54,17 @@ def prompt_of(options: Namespace, human: Human) -> HwiPrompt:
     if options.password == "":
         given = Secret(b"")
     if options.stdinpass:
-        given = Secret.from_text(human.ask_hidden("Enter your device password"))
+        given = _typed(human)
     elif options.password_file is not None:
         given = _from_file(Path(options.password_file))
     return HwiPrompt(human, given, "" if options.keyring else None)
+
+
+def _typed(human: Human) -> Secret:
+    """From the terminal; a program that has none gives it as the next line of standard input."""
+    if has_terminal():
+        return Secret.from_text(human.ask_hidden("Enter your device password"))
+    return Secret.from_text(sys.stdin.readline(10_000).rstrip("\r\n"))
 
 
 def _from_file(path: Path) -> Secret:
