@@ -54,3 +54,21 @@ def end_session(board: Board, _message: messages.EndSession) -> Workflow[message
     board.sessions.end()
     return done("Session ended" if board.legacy else None)
     yield
+
+
+def set_busy(board: Board, message: messages.SetBusy) -> Workflow[messages.Success]:
+    if not board.legacy:
+        board.require_initialized()
+    board.busy = bool(message.expiry_ms)
+    return done(None)
+    yield
+
+
+def get_entropy(board: Board, message: messages.GetEntropy) -> Workflow[messages.Entropy]:
+    if board.legacy:
+        page = Page("", ("Do you really want to", "send entropy?"))
+        yield from show(Screen(_Code.ProtectCall, "", (page,)))
+    else:
+        page = Page("Confirm entropy", ("Do you really want to send entropy?",))
+        yield from show(Screen(_Code.ProtectCall, "get_entropy", (page,)))
+    return messages.Entropy(entropy=board.chance.bytes(min(message.size, 1024)))

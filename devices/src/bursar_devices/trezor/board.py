@@ -41,6 +41,7 @@ class Board:
         self.reset_entropy = b""
         self.recovery_word: tuple[str, int] = ("", 0)
         self.bootloader = False
+        self.busy = False
 
     @property
     def legacy(self) -> bool:

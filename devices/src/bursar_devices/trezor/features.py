@@ -56,7 +56,7 @@ def _common(board: Board) -> messages.Features:
         initialized=storage.initialized,
         pin_protection=storage.pin is not None,
         unlocked=board.unlocked,
-        busy=False,
+        busy=board.busy,
         model=board.model.name,
         capabilities=[Capability[name] for name in board.model.capabilities],
     )

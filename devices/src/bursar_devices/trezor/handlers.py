@@ -3,26 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from trezorlib import messages, protobuf
 
-from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, locks
-from bursar_devices.trezor.board import Board
+from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, genuine, locks, recovery, settings, setup
 from bursar_devices.trezor.ether import keys as ether_keys
 from bursar_devices.trezor.ether import signing as ether_signing
 from bursar_devices.trezor.spending import sign_tx
 from bursar_devices.trezor.workflow import FailError, Workflow
 
-_Start = Callable[[Board, Any], Workflow[protobuf.MessageType]]
+if TYPE_CHECKING:
+    from bursar_devices.trezor.board import Board
 
-_HANDLERS: dict[type[protobuf.MessageType], _Start] = {
+_Message = type[protobuf.MessageType]
+_Start = Callable[["Board", Any], Workflow[protobuf.MessageType]]
+
+_HANDLERS: dict[_Message, _Start] = {
     messages.Initialize: admin.initialize,
     messages.GetFeatures: admin.get_features,
     messages.Ping: admin.ping,
     messages.Cancel: admin.cancel,
     messages.LockDevice: admin.lock_device,
     messages.EndSession: admin.end_session,
+    messages.SetBusy: admin.set_busy,
+    messages.GetEntropy: admin.get_entropy,
+    messages.ApplySettings: settings.apply_settings,
+    messages.ApplyFlags: settings.apply_flags,
+    messages.ChangePin: settings.change_pin,
+    messages.ChangeWipeCode: settings.change_wipe_code,
+    messages.WipeDevice: settings.wipe_device,
+    messages.ResetDevice: setup.reset_device,
+    messages.BackupDevice: setup.backup_device,
+    messages.LoadDevice: setup.load_device,
+    messages.RecoveryDevice: recovery.recovery_device,
+    messages.GetFirmwareHash: genuine.get_firmware_hash,
+    messages.RebootToBootloader: genuine.reboot_to_bootloader,
     messages.GetPublicKey: bitcoin_keys.get_public_key,
     messages.GetAddress: bitcoin_keys.get_address,
     messages.SignTx: sign_tx.sign_tx,
@@ -35,42 +51,87 @@ _HANDLERS: dict[type[protobuf.MessageType], _Start] = {
     messages.EthereumSignTx: ether_signing.sign_tx,
     messages.EthereumSignTxEIP1559: ether_signing.sign_tx_eip1559,
 }
+_CORE_ONLY: dict[_Message, _Start] = {messages.AuthenticateDevice: genuine.authenticate_device}
+_LEGACY_ONLY: dict[_Message, _Start] = {messages.EthereumSignTypedHash: ether_keys.sign_typed_hash}
 # Answered while locked; every other message has a locked device ask for its PIN first.
-_UNLOCKED_NOT_NEEDED: tuple[type[protobuf.MessageType], ...] = (
+_WHILE_LOCKED: tuple[_Message, ...] = (
     messages.Initialize,
     messages.GetFeatures,
     messages.Ping,
     messages.Cancel,
     messages.LockDevice,
     messages.EndSession,
+    messages.WipeDevice,
+    messages.SetBusy,
+    messages.GetFirmwareHash,
 )
-_CONTINUING: tuple[type[protobuf.MessageType], ...] = (
-    messages.ButtonAck,
-    messages.PinMatrixAck,
-    messages.PassphraseAck,
-    messages.TxAck,
-    messages.EthereumTxAck,
+# On a Trezor One these ask for the PIN themselves, later, twice or never.
+_LEGACY_WHILE_LOCKED: tuple[_Message, ...] = (
+    *_WHILE_LOCKED,
+    messages.ApplySettings,
+    messages.ChangePin,
+    messages.ChangeWipeCode,
+    messages.BackupDevice,
+    messages.RecoveryDevice,
+    messages.RebootToBootloader,
+    messages.VerifyMessage,
+    messages.EthereumVerifyMessage,
 )
-KINDS = {kind.MESSAGE_WIRE_TYPE for kind in (*_HANDLERS, *_CONTINUING)}
+_IN_BOOTLOADER: tuple[_Message, ...] = (messages.Initialize, messages.GetFeatures, messages.Ping, messages.WipeDevice)
+# What goes on with a request rather than beginning one, and what a Trezor One says when there is none to go on with.
+_CONTINUING: dict[_Message, str] = {
+    messages.ButtonAck: "Unknown message",
+    messages.PinMatrixAck: "Unknown message",
+    messages.PassphraseAck: "Unknown message",
+    messages.TxAck: "Not in Signing mode",
+    messages.EthereumTxAck: "Not in Ethereum signing mode",
+    messages.EntropyAck: "Entropy not requested",
+    messages.EntropyCheckContinue: "Entropy check not ready",
+    messages.WordAck: "Not in Recovery mode",
+}
 TINY = ("PinMatrixAck", "ButtonAck", "PassphraseAck", "Cancel", "Initialize")
-ABORTING: tuple[type[protobuf.MessageType], ...] = (messages.Initialize, messages.Cancel, messages.LockDevice)
+# What ends a streamed request on a Trezor One; other messages are answered beside it.
+ABORTING: tuple[_Message, ...] = (
+    messages.Initialize,
+    messages.Cancel,
+    messages.LockDevice,
+    messages.ResetDevice,
+    messages.RecoveryDevice,
+)
+
+
+def _handler(board: Board, kind: _Message) -> _Start | None:
+    extra = _LEGACY_ONLY if board.legacy else _CORE_ONLY
+    return _HANDLERS.get(kind) or extra.get(kind)
+
+
+def known(board: Board, kind: _Message | None) -> bool:
+    """Whether this firmware has the message at all."""
+    if kind is None:
+        return False
+    if board.bootloader:
+        return kind in _IN_BOOTLOADER
+    return kind in _CONTINUING or _handler(board, kind) is not None
 
 
 def start(board: Board, message: protobuf.MessageType) -> Workflow[protobuf.MessageType]:
     """The request that message begins."""
-    handler = _HANDLERS.get(type(message))
+    handler = _handler(board, type(message))
     if handler is None:
-        raise_in = FailError(messages.FailureType.UnexpectedMessage, "Unexpected message")
-        return _failing(raise_in)
-    return _guarded(board, message, handler)
-
-
-def _failing(error: FailError) -> Workflow[protobuf.MessageType]:
-    raise error
-    yield  # makes this a generator
-
-
-def _guarded(board: Board, message: protobuf.MessageType, handler: _Start) -> Workflow[protobuf.MessageType]:
-    if not isinstance(message, _UNLOCKED_NOT_NEEDED):
+        text = _CONTINUING[type(message)] if board.legacy else "Unexpected message"
+        raise FailError(messages.FailureType.UnexpectedMessage, text)
+    free = _LEGACY_WHILE_LOCKED if board.legacy else _WHILE_LOCKED
+    if not isinstance(message, free):
+        if board.legacy and not isinstance(message, _PIN_FIRST):
+            board.require_initialized()  # a Trezor One says so before it asks for the PIN
         yield from locks.unlock(board)
     return (yield from handler(board, message))
+
+
+_PIN_FIRST: tuple[_Message, ...] = (
+    messages.GetPublicKey,
+    messages.ResetDevice,
+    messages.LoadDevice,
+    messages.GetEntropy,
+    messages.ApplyFlags,
+)

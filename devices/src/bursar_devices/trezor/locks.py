@@ -18,6 +18,14 @@ _Failure = messages.FailureType
 _Code = messages.ButtonRequestType
 _Kind = messages.PinMatrixRequestType
 
+_PROMPTS = {
+    _Kind.Current: "Please enter current PIN:",
+    _Kind.NewFirst: "Please enter new PIN:",
+    _Kind.NewSecond: "Please re-enter new PIN:",
+    _Kind.WipeCodeFirst: "Enter new wipe code:",
+    _Kind.WipeCodeSecond: "Re-enter new wipe code:",
+}
+
 
 def _pin_cancelled(board: Board) -> FailError:
     return FailError(_Failure.PinCancelled, None if board.legacy else "PIN entry cancelled")
@@ -26,7 +34,9 @@ def _pin_cancelled(board: Board) -> FailError:
 def ask_matrix(board: Board, kind: messages.PinMatrixRequestType) -> Workflow[str]:
     """The digits behind the positions the host sends for a fresh matrix."""
     board.matrix = board.chance.shuffled("123456789")
-    ack = yield Exchange(messages.PinMatrixRequest(type=kind), (messages.PinMatrixAck,), modal=True)
+    rows = tuple(" ".join(board.matrix[start : start + 3]) for start in (6, 3, 0))
+    request = messages.PinMatrixRequest(type=kind)
+    ack = yield Exchange(request, (messages.PinMatrixAck,), modal=True, page=Page(_PROMPTS[kind], rows))
     if not ack.pin or not all(position in "123456789" for position in ack.pin):
         raise _pin_cancelled(board)
     return "".join(board.matrix[int(position) - 1] for position in ack.pin)

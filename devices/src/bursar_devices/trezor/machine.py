@@ -91,7 +91,7 @@ class Machine:
             self._receive_tiny(flow, kind, data)
             return
         known = codec.message_class(kind)
-        if known is None or kind not in handlers.KINDS:
+        if known is None or not handlers.known(self.board, known):
             if self.board.legacy:
                 self._fail(_Failure.UnexpectedMessage, "Unknown message")
             else:
@@ -195,6 +195,8 @@ class Machine:
     def _wait(self, flow: _Flow, step: Step) -> None:
         flow.step, flow.acked, flow.page = step, False, 0
         if isinstance(step, Exchange):
+            if step.page is not None:
+                self.pages.append(step.page)
             self._write(step.message)
             return
         legacy = self.board.legacy

@@ -33,6 +33,8 @@ class Storage:
     unsafe_prompts: int = 0  # SafetyCheckLevel
     auto_lock_ms: int = 600_000
     rotation: int = 0
+    language: str | None = None
+    haptic_feedback: bool = True
     experimental: bool = False
     u2f_counter: int = 0
     homescreen: bytes | None = None
@@ -95,6 +97,11 @@ class Sessions:
         if self.active is not None:
             self._all.pop(self.active.id, None)
             self.active = None
+
+    def clear_seeds(self) -> None:
+        """Have every session ask for its passphrase again."""
+        for session in self._all.values():
+            session.seed = None
 
     def clear(self) -> None:
         self._all.clear()

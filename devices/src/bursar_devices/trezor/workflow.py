@@ -16,11 +16,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Send ``message`` to the host and wait for one of ``replies``; a ``modal`` one leaves a Trezor One deaf."""
+    """Send ``message`` to the host and wait for one of ``replies``; a ``modal`` one leaves a Trezor One deaf.
+
+    ``page`` is what the screen shows meanwhile.
+    """
 
     message: protobuf.MessageType
     replies: tuple[type[protobuf.MessageType], ...]
     modal: bool = False
+    page: Page | None = None
 
 
 @dataclass(frozen=True, slots=True)

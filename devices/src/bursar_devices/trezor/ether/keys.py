@@ -8,6 +8,7 @@ from trezorlib import messages
 
 from bursar.crypto import secp256k1
 from bursar.crypto.ecdsa import EcdsaSignature
+from bursar.crypto.hashes import keccak256
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.message import personal_digest
@@ -16,6 +17,7 @@ from bursar_devices.trezor import bitcoin_keys, lying, message_screens
 from bursar_devices.trezor.coins import HARDENED
 from bursar_devices.trezor.ether.definitions import network_of
 from bursar_devices.trezor.ether.paths import check_path, coin_type_of
+from bursar_devices.trezor.spending.layout import wrap
 from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, data_error, done, show
 
 if TYPE_CHECKING:
@@ -96,3 +98,26 @@ def verify_message(board: Board, message: messages.EthereumVerifyMessage) -> Wor
         raise data_error("Invalid signature")
     yield from show(*message_screens.verified(board, str(Address(address)), message.message))
     return done("Message verified")
+
+
+def sign_typed_hash(
+    board: Board, message: messages.EthereumSignTypedHash
+) -> Workflow[messages.EthereumTypedDataSignature]:
+    """EIP-712 by its two hashes: all a Trezor One can show of typed data."""
+    board.require_initialized()
+    domain, inner = message.domain_separator_hash, message.message_hash
+    if len(domain) != 32 or (inner is not None and len(inner) != 32):
+        raise data_error("Invalid hash length")
+    path = message.address_n
+    network = network_of(message.encoded_network, coin_type=coin_type_of(path), legacy=True)
+    yield from check_path(board, path, network)
+    warning = Page("", ("Unable to show", "EIP-712 data.", "", "Sign at your own risk."))
+    yield from show(Screen(_Code.ProtectCall, "", (warning,)))
+    key = yield from board.derive(path)
+    address = address_of(key)
+    pages = [Page("Confirm address?", wrap(address)), Page("EIP-712 domain hash", wrap(domain.hex(), 16))]
+    if inner is not None:
+        pages.append(Page("EIP-712 message hash", wrap(inner.hex(), 16)))
+    yield from show(*(Screen(_Code.Other, "", (page,)) for page in pages))
+    digest = keccak256(b"\x19\x01" + domain + (inner or b""))
+    return messages.EthereumTypedDataSignature(signature=signature_bytes(board, key, digest), address=address)

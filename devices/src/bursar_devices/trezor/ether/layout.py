@@ -14,11 +14,10 @@ from bursar_devices.trezor.spending.layout import wrap
 from bursar_devices.trezor.workflow import Screen
 
 if TYPE_CHECKING:
-    from bursar_devices.trezor.ether.definitions import EthereumToken
     from collections.abc import Sequence
 
     from bursar_devices.trezor.board import Board
-    from bursar_devices.trezor.ether.definitions import EthereumNetwork
+    from bursar_devices.trezor.ether.definitions import EthereumNetwork, EthereumToken
     from bursar_devices.trezor.ether.signing import Payment
 
 _Code = messages.ButtonRequestType
