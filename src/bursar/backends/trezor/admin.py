@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.trezor import entropy, vendor
 from bursar.backends.trezor.exchange import one
-from bursar.backends.trezor.looking import info_of, name_of
+from bursar.backends.trezor.looking import info_of, name_of, troubled
 from bursar.backends.trezor.passphrase import NoPassphrase
 from bursar.backends.trezor.recovery import recover
 from bursar.backends.trezor.session import tell_notices
+from bursar.backends.trezor.state import BOOTLOADER, NO_FIRMWARE, UNKNOWN
 from bursar.errors import (
     InvalidInputError,
     SignerError,
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bursar.backends.trezor.state import DeviceState
     from bursar.signing.protocols import SignerInfo
 
+BACKED_UP = "its words were written down already, and a trezor shows them once only"
 _STRENGTHS = {12: 128, 18: 192, 24: 256}
 _LONGEST_LABEL = 32
 _ENTROPY_CHECK = ((1, 13, 1), (2, 8, 7))
@@ -41,8 +42,8 @@ class TrezorAdmin:
         self._session = session
         self._location = location
         try:
-            if session.state.bootloader:
-                raise SignerUnavailableError(f"{name_of(session.state)}: {session.state.unfit()}")
+            if (trouble := session.state.unfit()) in (BOOTLOADER, NO_FIRMWARE, UNKNOWN) and trouble is not None:
+                raise SignerUnavailableError(f"{name_of(session.state)}: {trouble.text}", code=trouble.code)
             session.begin()
         except BaseException:
             session.close()
@@ -52,7 +53,7 @@ class TrezorAdmin:
     def info(self) -> SignerInfo:
         """What it is now; the fingerprint is not asked for."""
         state = self._session.state
-        return replace(info_of(self._location, state), trouble=state.trouble())
+        return troubled(info_of(self._location, state), state.trouble())
 
     def set_up(self, *, label: str, words: int, passphrase: bool) -> None:
         """Make keys on an empty device, have their words written down and a PIN set.
@@ -136,12 +137,9 @@ class TrezorAdmin:
         """Have it show its words, once: afterwards no device shows them again."""
         state = self._filled()
         if not state.needs_backup:
-            raise SignerError(
-                state.backup_trouble() or "its words were written down already, and a trezor shows them once only",
-                code="signer.refused",
-            )
-        messages = vendor.messages()
-        self._apply(messages.BackupDevice())
+            trouble = state.backup_trouble()
+            raise SignerError(trouble.text if trouble else BACKED_UP, code="signer.refused")
+        self._apply(vendor.messages().BackupDevice())
 
     def check_genuine(self) -> Genuineness:
         """Have it sign a challenge with the certificate the vendor gave it; a human confirms on the device.
@@ -178,7 +176,7 @@ class TrezorAdmin:
 
     def _filled(self) -> DeviceState:
         if trouble := self._session.state.unfit():
-            raise SignerUnavailableError(f"{name_of(self._session.state)}: {trouble}")
+            raise SignerUnavailableError(f"{name_of(self._session.state)}: {trouble.text}", code=trouble.code)
         self._session.unlock()
         return self._session.state
 

@@ -102,7 +102,7 @@ class TrezorBackend:
             state = session.state
             check_may_sign(state.notices(), accepted=self._accepted)
             if trouble := state.unfit() or (None if self._without_backup else state.backup_trouble()):
-                raise SignerUnavailableError(f"{name_of(state)}: {trouble}")
+                raise SignerUnavailableError(f"{name_of(state)}: {trouble.text}", code=trouble.code)
             tell_notices(state, prompt)
             wallet = Wallet(session)
             check_fingerprint(wallet.fingerprint, info.fingerprint)
@@ -139,15 +139,16 @@ class TrezorBackend:
         """What is there, and whether it answered."""
         from bursar.backends.trezor import looking
 
-        bare = SignerInfo(NAME, place.location, place.model, trouble=place.trouble, emulated=_emulated(place.location))
+        bare = SignerInfo(NAME, place.location, place.model, emulated=place.location.startswith("udp:"))
         if place.trouble is not None:
-            return bare, False
+            return looking.troubled(bare, place.trouble), False
         try:
             return looking.look(place, self._locks), True
         except SignerNotFoundError:
             raise
         except SignerError as error:
-            return replace(bare, trouble=error.message), False
+            code = "signer.unknown" if error.code == SignerUnavailableError.default_code else error.code
+            return replace(bare, trouble=error.message, trouble_code=code), False
 
     def _session(self, info: SignerInfo, prompt: Prompt) -> Session:
         from bursar.backends.trezor import vendor
@@ -162,7 +163,7 @@ class TrezorBackend:
         if place is None:
             raise SignerNotFoundError(f"there is no trezor at {info.location}: plug it in, and see bursar devices")
         if place.trouble is not None:
-            raise SignerUnavailableError(f"{info.location}: {place.trouble}", code="signer.permission")
+            raise SignerUnavailableError(f"{info.location}: {place.trouble.text}", code=place.trouble.code)
         return Session(place, prompt, self._options())
 
     def _options(self) -> Options:
@@ -170,10 +171,6 @@ class TrezorBackend:
         from bursar.backends.trezor.session import Options
 
         return Options(self._passphrase, self._patience or Patience(), self._pairings, self._locks)
-
-
-def _emulated(location: str) -> bool:
-    return location.startswith("udp:")
 
 
 def _check_quiet() -> None:

@@ -52,7 +52,7 @@ def reset(
 
 def public_keys(messages: Any) -> Exchange[Keys]:
     """The extended keys that tell one seed from another: the first accounts of Bitcoin and Ethereum."""
-    keys = {}
+    keys: dict[DerivationPath, ExtendedPublicKey] = {}
     for path in PATHS:
         keys[path] = yield from public_key(messages, path)
     return keys

@@ -52,7 +52,9 @@ def failure(reply: Any, model: str) -> BursarError:
         case 10:  # NotEnoughFunds
             return InvalidInputError("the trezor counts less in the inputs than in the outputs", code="input.psbt")
         case 11:  # NotInitialized
-            return SignerUnavailableError("the trezor is empty: set it up with bursar device setup, or restore")
+            return SignerUnavailableError(
+                "the trezor is empty: set it up with bursar device setup, or restore", code="signer.uninitialized"
+            )
         case 12:  # PinMismatch
             return InvalidInputError("the two PINs differ: nothing was changed, try again", code="signer.pin")
         case 13:  # WipeCodeMismatch

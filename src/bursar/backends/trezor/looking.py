@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bursar.backends.trezor.places import Place
-    from bursar.backends.trezor.state import DeviceState
+    from bursar.backends.trezor.state import DeviceState, Trouble
     from bursar.crypto.secret import Secret
     from bursar.keys.origin import Fingerprint
     from bursar.signing.protocols import DeviceEvent, SecretRequest
@@ -35,13 +35,13 @@ def look(place: Place, locks: Path | None) -> SignerInfo:
         emulated = place.location.startswith("udp:")
         if device.thp:
             model = pairing.model_of(device.wire)
-            trouble = None if model in NAMES else UNKNOWN
-            return SignerInfo(NAME, place.location, NAMES.get(model, "Trezor"), trouble=trouble, emulated=emulated)
+            info = SignerInfo(NAME, place.location, NAMES.get(model, "Trezor"), emulated=emulated)
+            return troubled(info, None if model in NAMES else UNKNOWN)
         state = device.features()
         info = info_of(place.location, state)
         if _is_free(state):
             info = replace(info, fingerprint=_fingerprint(device, state))
-        return replace(info, trouble=state.trouble())
+        return troubled(info, state.trouble())
     finally:
         device.close()
 
@@ -50,6 +50,11 @@ def info_of(location: str, state: DeviceState) -> SignerInfo:
     """What a state says of a device, without its fingerprint and its trouble."""
     emulated = location.startswith("udp:")
     return SignerInfo(NAME, location, state.name, firmware=state.firmware, label=state.label, emulated=emulated)
+
+
+def troubled(info: SignerInfo, trouble: Trouble | None) -> SignerInfo:
+    """The same with why it cannot be used now."""
+    return info if trouble is None else replace(info, trouble=trouble.text, trouble_code=trouble.code)
 
 
 def name_of(state: DeviceState) -> str:

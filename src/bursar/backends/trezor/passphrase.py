@@ -36,12 +36,10 @@ Passphrase: TypeAlias = NoPassphrase | HostPassphrase | PassphraseOnDevice
 
 def normalized(secret: Secret) -> str:
     """The text to send; ``InvalidInputError`` where it is no UTF-8 or longer than 50 bytes. Nothing is trimmed."""
-    try:
-        text = unicodedata.normalize("NFKD", secret.expose().decode())
-    except UnicodeDecodeError as error:
-        # The cause holds the passphrase: it must not be shown with the error.
-        error.object = b""
-        raise InvalidInputError("the passphrase is no UTF-8 text: type it again", code="input.passphrase") from None
+    text = _text(secret)
+    if text is None:
+        raise InvalidInputError("the passphrase is no UTF-8 text: type it again", code="input.passphrase")
+    text = unicodedata.normalize("NFKD", text)
     length = len(text.encode())
     if length > LONGEST:
         raise InvalidInputError(
@@ -50,3 +48,11 @@ def normalized(secret: Secret) -> str:
             code="input.passphrase",
         )
     return text
+
+
+def _text(secret: Secret) -> str | None:
+    """Its text, or ``None``: the error that says why would carry the passphrase along."""
+    try:
+        return secret.expose().decode()
+    except UnicodeDecodeError:
+        return None

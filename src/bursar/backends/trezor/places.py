@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.trezor import vendor
+from bursar.backends.trezor.state import FORBIDDEN, Trouble
 from bursar.backends.trezor.usb import Plugged, plugged
-from bursar.backends.trezor.wire import FORBIDDEN
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+STUCK = "it cannot be opened: plug it in again"
 STANDARD_EMULATOR = "udp:127.0.0.1:21324"
 
 
@@ -25,7 +26,7 @@ class Place:
     location: str
     model: str
     transport: Any = None
-    trouble: str | None = None
+    trouble: Trouble | None = None
 
 
 def usb_places(seen: Callable[[], tuple[Plugged, ...] | None] = plugged) -> Sequence[Place]:
@@ -67,7 +68,7 @@ def _place(found: Plugged, transport: Any = None) -> Place:
     if not found.permitted:
         return Place(found.location, found.model, trouble=FORBIDDEN)
     reason = None if found.hid else vendor.usb_reason()
-    return Place(found.location, found.model, trouble=reason or "it cannot be opened: plug it in again")
+    return Place(found.location, found.model, trouble=Trouble(reason or STUCK, "signer.unknown"))
 
 
 def _loopback(text: str) -> tuple[str, int]:

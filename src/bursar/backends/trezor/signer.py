@@ -150,7 +150,7 @@ def _proved_key(path: DerivationPath, root: Fingerprint) -> Exchange[ExtendedPub
     """The key at ``path``, which names as its parent the key one level up; below a public one it is its child."""
     messages = vendor.messages()
     key = yield from public_key(messages, path)
-    if not path:
+    if not len(path):
         fits = key.fingerprint == root
     elif len(path) == 1:
         fits = key.parent == root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bursar.backends.trezor.abilities import Firmware
 from bursar.backends.trezor.failures import shown
@@ -27,15 +27,35 @@ NAMES = {
 _CERTIFIED = frozenset(("T2B1", "T3B1", "T3T1", "T3W1"))
 _ETHEREUM, _PASSPHRASE_ENTRY = 7, 17
 
-BOOTLOADER = "in bootloader mode: unplug it, and plug it in again without pressing anything"
-NO_FIRMWARE = "it has no firmware: install it with the vendor's program"
-EMPTY = "empty: set it up with bursar device setup, or put keys on it with bursar device restore"
-RECOVERING = "in the middle of a recovery: finish it on the device"
-NEEDS_BACKUP = "its words were never written down: make the backup first (bursar device backup)"
-BACKUP_FAILED = "its backup was broken off and cannot be repeated: move the money, wipe it and set it up anew"
-SEEDLESS = "made without a backup (seedless): when it breaks the money is lost"
-LOCKED = "locked: the PIN is asked for when it is opened"
-UNKNOWN = "this release knows no such model: look for an update of bursar"
+
+class Trouble(NamedTuple):
+    """Why a device cannot be used now: for people, and for programs."""
+
+    text: str
+    code: str
+
+
+BOOTLOADER = Trouble(
+    "in bootloader mode: unplug it, and plug it in again without pressing anything", "signer.bootloader"
+)
+NO_FIRMWARE = Trouble("it has no firmware: install it with the vendor's program", "signer.bootloader")
+EMPTY = Trouble(
+    "empty: set it up with bursar device setup, or put keys on it with bursar device restore", "signer.uninitialized"
+)
+RECOVERING = Trouble("in the middle of a recovery: finish it on the device", "signer.uninitialized")
+NEEDS_BACKUP = Trouble(
+    "its words were never written down: make the backup first (bursar device backup)", "signer.backup"
+)
+BACKUP_FAILED = Trouble(
+    "its backup was broken off and cannot be repeated: move the money, wipe it and set it up anew", "signer.backup"
+)
+SEEDLESS = Trouble("made without a backup (seedless): when it breaks the money is lost", "signer.backup")
+LOCKED = Trouble("locked: the PIN is asked for when it is opened", "signer.locked")
+UNKNOWN = Trouble("this release knows no such model: look for an update of bursar", "signer.unknown")
+FORBIDDEN = Trouble(
+    "no permission to open it: run bursar devices install-udev as root (bursar doctor shows the rule)",
+    "signer.permission",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +141,12 @@ class DeviceState:
         """What is known against this firmware, worst first, where these features are going to be used."""
         return () if self.bootloader else knowledge().judge(self.model, self.firmware, features=features)
 
-    def refused(self) -> str | None:
+    def refused(self) -> Trouble | None:
         """Why its firmware may not sign, or ``None``."""
-        return next((str(one) for one in self.notices() if one.level is not FirmwareLevel.WARN), None)
+        codes = {FirmwareLevel.REFUSE: "signer.firmware", FirmwareLevel.SEED_COMPROMISED: "signer.seed"}
+        return next((Trouble(str(one), codes[one.level]) for one in self.notices() if one.level in codes), None)
 
-    def unfit(self) -> str | None:
+    def unfit(self) -> Trouble | None:
         """Why no keys can be used with it as it is, whatever its firmware; ``None`` when they can."""
         if self.bootloader:
             return BOOTLOADER if self.firmware_present else NO_FIRMWARE
@@ -135,12 +156,12 @@ class DeviceState:
             return RECOVERING
         return None if self.initialized else EMPTY
 
-    def trouble(self) -> str | None:
+    def trouble(self) -> Trouble | None:
         """Why it cannot be used to sign now, as discovery says it."""
         found = self.unfit() or self.refused()
         return found or self.backup_trouble() or (LOCKED if self.locked else None)
 
-    def backup_trouble(self) -> str | None:
+    def backup_trouble(self) -> Trouble | None:
         """Why its money hangs on this one device, or ``None``."""
         if self.backup_failed:
             return BACKUP_FAILED

@@ -18,7 +18,7 @@ EXTRA = "trezor"
 APP = "bursar"
 _USB_STEP = 300  # milliseconds
 # What trezorlib's protobuf reader raises on bytes that are no message (seen by fuzzing it).
-_MALFORMED = (ValueError, TypeError, EOFError, LookupError, ArithmeticError, AssertionError, RecursionError)
+_MALFORMED = (ValueError, TypeError, OSError, EOFError, LookupError, ArithmeticError, AssertionError, RecursionError)
 
 
 def require() -> None:
@@ -83,12 +83,13 @@ def fault_types() -> tuple[type[Exception], ...]:
     return (TrezorException, OSError, *_usb_errors())
 
 
-def _usb_errors() -> tuple[type[Exception], ...]:
+def _usb_errors(name: str = "USBError") -> tuple[type[Exception], ...]:
     try:
-        import usb1  # type: ignore[import-untyped]
+        import usb1  # type: ignore[import-untyped]  # pyright: ignore[reportMissingTypeStubs]
     except (ImportError, OSError):
         return ()
-    return (usb1.USBError,)
+    library: Any = usb1
+    return (getattr(library, name),)
 
 
 def is_busy(error: BaseException) -> bool:
@@ -125,16 +126,17 @@ def webusb() -> Sequence[Any]:
         deadline: float = 0.0
 
         def write_chunk(self, chunk: bytes, /) -> None:
-            import usb1
             from trezorlib.transport import Timeout, TransportException
 
-            while self.handle is not None:
+            late = _usb_errors("USBErrorTimeout")
+            handle: Any = self.handle
+            while handle is not None:
                 try:
-                    if self.handle.interruptWrite(self.endpoint, chunk, _USB_STEP) == len(chunk):
+                    if handle.interruptWrite(self.endpoint, chunk, _USB_STEP) == len(chunk):
                         return
                     raise TransportException("a packet was written by halves")
-                except usb1.USBErrorTimeout as error:
-                    if error.transferred:
+                except late as error:
+                    if getattr(error, "transferred", 0):
                         raise TransportException("a packet was written by halves") from error
                     if time.monotonic() > self.deadline:
                         raise Timeout("the device takes no packet") from error
@@ -262,6 +264,8 @@ def authenticate(call: Callable[[Any], Any], model: str) -> bool:
 
     from trezorlib import authentication, exceptions
 
+    check: Any = authentication.authenticate_device  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType]
+
     class Calls:
         """What trezorlib's check uses of a session."""
 
@@ -282,7 +286,7 @@ def authenticate(call: Callable[[Any], Any], model: str) -> bool:
     session: Any = Calls()
     session.model = SimpleNamespace(internal_name=model)
     try:
-        authentication.authenticate_device(session)
+        check(session)
     except (authentication.DeviceNotAuthentic, exceptions.UnexpectedMessageError, *_MALFORMED):
         return False
     return True

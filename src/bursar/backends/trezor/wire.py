@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Self
 
 from bursar.backends.trezor import vendor
+from bursar.backends.trezor.state import FORBIDDEN
 from bursar.errors import SignerError, SignerMisbehavedError, SignerUnavailableError
 
 if TYPE_CHECKING:
@@ -127,11 +128,10 @@ class Wire:
 
     def _refused(self, error: BaseException) -> SignerError:
         if vendor.is_forbidden(error):
-            return SignerUnavailableError(FORBIDDEN, code="signer.permission")
+            return SignerUnavailableError(FORBIDDEN.text, code=FORBIDDEN.code)
         if vendor.is_busy(error):
             return SignerUnavailableError(BUSY, code="signer.busy")
         return SignerUnavailableError(f"{self.get_path()} cannot be opened: plug the trezor in again")
 
 
-FORBIDDEN = "no permission to open it: run bursar devices install-udev as root (bursar doctor shows the rule)"
 BUSY = "busy: another program is using it, close that one first"
