@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from bursar.signing.firmware import FirmwareKnowledge, FirmwareLevel, FirmwareNotice, check_may_sign
+from bursar.signing.firmware import FirmwareKnowledge, FirmwareNotice, check_may_sign
 
 if TYPE_CHECKING:
     from bursar.backends.ledger.dashboard import AppInfo
@@ -23,14 +23,9 @@ def notices(app: AppInfo, *features: str) -> tuple[FirmwareNotice, ...]:
     return knowledge().judge(f"app:{app.name}", app.version, features=features)
 
 
-def refused(app: AppInfo) -> str | None:
-    """Why this version is not used at all, or ``None``."""
-    for notice in notices(app):
-        if notice.level is not FirmwareLevel.WARN:
-            return f"{app} is not used: {notice}"
-    return None
-
-
-def check_feature(app: AppInfo, feature: str) -> None:
-    """Refuse a feature that this version gets wrong; ``SignerError`` (``signer.firmware``) with the remedy."""
-    check_may_sign(notices(app, feature))
+def check_feature(app: AppInfo, feature: str) -> tuple[FirmwareNotice, ...]:
+    """Refuse a feature that this version gets wrong (``SignerError``, ``signer.firmware``); the warnings about it."""
+    found = notices(app, feature)
+    check_may_sign(found)
+    known = notices(app)
+    return tuple(notice for notice in found if notice not in known)

@@ -107,7 +107,7 @@ class LedgerBackend:
             transport = place.connect(seconds=_CONNECT_SECONDS)
         except OSError as error:
             lock.release()
-            raise SignerUnavailableError(f"the ledger at {place.location}: {cannot_open(error)}") from error
+            raise cannot_open(place, error) from error
         except BaseException:
             lock.release()
             raise

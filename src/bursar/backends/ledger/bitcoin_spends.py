@@ -71,7 +71,7 @@ def single_key_spends(
 ) -> tuple[list[Spend], list[int]]:
     """The inputs of single-key accounts of ours, by policy; and the numbers of those with other scripts of ours.
 
-    ``InvalidInputError``: a key that is not ours at its path or does not make the script it is named for, a hash type
+    ``InvalidInputError``: an outpoint spent twice, a key that is not ours at its path or does not make the script it is named for, a hash type
     other than ALL (taproot: DEFAULT or ALL). ``UnsupportedError``: paths the app has no default policy for, taproot
     script paths, too many inputs.
     """
@@ -80,6 +80,12 @@ def single_key_spends(
             f"the transaction has {len(psbt.inputs)} inputs and a ledger signs at most {MOST_INPUTS}: split it",
             operation="sign_psbt",
             model=model,
+        )
+    outpoints, _, _ = psbt.tx.pieces()
+    if len(set(outpoints)) != len(outpoints):  # the device signs these without a word
+        raise InvalidInputError(
+            "psbt refused: an outpoint is spent twice: such a transaction is never valid",
+            code="input.psbt.duplicate-input",
         )
     spends: dict[tuple[ScriptType, tuple[int, ...]], Spend] = {}
     branches: dict[tuple[int, ...], ExtendedPublicKey] = {}

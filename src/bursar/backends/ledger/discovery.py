@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bursar.backends.ledger.busy import DeviceLock
 from bursar.backends.ledger.handshake import check_app, get_in_step
 from bursar.backends.ledger.link import Limits, Link
 from bursar.backends.ledger.places import plugged_in
-from bursar.errors import SignerError
+from bursar.errors import SignerError, SignerUnavailableError
 from bursar.signing.protocols import SignerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from bursar.backends.ledger.dashboard import AppInfo
     from bursar.backends.ledger.handshake import Greeting
     from bursar.backends.ledger.places import Place
 
@@ -25,16 +25,18 @@ _LOOKING: Final = Limits(human=2.0, device=2.0)
 _CONNECT_SECONDS: Final = 0.3
 
 
-def info_of(place: Place, greeting: Greeting | None = None, *, trouble: str | None = None) -> SignerInfo:
+def info_of(place: Place, greeting: Greeting | None = None, *, trouble: SignerError | None = None) -> SignerInfo:
     """One device as discovery shows it: its place, and the open app with its version as its firmware."""
+    code = None if trouble is None else trouble.code
     return SignerInfo(
         NAME,
         place.location,
         place.model,
         firmware=None if greeting is None else str(greeting.app),
         fingerprint=None if greeting is None else greeting.fingerprint,
-        trouble=trouble,
+        trouble=None if trouble is None else trouble.message,
         emulated=place.emulated,
+        trouble_code="signer.unknown" if code == SignerUnavailableError.default_code else code,
     )
 
 
@@ -50,31 +52,37 @@ def look(place: Place, *, locks: Path | None) -> SignerInfo | None:
     try:
         lock.acquire()
     except SignerError as error:
-        return info_of(place, trouble=error.message)
+        return info_of(place, trouble=error)
     try:
         transport = place.connect(seconds=_CONNECT_SECONDS)
     except OSError as error:
         lock.release()
-        return None if place.emulated else info_of(place, trouble=cannot_open(error))
+        return None if place.emulated else info_of(place, trouble=cannot_open(place, error))
     with closing(Link(transport, limits=_LOOKING, released=lock.release)) as link:
         greeting = None
         try:
             greeting = get_in_step(link)
             check_app(greeting.app)
+            check_version(greeting.app)
         except SignerError as error:
-            return info_of(place, greeting, trouble=error.message)
-        return replace(info_of(place, greeting), trouble=_refused(greeting))
+            return info_of(place, greeting, trouble=error)
+        return info_of(place, greeting)
 
 
-def cannot_open(error: OSError) -> str:
-    """Why a device that is seen cannot be opened, with the likely remedies."""
-    return (
-        f"it is seen but cannot be opened ({error}): close other wallet programs, and see 'bursar doctor' for the "
-        "udev rule a Ledger needs on Linux"
+def cannot_open(place: Place, error: OSError) -> SignerUnavailableError:
+    """The error for a device that is seen and cannot be opened, with the likely remedies."""
+    if place.emulated:
+        return SignerUnavailableError(f"no emulator answers at {place.location} ({error.strerror or error}): start it")
+    return SignerUnavailableError(
+        f"the ledger at {place.location} is seen but cannot be opened ({error}): close other wallet programs, and see "
+        "'bursar doctor' for the udev rule it needs on Linux",
+        code="signer.permission",
     )
 
 
-def _refused(greeting: Greeting) -> str | None:
-    from bursar.backends.ledger.advice import refused
+def check_version(app: AppInfo) -> None:
+    """Refuse an app in a version that must not sign; ``SignerError`` (``signer.firmware``)."""
+    from bursar.backends.ledger.advice import notices
+    from bursar.signing.firmware import check_may_sign
 
-    return refused(greeting.app)
+    check_may_sign(notices(app))

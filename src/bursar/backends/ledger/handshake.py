@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bursar.backends.ledger.apdu import OK, Command, Reply
 from bursar.backends.ledger.dashboard import APP_INFO, AppInfo, parse_app_info
 from bursar.backends.ledger.status import LOCKED, REVIEW, refusal
-from bursar.errors import SignerMisbehavedError, SignerUnavailableError, UnsupportedError
+from bursar.errors import SignerMisbehavedError, SignerUnavailableError
 from bursar.keys.origin import Fingerprint
 
 if TYPE_CHECKING:
@@ -64,12 +64,9 @@ def check_app(app: AppInfo) -> None:
     if app.is_dashboard:
         raise _wrong_app("no app is open on the ledger: open the Bitcoin or the Ethereum app on it")
     if app.name in ("Bitcoin Legacy", "Bitcoin Test Legacy") or (app.name in BITCOIN_APPS and _is_legacy(app.version)):
-        raise UnsupportedError(
-            f"the app {app} on the ledger speaks the protocol before 2.1, which cannot show what it signs for a "
-            "wallet policy: update the Bitcoin app with Ledger's own program",
-            operation="open",
-            model=str(app),
-            code="signer.app",
+        raise _wrong_app(
+            f"the app {app} on the ledger speaks the protocol from before 2.1, which knows no wallet policies: update "
+            "the Bitcoin app with Ledger's own program"
         )
     if app.name not in APPS:
         raise _wrong_app(f"the app {app} is open on the ledger: open the Bitcoin or the Ethereum app on it")

@@ -13,7 +13,6 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.keys.path import HARDENED
-from bursar.signing.firmware import FirmwareLevel, check_may_sign
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
@@ -93,11 +92,8 @@ class LedgerBitcoinSigner:
         """The legacy signature of a message; the device shows the message, or its hash if it is long or not plain."""
         self._link.check_usable()
         check_coin(path, self._app)
-        found = advice.notices(self._app.app, "message")
-        check_may_sign(found)
-        for notice in found:
-            if notice.level is FirmwareLevel.WARN and notice not in advice.notices(self._app.app):
-                self._link.notify(DeviceEvent("notice", str(notice)))
+        for notice in advice.check_feature(self._app.app, "message"):
+            self._link.notify(DeviceEvent("notice", str(notice)))
         raw = self._app.sign_message(path, message)
         # the app writes 31 + recovery id whatever the path; ids 2 and 3 stand for an r that no device ever meets
         if len(raw) != 65 or not 31 <= raw[0] <= 32:

@@ -1,0 +1,96 @@
+"""LedgerEthereumSigner: the signer contract on one side, the Ethereum app on the other."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NoReturn, Self
+
+from bursar.backends.ledger import ethereum
+from bursar.backends.ledger.ethereum_key import ethereum_key, extended_key
+from bursar.errors import InvalidInputError, UnsupportedError
+from bursar.ethereum.account import EthereumAccount
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from bursar.backends.ledger.ethereum_token import TokenDescriptor
+    from bursar.backends.ledger.link import Link
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.crypto.secp256k1 import EcdsaSignature
+    from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.keys.bip32 import ExtendedPublicKey
+    from bursar.keys.path import DerivationPath
+    from bursar.signing.protocols import SignerInfo
+
+
+class LedgerEthereumSigner:
+    """Signs transactions of types 0 to 2 and personal messages and shows addresses, with the Ethereum app open.
+
+    ``info.fingerprint`` is ``None``: the app has keys below ``m/44h/60h`` and ``m/45h`` only and tells no fingerprint
+    of the master key. What makes sure that it is the right device is its key at the account's path
+    (``signer.xpub(account.origin.path) == account.xpub``), and the sender that every signature must recover to.
+    Not for two threads at once.
+    """
+
+    def __init__(self, link: Link, info: SignerInfo, *, tokens: Iterable[TokenDescriptor] = ()) -> None:
+        """Takes ownership of ``link``. ``tokens`` are the vendor's descriptors by which token calls are shown."""
+        self._link = link
+        self._info = info
+        self._tokens = {(token.chain_id, token.contract): token for token in tokens}
+        self._xpubs: dict[tuple[int, ...], ExtendedPublicKey] = {}
+
+    @property
+    def info(self) -> SignerInfo:
+        return self._info
+
+    def xpub(self, path: DerivationPath) -> ExtendedPublicKey:
+        """The extended public key at ``path``, below ``m/44h/60h`` or ``m/45h``."""
+        self._link.check_usable()
+        known = self._xpubs.get(path.indexes)
+        if known is None:
+            known = self._xpubs[path.indexes] = self._link.run(extended_key(path))
+        return known
+
+    def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
+        """The signature of a transaction of type 0, 1 or 2; calls the device cannot show need its blind signing."""
+        token = None if tx.to is None else self._tokens.get((tx.chain_id, tx.to))
+        return self._link.run(ethereum.sign_transaction(path, tx, token=token))
+
+    def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
+        """The signature of a personal message (EIP-191 version 0x45)."""
+        return self._link.run(ethereum.sign_personal_message(path, message))
+
+    def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
+        """Show an address, below the name of the account's chain, and return the one the device gave."""
+        self._link.check_usable()
+        if not isinstance(account, EthereumAccount) or branch:
+            raise UnsupportedError(
+                "the Ethereum app shows no bitcoin addresses: open the Bitcoin app, then open the signer again",
+                operation="display_address",
+                model=self._info.model,
+            )
+        if self.xpub(account.origin.path) != account.xpub:
+            raise InvalidInputError(
+                f"the account at {account.origin.path} is not one of this ledger: its key there is another one, "
+                "choose the signer that has it",
+                code="input.signer.other",
+            )
+        return str(self._link.run(ethereum_key(account.path(index), show=True, chain_id=account.chain_id)).address)
+
+    def close(self) -> None:
+        """Let go of the device; idempotent."""
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"LedgerEthereumSigner({self._info.location})"
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a signer cannot be copied or pickled")
