@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from bursar_devices.device import Page
+
 
 class Status(IntEnum):
     """Status words the simulated firmware answers with."""
@@ -16,6 +18,7 @@ class Status(IntEnum):
     BUSY = 0x6901
     DENIED = 0x6985
     SECURITY = 0x6982
+    COMMAND_NOT_ALLOWED = 0x6980
     INCORRECT_DATA = 0x6A80
     NOT_SUPPORTED = 0x6A82
     WRONG_P1_P2 = 0x6A86
@@ -31,11 +34,12 @@ class Status(IntEnum):
 
 
 class RefusalError(Exception):
-    """The firmware answers with a status word other than 9000, and perhaps with a detail."""
+    """The firmware answers with a status word other than 9000, perhaps a detail, perhaps a page that stays."""
 
-    def __init__(self, status: Status, detail: int | None = None) -> None:
+    def __init__(self, status: Status, detail: int | None = None, *, notice: Page | None = None) -> None:
         super().__init__(f"{status.name} {status:04x}" + ("" if detail is None else f" {detail:04x}"))
         self.status = status
+        self.notice = notice
         self.detail = b"" if detail is None else detail.to_bytes(2, "big")
 
 

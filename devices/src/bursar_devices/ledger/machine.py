@@ -40,6 +40,7 @@ class Machine:
         self._at = 0
         self._waiting_since: float | None = None
         self._mute = False
+        self._notice: Page | None = None
         self.locked = False
 
     @property
@@ -54,7 +55,7 @@ class Machine:
 
     def page(self) -> Page | None:
         """The page that waits for a button."""
-        return None if self._review is None else self._review.pages[self._at]
+        return self._notice if self._review is None else self._review.pages[self._at]
 
     def receive(self, raw: bytes) -> None:
         """A request from the host."""
@@ -81,6 +82,7 @@ class Machine:
         self._reply(_answer(refusal.status))
 
     def _begin(self, apdu: Apdu) -> None:
+        self._notice = None
         try:
             self._task = self._app.handle(apdu)
         except RefusalError as refusal:
@@ -108,7 +110,10 @@ class Machine:
     def press(self, press: Press) -> None:
         """A button; without a page that waits for one nothing happens."""
         review = self._review
-        if review is None or self.locked:
+        if review is None:
+            self._notice = None
+            return
+        if self.locked:
             return
         if press is Press.REFUSE:
             self._shown(Page(review.reject))
@@ -148,6 +153,9 @@ class Machine:
             return
         except RefusalError as refusal:
             self._finish(_answer(refusal.status, refusal.detail))
+            self._notice = refusal.notice
+            if self._notice is not None:
+                self._shown(self._notice)
             return
         if isinstance(step, Interrupt):
             self._waiting_since = self._clock()

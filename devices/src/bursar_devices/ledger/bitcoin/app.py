@@ -15,9 +15,8 @@ from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
 from bursar_devices.ledger.bitcoin.host import Host
 from bursar_devices.ledger.bitcoin.pages import Screens, path_text
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring, is_shown_without_asking
-from bursar_devices.ledger.bitcoin.policy import Policy, hmac_of, key_lookup
+from bursar_devices.ledger.bitcoin.policy import Place, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.register import register
-from bursar_devices.ledger.bitcoin.scripts import output_script
 from bursar_devices.ledger.bitcoin.sign import sign_psbt
 from bursar_devices.ledger.seed import Seed
 from bursar_devices.ledger.task import BUSY, Intrusion, Settings, Task, immediately
@@ -115,18 +114,14 @@ class BitcoinApp:
             raise RefusalError(Status.SIGNATURE_FAIL)
         if policy.id != policy_id:
             raise RefusalError(Status.INCORRECT_DATA)
-        xpubs = {}
-        for expression, _ in policy.template.key_expressions():
-            for number in expression.indexes:
-                info = yield from policy.key_info(host, number)
-                if info is None:
-                    raise RefusalError(Status.BAD_STATE)
-                xpubs[number] = info.xpub
         lies = self._settings.lies
-        place = index ^ 1 if Lie.WRONG_ADDRESS in lies else index
-        script = output_script(policy.template, key_lookup(xpubs, change == 1, place))
+        where: Place | None = yield from Place.fetch(
+            host, policy, change == 1, index ^ 1 if Lie.WRONG_ADDRESS in lies else index
+        )
+        if where is None:
+            raise RefusalError(Status.BAD_STATE)
         try:
-            text = str(Address.from_script(script, self._network))
+            text = str(Address.from_script(where.script(), self._network))
         except InvalidInputError:
             raise RefusalError(Status.BAD_STATE) from None
         if display:

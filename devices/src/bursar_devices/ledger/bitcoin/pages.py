@@ -9,13 +9,14 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.network import Network
 from bursar.errors import InvalidInputError
 from bursar_devices.device import Page
-from bursar_devices.ledger.pages import Pair, review
+from bursar_devices.ledger.pages import Pair, pair_pages, review
 from bursar_devices.ledger.task import Review
 
 UNVERIFIED_INPUTS: Final = "Unverified inputs\nUpdate your wallet software"
 HIGH_FEES: Final = ("High fees warning", "Fees are above 10%\n of total amount")
 _EXTERNAL_INPUTS: Final = "There are external inputs\nReject if not sure"
 _SIGHASH: Final = "Non-default sighash"
+_TITLE, _SIGN, _REJECT = "Review transaction to send bitcoin", "Sign transaction", "Reject transaction"
 _MOST_PUSHES: Final = 5
 
 
@@ -63,8 +64,8 @@ class Screens:
 
     def warning(self, text: str) -> Review:
         """A security risk, before the transaction."""
-        risk = Page("Security risk", tuple(text.split("\n")))
-        return Review((risk, Page("Continue anyway")), "Back to safety")
+        title = Page("Security risk" if self._model == "nanosp" else "Security risk detected")
+        return Review((title, *pair_pages((title.title, text), self._model), Page("Continue anyway")), "Back to safety")
 
     def warnings(self, *, sighash: bool, external: bool, unverified: bool) -> list[Review]:
         """Those that apply, in the app's order."""
@@ -74,18 +75,41 @@ class Screens:
     def transaction(
         self, account: str | None, payments: Sequence[tuple[str, int]], fee: int, *, high_fee: bool
     ) -> Review:
-        """Review a transaction."""
-        pairs: list[Pair] = [] if account is None else [("From", account)]
+        """Review a transaction of at most sixteen payments."""
+        pairs = self._source(account)
         for at, (payee, sats) in enumerate(payments, 1):
             if len(payments) > 1:
                 pairs.append(("Transaction output", f"{at} of {len(payments)}"))
             pairs += [("Amount", self.amount(sats)), ("To", payee)]
         if not payments:
             pairs.append(("Amount", f"0 {self._ticker} (self-transfer)"))
-        if high_fee:
-            pairs.append(HIGH_FEES)
-        pairs.append(("Fees", self.amount(fee)))
-        return self._review("Review transaction to send bitcoin", pairs, "Sign transaction", "Reject transaction")
+        return self._review(_TITLE, [*pairs, *self._fees(fee, high_fee)], _SIGN, _REJECT)
+
+    def many_payments(self, account: str | None) -> Review:
+        """The first part of a review that comes in parts."""
+        return self._part([Page(_TITLE)], self._source(account))
+
+    def one_payment(self, at: int, count: int, payee: str, sats: int) -> Review:
+        """One payment of many."""
+        number = ("Transaction output", f"{at} of {count}")
+        return self._part([], [number, ("Amount", self.amount(sats)), ("Address", payee)])
+
+    def fees_of_many(self, fee: int, *, high_fee: bool) -> Review:
+        """The last part."""
+        part = self._part([], self._fees(fee, high_fee))
+        return Review((*part.pages, Page(_SIGN)), _REJECT)
+
+    @staticmethod
+    def _source(account: str | None) -> list[Pair]:
+        return [] if account is None else [("From", account)]
+
+    def _fees(self, fee: int, high_fee: bool) -> list[Pair]:
+        return [*([HIGH_FEES] if high_fee else []), ("Fees", self.amount(fee))]
+
+    def _part(self, pages: list[Page], pairs: Sequence[Pair]) -> Review:
+        for pair in pairs:
+            pages += pair_pages(pair, self._model)
+        return Review(tuple(pages), _REJECT)
 
     def _review(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:
         return review(title, pairs, accept=accept, reject=reject, model=self._model)
@@ -95,7 +119,7 @@ def path_text(path: tuple[int, ...]) -> str:
     """As the vendor's kit writes it."""
     if not path:
         return "(Master key)"
-    return "m/" + "/".join([f"{step & 0x7FFFFFFF}'" if step >> 31 else str(step) for step in path])
+    return "/".join([f"{step & 0x7FFFFFFF}'" if step >> 31 else str(step) for step in path])
 
 
 def _op_return(script: bytes) -> str | None:

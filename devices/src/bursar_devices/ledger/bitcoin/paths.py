@@ -41,6 +41,8 @@ class Keyring:
 
     def xpub(self, path: tuple[int, ...]) -> ExtendedPublicKey:
         """The extended public key at ``path``, in the app's version."""
+        if len(path) > 1:
+            self.check(path[:-1])  # the parent's key is derived too, for its fingerprint
         key = self._key(path).public()
         return ExtendedPublicKey(key.depth, key.parent, key.index, key.chain_code, key.key, self.testnet)
 

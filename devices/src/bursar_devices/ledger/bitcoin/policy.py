@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from hashlib import sha256
 from typing import Final
 
@@ -14,7 +15,7 @@ from bursar.keys.path import HARDENED
 from bursar_devices.ledger.apdu import Reader
 from bursar_devices.ledger.bitcoin.host import Asking, Host
 from bursar_devices.ledger.bitcoin.paths import Keyring
-from bursar_devices.ledger.bitcoin.scripts import KeyAt
+from bursar_devices.ledger.bitcoin.scripts import output_script
 from bursar_devices.ledger.bitcoin.template import LONGEST, KeyExpression, Node, TemplateError, parse
 
 LONGEST_NAME: Final = 64
@@ -35,8 +36,9 @@ class KeyInfo:
     text: str
     xpub: ExtendedPublicKey
 
-    @classmethod
-    def parse(cls, raw: bytes, version: int) -> KeyInfo | None:
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def parse(raw: bytes, version: int) -> KeyInfo | None:
         """As the app reads it: origin steps marked by ' only, no wildcard in version 2, one in version 1."""
         match = _KEY.fullmatch(raw.decode("latin-1"))
         if match is None or (match[4] is None) != (version == 2):
@@ -51,7 +53,7 @@ class KeyInfo:
             xpub = ExtendedPublicKey.from_text(match[3])
         except InvalidInputError:
             return None
-        return cls(bytes.fromhex(match[1]) if match[1] else None, tuple(steps), match[3], xpub)
+        return KeyInfo(bytes.fromhex(match[1]) if match[1] else None, tuple(steps), match[3], xpub)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,10 +145,37 @@ def hmac_of(keys: Keyring, policy_id: bytes) -> bytes:
     return hmac.digest(keys.symmetric_key(_SLIP21_LABEL), policy_id, "sha256")
 
 
-def key_lookup(xpubs: dict[int, ExtendedPublicKey], change: bool, index: int) -> KeyAt:
-    """The key of any expression at one place."""
+@lru_cache(maxsize=1024)
+def _branch(xpub: ExtendedPublicKey, step: int) -> ExtendedPublicKey:
+    return xpub.child(step)
 
-    def key_at(expression: KeyExpression) -> bytes:
-        return xpubs[expression.indexes[0]].child(expression.step(change)).child(index).key
 
-    return key_at
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A policy's keys at one address: branch and index chosen."""
+
+    policy: Policy
+    xpubs: dict[int, ExtendedPublicKey]
+    change: bool
+    index: int
+
+    @classmethod
+    def fetch(cls, host: Host, policy: Policy, change: bool, index: int) -> Asking:
+        """The keys, asked for anew for each place in the template as the app does; ``None`` if one is missing."""
+        xpubs: dict[int, ExtendedPublicKey] = {}
+        for expression in policy.template.lookups():
+            for number in expression.indexes:
+                info: KeyInfo | None = yield from policy.key_info(host, number)
+                if info is None:
+                    return None
+                xpubs[number] = info.xpub
+        return cls(policy, xpubs, change, index)
+
+    def key_at(self, expression: KeyExpression) -> bytes:
+        """The 33-byte key of an expression here."""
+        xpub = self.xpubs[expression.indexes[0]]
+        return _branch(xpub, expression.step(self.change)).child(self.index).key
+
+    def script(self) -> bytes:
+        """The output script here; InvalidInputError where BIP-32 has no key."""
+        return output_script(self.policy.template, self.key_at)

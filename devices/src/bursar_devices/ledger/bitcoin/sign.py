@@ -13,17 +13,16 @@ from bursar.bitcoin.units import Sats
 from bursar.bitcoin.wire import compact_size
 from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
-from bursar.keys.bip32 import ExtendedPublicKey
 from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Reader, RefusalError, Status
 from bursar_devices.ledger.bitcoin import tapscript
 from bursar_devices.ledger.bitcoin.host import YIELD, Asking, Host, Map
 from bursar_devices.ledger.bitcoin.pages import Screens
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring
-from bursar_devices.ledger.bitcoin.policy import KeyInfo, Policy, hmac_of, key_lookup
-from bursar_devices.ledger.bitcoin.scripts import leaf_hash, leaf_script, output_script, segwit_version, tree_root
+from bursar_devices.ledger.bitcoin.policy import KeyInfo, Place, Policy, hmac_of
+from bursar_devices.ledger.bitcoin.scripts import leaf_hash, leaf_script, segwit_version, tree_root
 from bursar_devices.ledger.bitcoin.template import KeyExpression, Node
-from bursar_devices.ledger.task import Interrupt, Settings, Task
+from bursar_devices.ledger.task import Interrupt, Review, Settings, Task
 
 _MOST_INPUTS: Final = 512
 _MOST_OUTPUTS: Final = 512
@@ -34,6 +33,7 @@ _SUPPLY: Final = 21_000_000 * 100_000_000
 _LONGEST_SPENT_SCRIPT: Final = 34
 _LONGEST_PAID_SCRIPT: Final = 83
 _HIGH_FEE_FROM: Final = 100_000
+_MOST_AT_ONCE: Final = 16
 
 _GLOBAL_VERSION, _GLOBAL_LOCKTIME = 0x02, 0x03
 _IN_NON_WITNESS_UTXO, _IN_WITNESS_UTXO, _IN_SIGHASH, _IN_REDEEM, _IN_WITNESS = 0x00, 0x01, 0x03, 0x04, 0x05
@@ -93,13 +93,12 @@ class Signing:
         self._settings = settings
         self._old = old
         self._own: list[OwnKey] = []
-        self._xpubs: dict[int, ExtendedPublicKey] = {}
         self._registered = False
         self._external_inputs = 0
         self._total_in = 0
         self._total_out = 0
         self._changes = 0
-        self._payments: list[tuple[bytes, int]] = []
+        self._payments: list[tuple[int, bytes, int]] = []  # output, script, amount
         self._sighash_warning = False
         self._unverified_warning = False
 
@@ -174,7 +173,6 @@ class Signing:
                 info: KeyInfo | None = yield from self._key_info(index)
                 if info is None:
                     continue
-                self._xpubs[index] = info.xpub
                 if info.fingerprint is None or not self._keys.owns(info.fingerprint, info.path, info.text):
                     continue
                 if len(self._own) == _MOST_OWN_KEYS:
@@ -183,11 +181,17 @@ class Signing:
         if not self._own:
             raise _incorrect(_NO_OWN_KEY)
 
-    def _script_at(self, place: tuple[bool, int]) -> bytes:
-        change, index = place
+    def _place(self, place: tuple[bool, int]) -> Asking:
+        where = yield from Place.fetch(self._host, self._policy, *place)
+        if where is None:
+            raise _incorrect()
+        return where
+
+    def _is_ours(self, place: tuple[bool, int], script: bytes) -> Asking:
+        where: Place = yield from self._place(place)
         try:
-            return output_script(self._policy.template, key_lookup(self._xpubs, change, index))
-        except (InvalidInputError, KeyError):
+            return where.script() == script
+        except InvalidInputError:
             raise _incorrect() from None
 
     # maps
@@ -239,7 +243,7 @@ class Signing:
         for index in range(self._input_count):
             piece: Piece = yield from self._input(index)
             spent = yield from self._spent(piece)
-            if piece.place is None or self._script_at(piece.place) != spent.script:
+            if piece.place is None or not (yield from self._is_ours(piece.place, spent.script)):
                 self._external_inputs += 1
                 continue
             own_inputs.append(index)
@@ -329,10 +333,11 @@ class Signing:
             if amount > _SUPPLY:
                 raise _incorrect()
             self._total_out += amount
-            if piece.place is not None and piece.place[0] and self._script_at(piece.place) == script:
+            change = piece.place is not None and piece.place[0]
+            if change and (yield from self._is_ours(piece.place, script)):
                 self._changes += 1
             else:
-                self._payments.append((script, amount))
+                self._payments.append((index, script, amount))
         if self._total_in < self._total_out:
             raise _incorrect()
         if self._changes > _MOST_CHANGE:
@@ -397,18 +402,35 @@ class Signing:
             unverified=self._unverified_warning,
         )
         for warning in warnings:
-            if not (yield warning):
-                raise RefusalError(Status.DENIED)
-        payments = []
-        for script, amount in self._payments:
-            payee = self._screens.payee(script)
-            if payee is None:
-                raise RefusalError(Status.NOT_SUPPORTED)
-            payments.append((payee, amount))
+            yield from self._accepted(warning)
         high = 10 * fee >= self._total_in > _HIGH_FEE_FROM
         account = self._policy.name.decode("ascii", "replace") if self._registered else None
-        if not (yield self._screens.transaction(account, payments, fee, high_fee=high)):
+        if len(self._payments) > _MOST_AT_ONCE:
+            yield from self._ask_in_parts(account, fee, high)
+            return
+        payments = [(self._payee(script), amount) for _, script, amount in self._payments]
+        yield from self._accepted(self._screens.transaction(account, payments, fee, high_fee=high))
+
+    def _ask_in_parts(self, account: str | None, fee: int, high: bool) -> Generator[Any, Any, None]:
+        yield from self._accepted(self._screens.many_payments(account))
+        for at, (index, script, amount) in enumerate(self._payments, 1):
+            if at > _MOST_AT_ONCE:
+                where = yield from self._whole_map(self._outputs_root, self._output_count, index)
+                yield from self._output_values(where)
+            part = self._screens.one_payment(at, len(self._payments), self._payee(script), amount)
+            yield from self._accepted(part)
+        yield from self._accepted(self._screens.fees_of_many(fee, high_fee=high))
+
+    @staticmethod
+    def _accepted(review: Review) -> Generator[Any, Any, None]:
+        if not (yield review):
             raise RefusalError(Status.DENIED)
+
+    def _payee(self, script: bytes) -> str:
+        payee = self._screens.payee(script)
+        if payee is None:
+            raise RefusalError(Status.NOT_SUPPORTED)
+        return payee
 
     # signatures
 
@@ -431,7 +453,8 @@ class Signing:
                 digest = yield from self._segwit_digest(piece, index, script, 1 if sighash is None else sighash)
                 signed = self._ecdsa(path, digest, 1 if sighash is None else sighash)
             else:
-                signed = self._schnorr(own, path, piece.place, index, sighash or 0)
+                yield from self._touch_taproot(piece, index, sighash or 0)
+                signed = yield from self._schnorr(own, path, piece.place, index, sighash or 0)
         record = compact_size(index) + signed
         yield Interrupt(bytes((YIELD,)) + record)
         return record
@@ -493,7 +516,22 @@ class Signing:
         if told is None:
             raise _incorrect()
         yield from host.number(piece.where, _IN_SEQUENCE)
+        yield from self._touch_single(index, sighash)
         return self._sighashes.segwit_v0(index, code, told[0], sighash)
+
+    def _touch_single(self, index: int, sighash: int) -> Asking:
+        """Ask again for the one output that SINGLE commits to, as the app does."""
+        if sighash & 0x1F == 3:
+            where = yield from self._whole_map(self._outputs_root, self._output_count, index)
+            yield from self._output_values(where)
+
+    def _touch_taproot(self, piece: Piece, index: int, sighash: int) -> Asking:
+        if sighash & 0x80:
+            yield from self._host.value(piece.where, bytes((_IN_TXID,)), 32)
+            yield from self._host.value(piece.where, bytes((_IN_VOUT,)), 4)
+            yield from self._witness_utxo(piece.where)
+            yield from self._host.number(piece.where, _IN_SEQUENCE)
+        yield from self._touch_single(index, sighash & 3)
 
     def _ecdsa(self, path: tuple[int, ...], digest: bytes, sighash: int) -> bytes:
         try:
@@ -504,16 +542,16 @@ class Signing:
 
     def _schnorr(
         self, own: OwnKey, path: tuple[int, ...], place: tuple[bool, int], index: int, sighash: int
-    ) -> bytes:
-        key_at = key_lookup(self._xpubs, *place)
+    ) -> Asking:
+        template = self._policy.template
+        key_at = (yield from self._place(place)).key_at if template.tree is not None else _no_key
         leaf = b"" if own.leaf is None else leaf_hash(leaf_script(own.leaf, key_at))
         if leaf:
             digest = tapscript.digest(self._transaction, self._spent_outputs, index, sighash, leaf)
             tweak = None
         else:
             digest = self._sighashes.taproot(index, sighash)
-            tree = self._policy.template.tree
-            tweak = b"" if tree is None else tree_root(tree, key_at)
+            tweak = b"" if template.tree is None else tree_root(template.tree, key_at)
         try:
             key, signature = self._keys.sign_schnorr(path, digest, tweak)
         except (ForbiddenPathError, InvalidInputError):
@@ -533,3 +571,7 @@ def _origin(value: bytes, *, taproot: bool) -> tuple[bytes, tuple[int, ...]] | N
     return value[:4], tuple(steps)
 
 
+
+
+def _no_key(expression: KeyExpression) -> bytes:
+    raise AssertionError(expression)

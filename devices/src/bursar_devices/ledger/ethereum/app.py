@@ -1,26 +1,39 @@
-"""The Ethereum app's requests."""
+"""The Ethereum app's requests, and what one leaves for the next."""
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Final
 
+from bursar.crypto.hashes import keccak256
 from bursar.crypto.secp256k1 import EcdsaSignature, uncompressed
 from bursar.ethereum.address import Address
 from bursar.keys.path import HARDENED
 from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
-from bursar_devices.ledger.ethereum.pages import Screens
-from bursar_devices.ledger.ethereum.transaction import TransactionStream, parity_byte
+from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
+from bursar_devices.ledger.ethereum.stream import Stream, Transaction
 from bursar_devices.ledger.seed import Seed
 from bursar_devices.ledger.task import Intrusion, Settings, Task, immediately
 
 CLA: Final = 0xE0
-_MOST_STEPS: Final = 10
+_PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
 _FIRST, _MORE = 0x00, 0x80
+_MOST_STEPS: Final = 10
+_ALLOWED: Final = ((HARDENED + 44, HARDENED + 60), (HARDENED + 45,))
+_LONGEST_MESSAGE: Final = 0xFFFF
+
+
+class State(Enum):
+    """What a following APDU may continue."""
+
+    IDLE = "idle"
+    TRANSACTION = "transaction"
+    MESSAGE = "message"
 
 
 class EthereumApp:
-    """Keeps what one request leaves for the next: a transaction or message that comes in pieces."""
+    """One request is one APDU here; a long transaction or message takes several, and the app remembers."""
 
     name = "Ethereum"
 
@@ -29,11 +42,25 @@ class EthereumApp:
         self._seed = seed
         self._settings = settings
         self._screens = Screens(model)
-        self._stream: TransactionStream | None = None
         self._old: dict[int, bytes] = {}
+        self._reset()
+
+    def _reset(self) -> None:
+        self._state = State.IDLE
+        self._stream: Stream | None = None
+        self._message = b""
+        self._message_size = 0
+        self._message_path: tuple[int, ...] = ()
 
     def handle(self, apdu: Apdu) -> Task:
-        """Begin to work on a request."""
+        """Begin to work on a request; any refusal makes the app forget what came before."""
+        try:
+            return (yield from self._dispatch(apdu))
+        except RefusalError:
+            self._reset()
+            raise
+
+    def _dispatch(self, apdu: Apdu) -> Task:
         if apdu.cla != CLA:
             raise RefusalError(Status.CLA_NOT_SUPPORTED)
         match apdu.ins:
@@ -43,80 +70,162 @@ class EthereumApp:
                 return self._sign(apdu)
             case 0x06:
                 return immediately(self._configuration())
+            case 0x08:
+                return self._sign_message(apdu)
+            case 0x0C if apdu.p2 == 0:
+                return self._sign_hashes(apdu)
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
     def intrude(self, apdu: Apdu) -> Intrusion:
         """Whoever comes while a review is shown is answered, and the reply to the review is lost."""
-        if apdu.cla == CLA and apdu.ins == 0x02:
-            return Intrusion(b"", crashes=True)
-        try:
-            answer = self._configuration() if (apdu.cla, apdu.ins) == (CLA, 0x06) else b""
-        except RefusalError as refusal:
-            return Intrusion(refusal.status.to_bytes(2, "big"), loses_reply=True)
-        return Intrusion(answer + Status.OK.to_bytes(2, "big"), loses_reply=True)
+        if (apdu.cla, apdu.ins) == (CLA, _CONFIGURATION):
+            return Intrusion(self._configuration() + Status.OK.to_bytes(2, "big"), loses_reply=True)
+        return Intrusion(b"", crashes=True)
 
     def _configuration(self) -> bytes:
-        return bytes((0x02 | self._settings.blind_signing, *map(int, self.version.split(".")[:3])))
+        return bytes((0x02 | self._settings.blind_signing, *[int(part) for part in self.version.split(".")[:3]]))
 
     def _path(self, request: Reader) -> tuple[int, ...]:
-        steps = request.byte()
-        if not 1 <= steps <= _MOST_STEPS:
-            raise RefusalError(Status.INCORRECT_DATA)
-        return request.path(steps)
-
-    def _check(self, path: tuple[int, ...]) -> None:
-        if path[:2] != (HARDENED + 44, HARDENED + 60) and path[:1] != (HARDENED + 45,):
-            raise RefusalError(Status.PATH_NOT_ALLOWED)
-
-    def _public_key(self, apdu: Apdu) -> Task:
-        request = Reader(apdu.data)
         try:
-            path = self._path(request)
-            chain_id = request.big_endian(8) if request.left else None
+            steps = request.byte()
+            if not 1 <= steps <= _MOST_STEPS:
+                raise RefusalError(Status.INCORRECT_DATA)
+            return request.path(steps)
         except EOFError:
             raise RefusalError(Status.INCORRECT_DATA) from None
-        self._check(path)
-        lies = self._settings.lies
-        key = self._seed.key((*path[:-1], path[-1] ^ 1) if Lie.WRONG_ADDRESS in lies else path).public()
-        text = str(Address.from_public_key(key.key))
-        if apdu.p1 and not (yield self._screens.address(text, chain_id)):
-            raise RefusalError(Status.DENIED)
-        answer = b"\x41" + uncompressed(key.key) + b"\x28" + text[2:].encode()
-        return self._or_old(0x02, answer + key.chain_code if apdu.p2 else answer)
+
+    @staticmethod
+    def _check(path: tuple[int, ...]) -> None:
+        if not any(path[: len(allowed)] == allowed for allowed in _ALLOWED):
+            raise RefusalError(Status.PATH_NOT_ALLOWED)
+
+    def _refuse_blind_signing(self) -> RefusalError:
+        return RefusalError(Status.INCORRECT_DATA, notice=BLIND_SIGNING_IS_OFF)
 
     def _or_old(self, ins: int, answer: bytes) -> bytes:
         old = self._old.get(ins)
         self._old[ins] = answer
         return old if old is not None and Lie.OLD_REPLY in self._settings.lies else answer
 
+    def _public_key(self, apdu: Apdu) -> Task:
+        self._reset()
+        if apdu.p1 > 1 or apdu.p2 > 1:
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+        request = Reader(apdu.data)
+        path = self._path(request)
+        self._check(path)
+        chain_id = request.big_endian(8) if request.left >= 8 else None
+        if request.left:
+            raise RefusalError(Status.INCORRECT_DATA)
+        lies = self._settings.lies
+        key = self._seed.key((*path[:-1], path[-1] ^ 1) if Lie.WRONG_ADDRESS in lies else path).public()
+        text = str(Address.from_public_key(key.key))
+        if apdu.p1 and not (yield self._screens.address(text, chain_id)):
+            raise RefusalError(Status.DENIED)
+        answer = b"\x41" + uncompressed(key.key) + b"\x28" + text[2:].encode()
+        return self._or_old(_PUBLIC_KEY, answer + key.chain_code if apdu.p2 else answer)
+
+    # transactions
+
     def _sign(self, apdu: Apdu) -> Task:
+        if apdu.p2 != 0:
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         request = Reader(apdu.data)
         if apdu.p1 == _FIRST:
-            try:
-                path = self._path(request)
-            except EOFError:
-                raise RefusalError(Status.INCORRECT_DATA) from None
-            self._stream = TransactionStream(path)
+            self._reset()
+            self._stream = Stream(self._path(request), data_allowed=self._settings.blind_signing)
+            self._state = State.TRANSACTION
         elif apdu.p1 != _MORE:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+        if self._state is not State.TRANSACTION or self._stream is None:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
         stream = self._stream
-        if stream is None:
-            raise RefusalError(Status.BAD_STATE)
-        stream.feed(request.rest())
-        tx = stream.transaction()
+        try:
+            tx = stream.feed(request.rest())
+        except RefusalError as refusal:
+            if stream.data_forbidden:
+                raise self._refuse_blind_signing() from refusal
+            raise
         if tx is None:
             return b""
-        self._stream = None
+        return (yield from self._review(stream.path, tx))
+
+    def _review(self, path: tuple[int, ...], tx: Transaction) -> Task:
+        self._check(path)
         if tx.data and not self._settings.blind_signing:
-            raise RefusalError(Status.INCORRECT_DATA)
-        self._check(stream.path)
-        sender = str(Address.from_public_key(self._seed.key(stream.path).public_key))
+            raise self._refuse_blind_signing()
+        sender = str(Address.from_public_key(self._seed.key(path).public_key))
         if not (yield self._screens.transaction(tx, sender)):
             raise RefusalError(Status.DENIED)
-        digest = tx.digest(changed=Lie.CHANGED_TRANSACTION in self._settings.lies)
-        _, signature = self._seed.sign_ecdsa(stream.path, digest)
-        return self._or_old(0x04, bytes((parity_byte(tx, signature),)) + _rs(signature))
+        digest = tx.digest()
+        if Lie.CHANGED_TRANSACTION in self._settings.lies:
+            digest = keccak256(tx.signed + b"\0")
+        _, signature = self._seed.sign_ecdsa(path, digest)
+        self._reset()
+        return self._or_old(_SIGN, bytes((_v(tx, signature),)) + signature.compact())
+
+    # messages
+
+    def _sign_message(self, apdu: Apdu) -> Task:
+        request = Reader(apdu.data)
+        if apdu.p1 == _FIRST:
+            if self._state is not State.IDLE:
+                raise RefusalError(Status.COMMAND_NOT_ALLOWED)
+            self._message_path = self._path(request)
+            if request.left < 4:
+                raise RefusalError(Status.INCORRECT_DATA)
+            self._message_size = request.big_endian(4) & _LONGEST_MESSAGE
+            self._message = b""
+            self._state = State.MESSAGE
+        elif apdu.p1 != _MORE:
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+        elif self._state is not State.MESSAGE:
+            raise RefusalError(Status.INCORRECT_DATA)
+        self._message += request.rest()
+        if len(self._message) > self._message_size:
+            raise RefusalError(Status.INCORRECT_DATA)
+        if len(self._message) < self._message_size:
+            return b""
+        path, message = self._message_path, self._message
+        if not (yield self._screens.message(message)):
+            raise RefusalError(Status.DENIED)
+        self._check(path)
+        if Lie.CHANGED_TRANSACTION in self._settings.lies:
+            message += b" "
+        digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
+        self._reset()
+        return self._signed(_SIGN_MESSAGE, path, digest)
+
+    def _sign_hashes(self, apdu: Apdu) -> Task:
+        if apdu.p1:
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+        self._reset()
+        if not self._settings.blind_signing:
+            raise self._refuse_blind_signing()
+        request = Reader(apdu.data)
+        path = self._path(request)
+        if request.left < 64:
+            raise RefusalError(Status.INCORRECT_DATA)
+        domain, message = request.take(32), request.take(32)
+        if not (yield self._screens.typed_data_hashes(domain, message)):
+            raise RefusalError(Status.DENIED)
+        self._check(path)
+        if Lie.CHANGED_TRANSACTION in self._settings.lies:
+            message = keccak256(message)
+        return self._signed(_TYPED_DATA, path, keccak256(b"\x19\x01" + domain + message))
+
+    def _signed(self, ins: int, path: tuple[int, ...], digest: bytes) -> bytes:
+        _, signature = self._seed.sign_ecdsa(path, digest)
+        assert signature.y_parity is not None
+        return self._or_old(ins, bytes((27 + signature.y_parity,)) + signature.compact())
 
 
-def _rs(signature: EcdsaSignature) -> bytes:
-    return signature.compact()
+def _v(tx: Transaction, signature: EcdsaSignature) -> int:
+    """The parity; for legacy the low byte of EIP-155's v, of only the first four bytes of the chain id."""
+    assert signature.y_parity is not None
+    if tx.type:
+        return signature.y_parity
+    chain_id = tx.values["chain id"]
+    if not chain_id:
+        return 27 + signature.y_parity
+    return (2 * int.from_bytes(chain_id[:4], "big") + 35 + signature.y_parity) & 0xFF

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from bursar.ethereum.address import Address
 from bursar_devices.device import Page
-from bursar_devices.ledger.ethereum.transaction import StreamedTransaction
+from bursar_devices.ledger.ethereum.networks import NETWORKS, network_name, ticker
+from bursar_devices.ledger.ethereum.stream import Transaction
 from bursar_devices.ledger.pages import Pair, review
 from bursar_devices.ledger.task import Review
 
-_NETWORKS: Final = {1: ("Ethereum", "ETH"), 11155111: ("Sepolia", "ETH"), 137: ("Polygon", "POL")}
+BLIND_SIGNING_IS_OFF: Final = Page("Blind signing must be enabled in settings")
+_AHEAD: Final = Page("Blind signing ahead", ("To accept risk, press", "both buttons"))
 
 
 class Screens:
@@ -20,39 +23,48 @@ class Screens:
         self._model = model
 
     def address(self, text: str, chain_id: int | None) -> Review:
-        """Verify an address."""
-        network = "Ethereum" if chain_id is None else _name(chain_id)
-        return review(
-            f"Verify {network} address", [("Address", text)], accept="Confirm", reject="Cancel", model=self._model
-        )
+        """Verify an address, on Ethereum unless another chain is named."""
+        network = "Ethereum" if chain_id in (None, 1) else NETWORKS.get(chain_id or 0, ("",))[0]
+        title = f"Verify {network} address" if network else "Verify address"
+        return self._review(title, [("Address", text)], "Confirm", "Cancel")
 
-    def transaction(self, tx: StreamedTransaction, sender: str) -> Review:
-        """Review a transaction."""
-        ticker = _NETWORKS.get(tx.chain_id, ("", "???"))[1]
-        to = tx.fields["to"]
-        pairs: list[Pair] = [
-            ("From", sender),
-            ("Amount", f"{ticker} {_ether(tx.value)}"),
-            ("To", str(Address(to)) if to else "New contract"),
-            ("Max fees", f"{ticker} {_ether(tx.max_fee)}"),
-        ]
+    def transaction(self, tx: Transaction, sender: str) -> Review:
+        """Review a transaction; one with data is signed blindly."""
+        value, to = tx.number("value"), tx.values["to"]
+        pairs: list[Pair] = [("From", sender)]
+        if value or not tx.data:
+            pairs.append(("Amount", _amount(value, tx.chain_id)))
+        pairs.append(("To", str(Address(to.rjust(20, b"\0"))) if to else "Contract"))
+        pairs.append(("Max fees", _amount(tx.max_fee, tx.chain_id)))
         if tx.chain_id != 1:
-            pairs.append(("Network", _name(tx.chain_id)))
-        plain = review(
-            "Review transaction", pairs, accept="Sign transaction", reject="Reject transaction", model=self._model
-        )
-        if not tx.data:
-            return plain
-        ahead = Page("Blind signing ahead", ("To accept risk, press", "both buttons"))
-        return Review((ahead, *plain.pages[:-1], Page("Accept risk and sign transaction")), plain.reject)
+            pairs.append(("Network", network_name(tx.chain_id)))
+        if tx.data:
+            pairs.append(("Tx hash", "0x" + tx.digest().hex()))
+            return self._blind("Review transaction", pairs, "sign transaction", "Reject transaction")
+        return self._review("Review transaction", pairs, "Sign transaction", "Reject transaction")
+
+    def message(self, message: bytes) -> Review:
+        """Review a personal message: as text if it is printable, else in hexadecimal."""
+        if all(0x20 <= byte <= 0x7E or 9 <= byte <= 13 for byte in message):
+            text = "".join(" " if byte < 0x20 else chr(byte) for byte in message)
+        else:
+            text = "0x" + message.hex()
+        return self._review("Review message", [("Message", text)], "Sign message", "Reject message")
+
+    def typed_data_hashes(self, domain: bytes, message: bytes) -> Review:
+        """Review the two hashes of typed data, blindly."""
+        pairs = [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
+        return self._blind("Review typed message", pairs, "sign message", "Reject message")
+
+    def _blind(self, title: str, pairs: Sequence[Pair], act: str, reject: str) -> Review:
+        plain = self._review(title, pairs, f"Accept risk and {act}", reject)
+        return Review((_AHEAD, *plain.pages), plain.reject)
+
+    def _review(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:
+        return review(title, pairs, accept=accept, reject=reject, model=self._model)
 
 
-def _name(chain_id: int) -> str:
-    known = _NETWORKS.get(chain_id)
-    return known[0] if known else f"Unknown ({chain_id})"
-
-
-def _ether(wei: int) -> str:
+def _amount(wei: int, chain_id: int) -> str:
     whole, part = divmod(wei, 10**18)
     fraction = f"{part:018}".rstrip("0")
-    return f"{whole}.{fraction}" if fraction else str(whole)
+    return f"{whole}.{fraction} {ticker(chain_id)}" if fraction else f"{whole} {ticker(chain_id)}"
