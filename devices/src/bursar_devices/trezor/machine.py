@@ -11,6 +11,7 @@ from trezorlib import messages, protobuf
 
 from bursar.errors import BursarError
 from bursar_devices.device import Human, Lie, Page, Press
+from bursar_devices.humans import press_for
 from bursar_devices.trezor import codec, debuglink, handlers
 from bursar_devices.trezor.workflow import Exchange, FailError, Flipped, Screen, Step, Workflow
 
@@ -54,6 +55,7 @@ class Machine:
         self.board = board
         self.human = human
         self.pages: list[Page] = []
+        self.human_error: AssertionError | None = None  # what a human raised instead of pressing
         self.typed: deque[str] = deque()  # what the human types next on the device itself
         self._send = send
         self._send_debug = send_debug
@@ -61,7 +63,6 @@ class Machine:
         self._stream: _Flow | None = None  # a Trezor One's streamed request while another message is answered
         self._decision: Press | str | Flipped | None = None  # pressed before the host acknowledged
         self._previous: protobuf.MessageType | None = None
-        self._started = False
 
     # Host
 
@@ -243,7 +244,6 @@ class Machine:
     def attend(self, human: Human | None) -> None:
         """From now on ``human`` looks at the screen; a page that waits is shown to them at once."""
         self.human = human
-        self._started = False
         self._ask_human()
 
     def screen(self) -> Screen | None:
@@ -277,16 +277,11 @@ class Machine:
         page = self.page()
         if self.human is None or page is None:
             return
-        if not self._started:
-            self._started = True
-            try:
-                next(self.human)
-            except StopIteration:
-                return
         try:
-            press = self.human.send(page)
-        except StopIteration:
-            return
+            press = press_for(self.human, page)
+        except AssertionError as error:
+            self.human_error = self.human_error or error
+            press = Press.REFUSE
         self.press(press)
 
     def press(self, press: Press) -> None:
@@ -313,8 +308,6 @@ class Machine:
         """The debug link's decision on the whole screen; one that comes too early is kept."""
         flow = self._flow
         if flow is None or not isinstance(flow.step, Screen):
-            if self.board.legacy:
-                self._decision = decision
             return
         step = flow.step
         if not flow.acked:

@@ -176,7 +176,7 @@ def _core(board: Board, message: messages.RecoveryDevice, kind: int) -> Workflow
         board.storage.passphrase_protection = bool(message.passphrase_protection)
         if message.label is not None:
             board.storage.label = message.label
-    mnemonic = yield from _typed_words(board)
+    mnemonic = yield from _typed_words()
     if dry_run:
         same = mnemonic == board.storage.mnemonic
         verdict = "matches" if same else "does not match"
@@ -189,7 +189,7 @@ def _core(board: Board, message: messages.RecoveryDevice, kind: int) -> Workflow
     return done("Device recovered")
 
 
-def _typed_words(board: Board) -> Workflow[str]:
+def _typed_words() -> Workflow[str]:
     """A whole valid sentence typed on the device; an invalid one is asked for again."""
     while True:
         page = Page("Select the number of words in your backup", ())

@@ -174,7 +174,7 @@ class TrezorSimulator:
         return self
 
     def close(self) -> None:
-        """Stop serving; idempotent."""
+        """Stop serving; idempotent. What a human raised in front of the screen is raised here."""
         if self._thread is None or self._stop is None or self._wires is None:
             return
         self._stop[1].send(b"x")
@@ -182,6 +182,10 @@ class TrezorSimulator:
         self._thread = None
         for open_socket in (*self._wires, *self._stop):
             open_socket.close()
+        trouble = self._running.human_error
+        if trouble is not None:
+            self._running.human_error = None
+            raise trouble
 
     def __enter__(self) -> Self:
         return self.start()

@@ -10,7 +10,7 @@ from bursar.ethereum.address import Address
 from bursar_devices.device import Page
 from bursar_devices.trezor.coins import path_text
 from bursar_devices.trezor.spending.amounts import decimal
-from bursar_devices.trezor.spending.layout import wrap
+from bursar_devices.trezor.spending.layout import HOLD, wrap
 from bursar_devices.trezor.workflow import Screen
 
 if TYPE_CHECKING:
@@ -87,22 +87,22 @@ def legacy_fee(board: Board, payment: Payment, price: int, limit: int) -> tuple[
         what = amount_text(value, payment.network, None, legacy=True) if value else ""
         what = what or ("token" if payment.token is not None else "message")
         return (_one(board, "", Page("Really send", (what, "paying up to", fee, "for gas?"))),)
-    return _summary(board, payment, fee, (f"{limit} units", _gwei(price)))
+    return _summary(payment, fee, (f"{limit} units", _gwei(price)))
 
 
 def fee_1559(board: Board, payment: Payment, most: int, tip: int, limit: int) -> tuple[Screen, ...]:
     """The fees of a type 2 transaction."""
     fee = amount_text(most * limit, payment.network, None, legacy=board.legacy)
     if not board.legacy:
-        return _summary(board, payment, fee, (f"{limit} units", _gwei(most), _gwei(tip)))
+        return _summary(payment, fee, (f"{limit} units", _gwei(most), _gwei(tip)))
     lines = (("Maximum fee per gas", _gwei(most)), ("Priority fee per gas", _gwei(tip)), ("Maximum fee", fee))
     return tuple(_one(board, "", Page("Confirm fee", line)) for line in lines)
 
 
-def _summary(board: Board, payment: Payment, fee: str, details: tuple[str, ...]) -> tuple[Screen, ...]:
+def _summary(payment: Payment, fee: str, details: tuple[str, ...]) -> tuple[Screen, ...]:
     amount = amount_text(payment.value, payment.network, payment.token, legacy=False)
     page = Page("Summary", ("Amount", amount, "Maximum fee", fee, *details))
-    return (_one(board, "confirm_total", page),)
+    return (Screen(_Code.SignTx, "confirm_total", (page, HOLD)),)
 
 
 def unknown_token(contract: bytes) -> tuple[Screen, ...]:

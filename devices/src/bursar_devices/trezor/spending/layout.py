@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _Code = messages.ButtonRequestType
 _LOCKTIME_TIMESTAMP = 500_000_000
 _LINE = 21
+HOLD = Page("Sign transaction", ("Hold to sign",))
 
 
 def wrap(text: str, width: int = _LINE) -> tuple[str, ...]:
@@ -88,7 +89,7 @@ class Layout:
             page = Page("Really send", (self._amount(spent), "from your wallet?", "Fee included:", self._amount(fee)))
             return self._one(_Code.SignTx, "", page)
         page = Page("Summary", ("Total amount", self._amount(spent), "incl. transaction fee", self._amount(fee), rate))
-        return self._one(_Code.SignTx, "confirm_total", page)
+        return (Screen(_Code.SignTx, "confirm_total", (page, HOLD)),)
 
     def joint_total(self, spending: int, total: int) -> tuple[Screen, ...]:
         page = Page(
