@@ -11,6 +11,7 @@ from bursar.backends.ledger.ethereum_status import ethereum_refusal
 from bursar.backends.ledger.ethereum_token import TokenDescriptor, is_shown_call, starts_like_shown_call
 from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError, SignerMisbehavedError, UnsupportedError
+from bursar.ethereum.token import decode_call
 from bursar.ethereum.transaction import ACCESS_LIST, FEE_MARKET, LEGACY, UnsignedTransaction
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def sign_transaction(
         if token is not None:
             yield from ethereum_key(path)  # ends whatever an earlier request left half done, and with it its tokens
             yield from _provide_token(token)
-    confirm = f"Compare recipient, amount and fee of the transaction on chain {tx.chain_id} on the Ledger, and confirm."
+    confirm = _what_to_confirm(tx, token)
     doing = "the transaction"
     remedy = _BLIND_REMEDY if tx.data else ""
     data = yield from _streamed(_SIGN, start + tx.signing_bytes(), confirm=confirm, doing=doing, remedy=remedy)
@@ -140,6 +141,25 @@ def _check_call(tx: UnsignedTransaction, settings: EthereumConfiguration, token:
         )
     if not settings.blind_signing and (token is None or not is_shown_call(tx)):
         raise _blind("the creation of a contract" if tx.to is None else f"a call of the contract {tx.to}")
+
+
+def _what_to_confirm(tx: UnsignedTransaction, token: TokenDescriptor | None) -> str:
+    """What a human does now; of a call signed blind the device shows a hash at most, so that is said here."""
+    if not tx.data or (token is not None and is_shown_call(tx)):
+        return (
+            f"Compare recipient, amount and fee of the transaction on chain {tx.chain_id} on the Ledger, and confirm."
+        )
+    call = decode_call(tx.data) if tx.to is not None else None
+    if call is not None and starts_like_shown_call(tx):
+        return (
+            "Blind signing: the Ledger shows neither token nor recipient nor amount of this call. It is "
+            f"{call.method} of {call.amount} base units of the token {tx.to}, to {call.recipient}. Confirm only if you "
+            "trust this computer."
+        )
+    return (
+        f"Blind signing: of this {'call' if tx.to is not None else 'contract creation'} the Ledger shows the hash "
+        f"0x{tx.digest().hex()}. Compare it, and confirm only if you trust this computer."
+    )
 
 
 def _blind(what: str) -> UnsupportedError:
