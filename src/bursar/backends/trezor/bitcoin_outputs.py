@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.trezor import bitcoin_paths as paths
 from bursar.backends.trezor.bitcoin_keys import KeyBook, Named, Path, named_keys
+from bursar.backends.trezor.bitcoin_multisig import Cosigners, Placed, multisig_of, redeem_message
 from bursar.bitcoin.account import CHANGE, single_key_script
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.script import ScriptType, classify
@@ -26,14 +28,35 @@ _OP_RETURN: Final = b"\x6a"
 _ADDRESSED: Final = frozenset({ScriptType.P2PKH, ScriptType.P2SH, ScriptType.P2WPKH, ScriptType.P2WSH, ScriptType.P2TR})
 
 
+@dataclass(frozen=True, slots=True)
+class Homes:
+    """Where the inputs come from, and so where change may go: by account path, script types and multisig wallets."""
+
+    single: dict[Path, set[ScriptType]] = field(default_factory=dict)
+    shared: dict[Path, set[tuple[object, ...]]] = field(default_factory=dict)
+
+    def add(self, account: Path, script_type: ScriptType | None, placed: Placed | None) -> None:
+        if script_type is not None:
+            self.single.setdefault(account, set()).add(script_type)
+        else:
+            wallets = self.shared.setdefault(account, set())
+            if placed is not None:
+                wallets.add(placed.wallet)
+
+
 class Outputs:
     """The outputs of one PSBT and the keys of ours that they name as change."""
 
     def __init__(self, psbt: Psbt, fingerprint: bytes, network: Network, firmware: Firmware) -> None:
         self._outputs = psbt.tx.outputs
+        self._maps = psbt.outputs
         self._network = network
         self._firmware = firmware
         self._claims = [self._claimed(one.fields, fingerprint) for one in psbt.outputs]
+        self.scripts = [
+            multisig_of(one, output.script) if claims else None
+            for one, output, claims in zip(psbt.outputs, psbt.tx.outputs, self._claims, strict=True)
+        ]
 
     @staticmethod
     def _claimed(fields: Mapping[bytes, bytes], fingerprint: bytes) -> list[Named]:
@@ -50,30 +73,28 @@ class Outputs:
         """The paths named as change of these accounts."""
         return [path for claims in self._claims for _, path in claims if path[:-2] in accounts]
 
-    def messages(self, messages: Any, book: KeyBook, accounts: Mapping[Path, set[ScriptType]]) -> list[Any]:
-        """The device's outputs. ``accounts`` are the inputs' accounts by path: only they take change back.
+    def messages(
+        self, messages: Any, book: KeyBook, homes: Homes, cosigners: Cosigners | None, *, sort: bool
+    ) -> list[Any]:
+        """The device's outputs; only the ``homes`` of the inputs take change back.
 
         ``InvalidInputError`` (``input.psbt.change``) where an output claims such an account and is not its own.
         """
-        return [
-            self._change(messages, index, output, claims, book, accounts) or self._payment(messages, index, output)
-            for index, (output, claims) in enumerate(zip(self._outputs, self._claims, strict=True))
-        ]
+        made = []
+        for index, (output, claims) in enumerate(zip(self._outputs, self._claims, strict=True)):
+            one = None
+            if claims and cosigners is not None:
+                one = self._shared(messages, index, output, book, homes, cosigners, sort=sort)
+            if one is None and claims:
+                one = self._change(messages, index, output, book, homes)
+            made.append(one or self._payment(messages, index, output))
+        return made
 
-    def _change(
-        self,
-        messages: Any,
-        index: int,
-        output: TxOut,
-        claims: list[Named],
-        book: KeyBook,
-        accounts: Mapping[Path, set[ScriptType]],
-    ) -> Any:
-        for _, path in claims:
-            kinds = accounts.get(path[:-2])
-            if kinds is None:
-                continue
-            key = book.key(path)
+    def _change(self, messages: Any, index: int, output: TxOut, book: KeyBook, homes: Homes) -> Any:
+        for _, path in self._claims[index]:
+            account = path[:-2]
+            kinds = homes.single.get(account, ())
+            key = book.key(path) if kinds else b""
             for kind in kinds:
                 if single_key_script(kind, key) == output.script:
                     return messages.TxOutput(
@@ -81,11 +102,45 @@ class Outputs:
                         amount=int(output.value),
                         script_type=messages.OutputScriptType[paths.OUTPUT_TYPES[kind]],
                     )
-            raise InvalidInputError(
-                f"psbt refused: output {index} claims to be change of {paths.text(path)} and its script is another "
-                "one; do not sign this",
-                code="input.psbt.change",
-            )
+            if kinds and account not in homes.shared:
+                raise InvalidInputError(
+                    f"psbt refused: output {index} claims to be change of {paths.text(path)} and its script is another "
+                    "one; do not sign this",
+                    code="input.psbt.change",
+                )
+        return None
+
+    def _shared(
+        self,
+        messages: Any,
+        index: int,
+        output: TxOut,
+        book: KeyBook,
+        homes: Homes,
+        cosigners: Cosigners,
+        *,
+        sort: bool,
+    ) -> Any:
+        """Change of a multisig wallet of the inputs: all its cosigners' keys re-derived, ours from the device's own."""
+        script = self.scripts[index]
+        if script is None:
+            return None
+        placed = cosigners.place(script, self._maps[index].bip32_derivations)
+        if placed is None:
+            return None
+        for key, path in self._claims[index]:
+            if (
+                placed.place == path[-2:]
+                and placed.wallet in homes.shared.get(path[:-2], ())
+                and key in script.keys
+                and book.key(path) == key
+            ):
+                return messages.TxOutput(
+                    address_n=list(path),
+                    amount=int(output.value),
+                    script_type=messages.OutputScriptType[script.pay],
+                    multisig=redeem_message(messages, script, placed, sort=sort),
+                )
         return None
 
     def _payment(self, messages: Any, index: int, output: TxOut) -> Any:

@@ -42,6 +42,7 @@ _PURPOSES: Final = {
     86: ScriptType.P2TR,
 }
 _MULTISIG_PURPOSE: Final = 48
+_OTHER_MULTISIG: Final = ((HARDENED + 45,), (49,))
 _COIN_NAMES: Final = {
     Network.MAIN: "Bitcoin",
     Network.TESTNET: "Testnet",
@@ -105,8 +106,8 @@ def _fault(path: Sequence[int], network: Network) -> str | None:
 
 
 def check_multisig_path(path: Sequence[int], network: Network, *, strict: bool = True) -> None:
-    """As ``check_path`` for a key of a multisig script (BIP-48, or the purpose of the single key's)."""
-    if not strict or _fault(path, network) is None:
+    """As ``check_path`` for a key of a multisig script: BIP-48 or a single key's path; BIP-45 is left to the device."""
+    if not strict or _fault(path, network) is None or path[:1] in _OTHER_MULTISIG:
         return
     reason: str | None = "it must be like m/48h/0h/0h/2h/0/0"
     if len(path) == 6 and path[0] == HARDENED + _MULTISIG_PURPOSE and HARDENED <= path[3] <= HARDENED + 2:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.trezor import bitcoin_paths as paths
 from bursar.backends.trezor.bitcoin_keys import KeyBook, Named, Path, named_keys
-from bursar.backends.trezor.bitcoin_outputs import Outputs
+from bursar.backends.trezor.bitcoin_multisig import (
+    Cosigners,
+    MultisigScript,
+    Placed,
+    all_sorted,
+    multisig_of,
+    redeem_message,
+)
+from bursar.backends.trezor.bitcoin_outputs import Homes, Outputs
 from bursar.bitcoin.account import single_key_script
 from bursar.bitcoin.script import ScriptType, classify
 from bursar.bitcoin.sighash import ALL, DEFAULT
@@ -26,15 +34,31 @@ _IN_BIP32: Final = 0x06
 _IN_TAP_BIP32: Final = 0x16
 _FINAL_WITNESS: Final = b"\x08"
 _SINGLE: Final = frozenset(paths.INPUT_TYPES)
+_LEGACY: Final = frozenset({"SPENDADDRESS", "SPENDMULTISIG"})
 
 
 @dataclass(frozen=True, slots=True)
 class OwnInput:
-    """An input the device is to sign: its script type, the key as the PSBT names it and where it is."""
+    """An input the device is to sign: its type by the device's name, the key as the PSBT names it, and where it is.
 
-    script_type: ScriptType
+    ``script_type`` is that of a single key, ``None`` for a multisig script.
+    """
+
+    spend: str
     key: bytes
     path: Path
+    script_type: ScriptType | None = None
+    placed: Placed | None = None
+    multisig: Any = None
+
+    @property
+    def taproot(self) -> bool:
+        return self.script_type is ScriptType.P2TR
+
+    @property
+    def legacy(self) -> bool:
+        """Whether its signature hashes the whole transaction anew."""
+        return self.spend in _LEGACY
 
 
 @dataclass(slots=True)
@@ -78,8 +102,12 @@ class Draft:
                 f"no input still to be signed names a key of {fingerprint.hex()}: choose another signer",
             )
         self._network = paths.network_of(first[1], network)
+        self._scripts = [
+            multisig_of(one, spent.script) if named else None
+            for one, spent, named in zip(psbt.inputs, self._spent, self._named, strict=True)
+        ]
         for index, one in enumerate(psbt.inputs):
-            self._check_named(index, one, self._named[index])
+            self._check_named(index, one, self._named[index], multisig=self._scripts[index] is not None)
         self._outputs = Outputs(psbt, fingerprint, self._network, firmware)
 
     def paths(self) -> list[Path]:
@@ -93,15 +121,23 @@ class Draft:
         ``InvalidInputError`` (``input.psbt.*``, ``input.path``) and ``UnsupportedError`` as ``sign_psbt`` says.
         """
         request = SigningRequest(paths.coin_name(self._network, self._firmware))
-        accounts: dict[Path, set[ScriptType]] = {}
+        homes = Homes()
+        cosigners = Cosigners(self._psbt) if any(self._scripts) else None
+        sort = self._firmware.sorted_multisig and all_sorted((*self._scripts, *self._outputs.scripts))
         for index, (one, spent, named) in enumerate(zip(self._psbt.inputs, self._spent, self._named, strict=True)):
-            own = self._own(index, one, spent, named, book) if named else None
+            own, script = None, self._scripts[index]
+            if script is not None and cosigners is not None:
+                placed = cosigners.place(script, one.bip32_derivations)
+                own = self._shared(index, one, script, placed, named, book)
+                own = replace(own, multisig=redeem_message(messages, script, placed, sort=sort))
+            elif named:
+                own = self._own(index, one, spent, named, book)
             request.own.append(own)
             if own is not None:
-                accounts.setdefault(own.path[:-2], set()).add(own.script_type)
+                homes.add(own.path[:-2], own.script_type, own.placed)
             request.inputs.append(self._input(messages, index, one, spent, own))
-        request.outputs = self._outputs.messages(messages, book, accounts)
-        if any(own is not None and own.script_type is not ScriptType.P2TR for own in request.own):
+        request.outputs = self._outputs.messages(messages, book, homes, cosigners, sort=sort)
+        if not all(own is None or own.taproot for own in request.own):
             self._previous(request.previous)
         return request
 
@@ -117,10 +153,11 @@ class Draft:
                 "sign_psbt",
             )
 
-    def _check_named(self, index: int, one: PsbtInput, named: list[Named]) -> None:
+    def _check_named(self, index: int, one: PsbtInput, named: list[Named], *, multisig: bool) -> None:
+        check = paths.check_multisig_path if multisig else paths.check_path
         for _, path in named:
             paths.network_of(path, self._network)
-            paths.check_path(path, self._network, strict=self._strict)
+            check(path, self._network, strict=self._strict)
         if named:
             return
         if not one.is_final:
@@ -151,8 +188,30 @@ class Draft:
                     "key", f"input {index} names the key {key.hex()}, which is not this trezor's at {paths.text(path)}"
                 )
             if single_key_script(kind, derived) == spent.script:
-                return OwnInput(kind, key, path)
+                return OwnInput(paths.INPUT_TYPES[kind], key, path, kind)
         raise _refused("key", f"input {index} names the key {named[0][0].hex()}, which its script does not contain")
+
+    def _shared(
+        self,
+        index: int,
+        one: PsbtInput,
+        script: MultisigScript,
+        placed: Placed | None,
+        named: list[Named],
+        book: KeyBook,
+    ) -> OwnInput:
+        """A multisig input, to be signed with the first key of ours that has not signed yet."""
+        _check_sighash(index, one, ScriptType.P2WSH)
+        ours: list[Named] = []
+        for key, path in named:
+            if book.key(path) != key or key not in script.keys:
+                raise _refused(
+                    "key", f"input {index} names the key {key.hex()}, which is not this trezor's or not of the script"
+                )
+            ours.append((key, path))
+        signed = one.partial_sigs
+        key, path = next((each for each in ours if each[0] not in signed), ours[0])
+        return OwnInput(script.spend, key, path, placed=placed)
 
     def _input(self, messages: Any, index: int, one: PsbtInput, spent: TxOut, own: OwnInput | None) -> Any:
         (txid, vout), _, sequence, _ = self._psbt.tx.inputs[index]
@@ -163,7 +222,8 @@ class Draft:
                 prev_hash=prev_hash,
                 prev_index=vout,
                 sequence=sequence,
-                script_type=messages.InputScriptType[paths.INPUT_TYPES[own.script_type]],
+                script_type=messages.InputScriptType[own.spend],
+                multisig=own.multisig,
                 amount=amount,
             )
         return messages.TxInput(
@@ -241,7 +301,7 @@ def unsigned(own: Sequence[OwnInput | None], psbt: Psbt) -> bool:
     for one, mine in zip(psbt.inputs, own, strict=True):
         if mine is None:
             continue
-        if mine.script_type is ScriptType.P2TR:
+        if mine.taproot:
             if one.tap_key_sig is None:
                 return True
         elif mine.key not in one.partial_sigs:

@@ -9,7 +9,6 @@ from bursar.backends.trezor.bitcoin_request import Draft, OwnInput, unsigned
 from bursar.backends.trezor.bitcoin_stream import Stream, misbehaved
 from bursar.backends.trezor.exchange import Exchange, expect
 from bursar.backends.trezor.public_keys import public_key_at
-from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.sighash import ALL
 from bursar.bitcoin.transaction import Transaction
 from bursar.errors import InvalidInputError
@@ -119,7 +118,7 @@ class Harvest:
     def _checked(self, index: int, signature: bytes | None) -> bytes:
         own = self._own[index]
         size = len(signature or b"")
-        fits = size == _SCHNORR if own is not None and own.script_type is ScriptType.P2TR else 8 <= size <= 72
+        fits = size == _SCHNORR if own is not None and own.taproot else 8 <= size <= 72
         if signature is None or not fits:
             raise misbehaved(f"its signature of input {index} has {size} bytes")
         return signature
@@ -135,7 +134,7 @@ class Harvest:
             if own is None:
                 continue
             one, signature = signed.inputs[index], self._signatures[index]
-            if own.script_type is ScriptType.P2TR:
+            if own.taproot:
                 if one.tap_key_sig is None:
                     one.tap_key_sig = signature
             elif own.key not in one.partial_sigs:

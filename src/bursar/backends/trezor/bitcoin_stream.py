@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.bitcoin.script import ScriptType
 from bursar.errors import SignerMisbehavedError
 
 if TYPE_CHECKING:
@@ -95,12 +94,12 @@ class Stream:
 
 
 def most_requests(request: SigningRequest) -> int:
-    """More requests than any firmware needs: every part up to six times, and all of them again for each P2PKH input.
+    """More requests than any firmware needs: every part up to six times, and all of them again for each legacy input.
 
     Each previous transaction is streamed once for every input that spends from it.
     """
     parts = len(request.inputs) + len(request.outputs)
-    again = sum(1 for own in request.own if own is not None and own.script_type is ScriptType.P2PKH)
+    again = sum(1 for own in request.own if own is not None and own.legacy)
     counted = {key: 1 + len(before.inputs) + len(before.outputs) for key, before in request.previous.items()}
     previous = sum(counted.get(one.prev_hash, 0) for one in request.inputs)
     return _SPARE + 6 * parts + again * parts + 2 * previous
