@@ -9,7 +9,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from embit import bip32, bip39, script
+from embit import bip32, bip39, ec, script
 from embit.transaction import SIGHASH, Transaction, TransactionInput, TransactionOutput
 from eth_account import Account
 from eth_account.messages import encode_defunct
@@ -112,7 +112,27 @@ class PaperTrezor:
         text = public.to_base58(version=VERSIONS[message.coin_name != "Bitcoin"])
         return m.PublicKey(node=node, xpub=text, root_fingerprint=int.from_bytes(self.root.my_fingerprint, "big"))
 
-    def _script(self, path: Sequence[int], kind: int) -> Any:
+    def _shared(self, redeem: Any) -> Any:
+        """The multisig script itself, its keys derived from the nodes told."""
+        keys = []
+        for node in redeem.nodes:
+            public = ec.PublicKey.parse(node.public_key)
+            key = bip32.HDKey(public, node.chain_code, depth=node.depth, child_number=node.child_num)
+            for index in redeem.address_n:
+                key = key.child(index)
+            keys.append(key.key.serialize())
+        if redeem.pubkeys_order == m.MultisigPubkeysOrder.LEXICOGRAPHIC:
+            keys.sort()
+        inner = bytes((0x50 + redeem.m,)) + b"".join(b"\x21" + key for key in keys)
+        return script.Script(inner + bytes((0x50 + len(keys), 0xAE)))
+
+    def _script(self, path: Sequence[int], kind: int, redeem: Any = None) -> Any:
+        if redeem is not None:
+            inner = self._shared(redeem)
+            assert self._at(path).key.get_public_key().serialize() in inner.data, "Pubkey not found in multisig script"
+            if kind == I.SPENDMULTISIG:
+                return script.p2sh(inner)
+            return script.p2wsh(inner) if kind == I.SPENDWITNESS else script.p2sh(script.p2wsh(inner))
         key = self._at(path).key.get_public_key()
         if kind == I.SPENDADDRESS:
             return script.p2pkh(key)
@@ -150,7 +170,7 @@ class PaperTrezor:
         scripts = [
             script.Script(one.script_pubkey)
             if one.script_type == I.EXTERNAL
-            else self._script(one.address_n, one.script_type)
+            else self._script(one.address_n, one.script_type, one.multisig)
             for one in ins
         ]
         if any(one.script_type not in (I.SPENDTAPROOT, I.EXTERNAL) for one in ins):
@@ -167,12 +187,13 @@ class PaperTrezor:
         if sum(one.amount for one in ins) < sum(one.amount for one in outs):
             raise RefusedError("Not enough funds")
         for index, one in enumerate(ins):
-            if one.script_type == I.SPENDADDRESS:
+            if one.script_type in (I.SPENDADDRESS, I.SPENDMULTISIG):
                 for other in range(n):
                     assert (yield request(R.TXINPUT, request_index=other)).tx.inputs[0] == ins[other]
                 for other in range(count):
                     assert (yield request(R.TXOUTPUT, request_index=other)).tx.outputs[0] == outs[other]
-                digest = tx.sighash_legacy(index, scripts[index], SIGHASH.ALL)
+                code = self._shared(one.multisig) if one.multisig else scripts[index]
+                digest = tx.sighash_legacy(index, code, SIGHASH.ALL)
                 signature = self._at(one.address_n).key.sign(digest).serialize()
                 part = m.TxRequestSerializedType(signature_index=index, signature=signature)
         if self.serialize_anyway:
@@ -184,7 +205,7 @@ class PaperTrezor:
                     part.signature_index, part.signature = chunk.signature_index, chunk.signature
                 yield request(R.TXOUTPUT, request_index=0)
         for index, one in enumerate(ins):
-            if one.script_type in (I.SPENDADDRESS, I.EXTERNAL):
+            if one.script_type in (I.SPENDADDRESS, I.SPENDMULTISIG, I.EXTERNAL):
                 continue
             assert (yield request(R.TXINPUT, request_index=index)).tx.inputs[0] == one
             key = self._at(one.address_n).key
@@ -192,7 +213,7 @@ class PaperTrezor:
                 digest = tx.sighash_taproot(index, scripts, [every.amount for every in ins], SIGHASH.DEFAULT)
                 signature = key.taproot_tweak().schnorr_sign(digest).serialize()
             else:
-                code = script.p2pkh(key.get_public_key())
+                code = self._shared(one.multisig) if one.multisig else script.p2pkh(key.get_public_key())
                 digest = tx.sighash_segwit(index, code, one.amount, SIGHASH.ALL)
                 signature = key.sign(digest).serialize()
             part = m.TxRequestSerializedType(signature_index=index, signature=signature)
@@ -221,7 +242,8 @@ class PaperTrezor:
         if one.address_n:
             kinds = {"PAYTOADDRESS": I.SPENDADDRESS, "PAYTOWITNESS": I.SPENDWITNESS}
             kinds |= {"PAYTOP2SHWITNESS": I.SPENDP2SHWITNESS, "PAYTOTAPROOT": I.SPENDTAPROOT}
-            return self._script(one.address_n, kinds[one.script_type.name])
+            kinds |= {"PAYTOMULTISIG": I.SPENDMULTISIG}
+            return self._script(one.address_n, kinds[one.script_type.name], one.multisig)
         if one.script_type == m.OutputScriptType.PAYTOOPRETURN:
             data = one.op_return_data
             head = bytes((len(data),)) if len(data) < 0x4C else bytes((0x4C, len(data)))
