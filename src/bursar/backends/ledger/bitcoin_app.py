@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.ledger import vendor
-from bursar.backends.ledger.apdu import OK, Command, Reply
+from bursar.backends.ledger.apdu import OK, Reply
 from bursar.backends.ledger.bitcoin_errors import ADDRESS, MESSAGE, REGISTER, SIGN, XPUB, bitcoin_refusal
 from bursar.backends.ledger.handshake import BITCOIN
 from bursar.errors import BursarError, InvalidInputError, SignerMisbehavedError, SignerUnavailableError
@@ -115,15 +115,15 @@ class BitcoinApp:
         )
         return bytes(identity), bytes(proof)
 
-    def sign_psbt(self, document: Any, policy: AppPolicy, *, inputs: int, outputs: int, size: int) -> list[Yielded]:
-        """Sign the inputs of ``policy``; ``document`` is a PSBT of version 2, ``size`` its length in bytes."""
+    def sign_psbt(self, document: bytes, policy: AppPolicy, *, inputs: int, outputs: int) -> list[Yielded]:
+        """Sign the inputs of ``policy``; ``document`` is a PSBT of version 2 with so many inputs and outputs."""
         legacy = policy.template.startswith(("pkh(", "sh(multi", "sh(sortedmulti"))
         places = inputs + outputs
-        rounds = _FEW_ROUNDS + 400 * places + size // 8 + (60 * places * inputs if legacy else 0)
+        rounds = _FEW_ROUNDS + 400 * places + len(document) // 8 + (120 * places * inputs if legacy else 0)
         found = self._call(
             SIGN,
             self._client.sign_psbt,
-            document,
+            _ReadyPsbt(document, inputs, outputs),
             self._policy(policy),
             policy.hmac,
             confirm="Check every amount and address on the Ledger, and sign there.",
@@ -204,6 +204,20 @@ class BitcoinApp:
         return SignerMisbehavedError(f"the ledger misbehaved: {reason}; do not trust it until you know why")
 
 
+class _ReadyPsbt:
+    """A PSBT of version 2 as far as the vendor's client looks at one, which spares it parsing and writing it anew."""
+
+    version = 2
+
+    def __init__(self, document: bytes, inputs: int, outputs: int) -> None:
+        self._document = document
+        self.inputs = range(inputs)
+        self.outputs = range(outputs)
+
+    def serialize(self) -> str:
+        return base64.b64encode(self._document).decode("ascii")
+
+
 class _Wire:
     """What the vendor's client takes for its transport: one request's worth of rounds, within one limit of time."""
 
@@ -222,7 +236,7 @@ class _Wire:
             self._link.distrust("it asked without end")
             raise SignerMisbehavedError("the ledger misbehaved: it asks for data without end; unplug it")
         self._rounds -= 1
-        reply = self._link.exchange(Command(int(cla), int(ins), p1, p2, data), deadline=self._deadline)
+        reply = self._link.exchange(bytes((cla, ins, p1, p2, len(data))) + data, deadline=self._deadline)
         self.last = reply
         if reply.status != OK:
             raise self._refused(reply.status, reply.data)

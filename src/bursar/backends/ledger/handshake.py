@@ -39,8 +39,8 @@ def get_in_step(link: Link) -> Greeting:
 
     What was left for an earlier connection is thrown away first. Then come three questions that need no human: which
     app is open, another one whose answer looks different, and the first again. A reply left over would answer the
-    second question with the first's answer, or the first with something else; then it is all thrown away and begun
-    anew. Raises ``SignerUnavailableError`` (locked, an earlier review on the screen, out of step).
+    second question with the first's answer, or the first with something else, and several would leave answers of ours
+    behind; then it is all thrown away and begun anew. Raises ``SignerUnavailableError`` (locked, an earlier review on the screen, out of step).
     """
     for _ in range(_ATTEMPTS):
         link.drain()
@@ -53,7 +53,7 @@ def get_in_step(link: Link) -> Greeting:
         if between is None:
             return Greeting(app, None)
         second = _asked(link, between)
-        if second != first and _fits(app, second) and _asked(link, APP_INFO) == first:
+        if second != first and _fits(app, second) and _asked(link, APP_INFO) == first and not link.drain():
             return Greeting(app, Fingerprint(second.data) if app.name in BITCOIN_APPS else None)
     link.distrust("its answers did not fit the questions")
     raise SignerUnavailableError("the ledger's answers do not fit the questions: unplug it, then open it again")

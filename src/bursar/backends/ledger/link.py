@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from bursar.backends.ledger.apdu import Command, Reply
+from bursar.backends.ledger.apdu import Reply
 from bursar.backends.ledger.transport import drained
 from bursar.errors import SignerMisbehavedError, SignerUnavailableError
 from bursar.signing.protocols import DeviceEvent
@@ -14,7 +14,7 @@ from bursar.signing.protocols import DeviceEvent
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bursar.backends.ledger.apdu import Exchange
+    from bursar.backends.ledger.apdu import Command, Exchange
     from bursar.backends.ledger.transport import Transport
     from bursar.signing.protocols import Prompt
 
@@ -64,7 +64,7 @@ class Link:
         if command.confirm is not None:
             self.notify(DeviceEvent("confirm", command.confirm))
         seconds = self.limits.device if command.confirm is None else self.limits.human
-        return self.exchange(command, deadline=time.monotonic() + seconds)
+        return self.exchange(command.serialize(), deadline=time.monotonic() + seconds)
 
     def run(self, conversation: Exchange[T]) -> T:
         """Run a conversation to its end and hand on its result; an answer it calls misbehaved ends the link too."""
@@ -82,10 +82,9 @@ class Link:
         finally:
             conversation.close()
 
-    def exchange(self, command: Command, *, deadline: float) -> Reply:
-        """As ``ask``, without a word to anybody; ``deadline`` is a time of ``time.monotonic()``."""
+    def exchange(self, message: bytes, *, deadline: float) -> Reply:
+        """Send one serialised command and wait; ``deadline`` is a time of ``time.monotonic()``."""
         self.check_usable()
-        message = command.serialize()
         try:
             self._transport.send(message, deadline=deadline)
             return Reply.parse(self._transport.receive(deadline=deadline))

@@ -147,9 +147,8 @@ class LedgerBitcoinSigner:
 
     def _sign(self, signed: Psbt, spend: Spend) -> None:
         document = document_for(signed, spend, self._fingerprint)
-        found = self._app.sign_psbt(
-            document, spend.policy, inputs=len(signed.inputs), outputs=len(signed.outputs), size=len(document)
-        )
+        inputs, outputs = len(signed.inputs), len(signed.outputs)
+        found = self._app.sign_psbt(document, spend.policy, inputs=inputs, outputs=outputs)
         try:
             add_signatures(signed, spend, found)
         except UnfitError as unfit:

@@ -15,6 +15,7 @@ from bursar.errors import InvalidInputError, SignerMisbehavedError, SignerUnavai
 
 _CHUNK: Final = 1 << 16
 _CONNECT_SECONDS: Final = 2.0
+_WAIT_SECONDS: Final = 1.0
 _SLICE_SECONDS: Final = 0.2  # hidapi waits inside C, where no signal reaches us
 
 
@@ -39,6 +40,7 @@ class TcpTransport:
     def __init__(self, connection: socket.socket) -> None:
         self._socket = connection
         self._stream = TcpAssembler()
+        self._wait: float | None = None
 
     @classmethod
     def connect(cls, host: str, port: int, *, seconds: float = _CONNECT_SECONDS) -> TcpTransport:
@@ -49,7 +51,7 @@ class TcpTransport:
         return cls(connection)
 
     def send(self, message: bytes, *, deadline: float) -> None:
-        self._socket.settimeout(_left(deadline))
+        self._limit(deadline)
         self._socket.sendall(tcp_frame(message))
 
     def receive(self, *, deadline: float) -> bytes:
@@ -57,8 +59,11 @@ class TcpTransport:
             reply = self._stream.take()
             if reply is not None:
                 return reply
-            self._socket.settimeout(_left(deadline))
-            chunk = self._socket.recv(_CHUNK)
+            self._limit(deadline)
+            try:
+                chunk = self._socket.recv(_CHUNK)
+            except TimeoutError:
+                continue
             if not chunk:
                 raise ConnectionResetError("the emulator closed the connection")
             self._stream.feed(chunk)
@@ -66,6 +71,13 @@ class TcpTransport:
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._socket.close()
+
+    def _limit(self, deadline: float) -> None:
+        """Wait in slices: setting another limit costs a system call, and a conversation has thousands of waits."""
+        wait = min(_left(deadline), _WAIT_SECONDS)
+        if wait != self._wait:
+            self._socket.settimeout(wait)
+            self._wait = wait
 
 
 class HidTransport:
