@@ -31,6 +31,9 @@ HOMES = {
     "pbk": "nodes/sandbox",
     "eth": "nodes/sandbox",
     "keyring": "cli",
+    "segno": "backends/airgap/qr.py",
+    "zxingcpp": "backends/airgap/qr.py",
+    "PIL": "backends/airgap/qr.py",
 }
 # Vendors' libraries: named in one file only, and only inside functions, so that importing that file costs nothing.
 VENDORS = (

@@ -38,6 +38,7 @@ COMMANDS = dict(
         _entry(MONEY, "bump", "Raise the fee of a transfer that is stuck."),
         _entry(MONEY, "resume", "Go on with a transfer that was interrupted."),
         _entry(FILES, "psbt", "Inspect, sign, combine, finalize and broadcast PSBT files."),
+        _entry(FILES, "airgap", "Work with a signing device that is never connected: by file and QR code."),
         _entry(FILES, "message", "Sign and verify messages."),
         _entry(CONTROL, "policy", "Check the policy file and explain its decisions."),
         _entry(CONTROL, "journal", "Verify the journal of everything the wallet did."),

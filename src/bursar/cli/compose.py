@@ -121,11 +121,12 @@ def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> Bitc
 
 
 def registry(session: Session) -> Registry:
-    """Every installed signer backend; the software one looks into this wallet's folder."""
+    """Every installed signer backend; those that keep files look into this wallet's folder."""
+    from bursar.backends.airgap import AirgapBackend
     from bursar.backends.software import SoftwareBackend
     from bursar.signing.registry import Registry
 
-    return Registry.installed([SoftwareBackend(session.home.keystores)])
+    return Registry.installed([SoftwareBackend(session.home.keystores), AirgapBackend(session.home.airgap)])
 
 
 @contextmanager

@@ -33,6 +33,10 @@ class Home:
         return self.folder / "keystores"
 
     @property
+    def airgap(self) -> Path:
+        return self.folder / "airgap"
+
+    @property
     def sandbox(self) -> Path:
         return self.folder / "sandbox"
 

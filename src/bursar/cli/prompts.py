@@ -46,6 +46,8 @@ class SecretSource:
                 return KeyringPrompt(_keyring(), self.keyring_entry, human=typist).ask(request)
         if request.kind == "new-password":
             return new_secret(self.human, request.text)
+        if request.kind == "file":
+            return Secret.from_text(self.human.ask(request.text))
         return Secret.from_text(self.human.ask_hidden(request.text))
 
     def notify(self, event: DeviceEvent) -> None:

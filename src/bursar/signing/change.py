@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.account import CHANGE
 from bursar.errors import InvalidInputError
+from bursar.keys.origin import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +25,7 @@ def change_outputs(psbt: Psbt, account: BitcoinAccount, *, most_index: int = MOS
     An output is change when it names a path ``account/1/index``, with ``index`` at most ``most_index`` (an index
     beyond what a wallet ever scans would hold the money to ransom), and its script is the account's own there. An
     output that claims the account and is not is an ``InvalidInputError`` (``input.psbt.change``); another branch or
-    another account is a payment, however much it may be ours.
+    another account is a payment, however much it may be ours; so is everything of an unknown master key (00000000).
     """
     return tuple(change_paths(psbt, account, most_index=most_index))
 
@@ -46,7 +47,7 @@ def _origins(output: PsbtOutput) -> Iterator[KeyOrigin]:
 
 def _proven(psbt: Psbt, number: int, account: BitcoinAccount, origin: KeyOrigin, most_index: int) -> bool:
     home = account.origin
-    if origin.fingerprint != home.fingerprint or not home.path.is_prefix_of(origin.path):
+    if origin.fingerprint == UNKNOWN or origin.fingerprint != home.fingerprint or not home.path.is_prefix_of(origin.path):
         return False
     below = origin.path.indexes[len(home.path) :]
     if len(below) != 2 or below[0] != CHANGE:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt.fields import decode_origin, decode_tap_origin
 from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify, multisig, push
-from bursar.crypto.hashes import hash160, sha256
+from bursar.crypto.hashes import hash160, sha256, tagged_hash
 from bursar.crypto.secp256k1 import taproot_output_key
+from bursar.errors import InvalidInputError
+from bursar.keys.origin import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,8 +39,8 @@ def key_stands_in(script: bytes, public_key: bytes) -> bool:
 
 
 def names_key_of(one: PsbtInput, fingerprint: Fingerprint) -> bool:
-    """Whether the input says that one of its keys derives from the master key ``fingerprint``."""
-    return any(origin.fingerprint == fingerprint for _, origin in named_keys(one))
+    """Whether the input says that one of its keys derives from the master key ``fingerprint``; never true of 00000000."""
+    return fingerprint != UNKNOWN and any(origin.fingerprint == fingerprint for _, origin in named_keys(one))
 
 
 def named_keys(one: PsbtInput) -> Iterator[tuple[bytes, KeyOrigin]]:
@@ -69,3 +71,27 @@ def script_of_output(output: PsbtOutput, script: bytes) -> bytes | None:
 def taproot_key_matches(script: bytes, internal_key: bytes, merkle_root: bytes = b"") -> bool:
     """Whether ``internal_key`` (x-only) with this script tree makes the P2TR ``script`` (BIP-341)."""
     return script[2:] == taproot_output_key(internal_key, merkle_root)[0]
+
+
+def control_block_matches(script: bytes, control: bytes, leaf: bytes) -> bool:
+    """Whether a control block leads from ``leaf`` (script and its version, BIP-371) to the P2TR ``script`` (BIP-341)."""
+    if len(control) < 33 or (len(control) - 33) % 32 or len(control) > 33 + 32 * 128 or not leaf:
+        return False
+    version, inner = leaf[-1], leaf[:-1]
+    if control[0] & 0xFE != version:
+        return False
+    node = tagged_hash("TapLeaf", bytes((version,)) + _sized(inner))
+    for at in range(33, len(control), 32):
+        node = tagged_hash("TapBranch", b"".join(sorted((node, control[at : at + 32]))))
+    try:
+        output_key, parity = taproot_output_key(control[1:33], node)
+    except InvalidInputError:  # no point on the curve
+        return False
+    return script[2:] == output_key and parity == control[0] & 1
+
+
+def _sized(data: bytes) -> bytes:
+    size = len(data)
+    if size < 0xFD:
+        return bytes((size,)) + data
+    return (b"\xfd" + size.to_bytes(2, "little") if size < 1 << 16 else b"\xfe" + size.to_bytes(4, "little")) + data

@@ -40,7 +40,9 @@ class SignerInfo:
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:
-    """A secret is wanted from the human; ``kind`` is "password", "new-password", "pin" or "passphrase"."""
+    """Something is wanted from the human; ``kind`` is "password", "new-password", "pin", "passphrase",
+    "pairing-code", or "file" for the name of a file, which is no secret.
+    """
 
     kind: str
     text: str

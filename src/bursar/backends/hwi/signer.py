@@ -13,6 +13,7 @@ from bursar.errors import InvalidInputError, SignerMisbehavedError, SignerUnavai
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.path import HARDENED, DerivationPath
 from bursar.keys.scheme import CoinType, Scheme
+from bursar.signing.adoption import adopt_signatures
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 _TESTNET = HARDENED + CoinType.TESTNET
 _TYPES = {Scheme.BIP44: "legacy", Scheme.BIP49: "sh_wit", Scheme.BIP84: "wit", Scheme.BIP86: "tap"}
-_SIGNATURES = frozenset({0x02, 0x13})  # BIP-174: PSBT_IN_PARTIAL_SIG; BIP-371: PSBT_IN_TAP_KEY_SIG
 
 
 class HwiSigner:
@@ -72,14 +72,7 @@ class HwiSigner:
             given = Psbt.from_text(str(answer["psbt"]))
         except (KeyError, InvalidInputError) as error:
             raise SignerMisbehavedError("hwi answered with no psbt") from error
-        if given.tx.serialize() != psbt.tx.serialize() or len(given.inputs) != len(psbt.inputs):
-            return given  # of another transaction: the check of the answer says so
-        signed = psbt.copy()
-        for mine, theirs in zip(signed.inputs, given.inputs, strict=True):
-            for key, value in theirs.fields.items():
-                if key[0] in _SIGNATURES:
-                    mine.fields[key] = value
-        return signed
+        return adopt_signatures(psbt, given)
 
     def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """A legacy Bitcoin message signature; ``hwi`` takes text, so the message must be UTF-8."""
