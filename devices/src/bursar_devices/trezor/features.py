@@ -72,6 +72,7 @@ def _legacy(board: Board) -> messages.Features:
     reply.unfinished_backup = storage.unfinished_backup
     reply.no_backup = storage.no_backup
     reply.flags = storage.flags
+    reply.language = storage.language
     reply.safety_checks = SafetyCheckLevel(storage.unsafe_prompts)
     if board.unlocked:
         reply.wipe_code_protection = storage.wipe_code is not None
@@ -102,7 +103,7 @@ def _core(board: Board) -> messages.Features:
         )
         reply.unfinished_backup = storage.unfinished_backup
         reply.no_backup = storage.no_backup
-        reply.flags = storage.flags
+        reply.flags = storage.flags or 0
         reply.recovery_status = messages.RecoveryStatus.Nothing
         reply.backup_type = messages.BackupType.Bip39
         reply.sd_protection = False

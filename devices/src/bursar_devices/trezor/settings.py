@@ -167,7 +167,7 @@ def _store(board: Board, message: messages.ApplySettings) -> None:
 def apply_flags(board: Board, message: messages.ApplyFlags) -> Workflow[messages.Success]:
     if not board.legacy:
         board.require_initialized()
-    board.storage.flags |= message.flags
+    board.storage.flags = (board.storage.flags or 0) | message.flags
     return done("Flags applied")
     yield
 

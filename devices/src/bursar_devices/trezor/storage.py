@@ -29,11 +29,11 @@ class Storage:
     needs_backup: bool = False
     unfinished_backup: bool = False
     no_backup: bool = False
-    flags: int = 0
+    flags: int | None = None  # never applied
     unsafe_prompts: int = 0  # SafetyCheckLevel
     auto_lock_ms: int = 600_000
     rotation: int = 0
-    language: str | None = None
+    language: str = "en-US"
     haptic_feedback: bool = True
     experimental: bool = False
     u2f_counter: int = 0

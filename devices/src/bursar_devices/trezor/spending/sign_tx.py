@@ -283,14 +283,16 @@ class Signing:
             self.lock_time,
         )
         digests = SighashCache(tx, [_coin(entry.told.amount or 0, entry.script) for entry in self.inputs])
-        if self.serialize:
-            self._write_header()
+        if self.serialize and not self.legacy:
+            self.stream.write(self._head(0))
         for index, entry in enumerate(self.inputs):
             if not entry.external and not entry.segwit:
                 yield from self._sign_legacy(index, digests)
             elif self.serialize:
                 yield from self._write_input(index)
         if self.serialize:
+            if not self.legacy:
+                self.stream.write(compact_size(self.outputs_count))
             for index in range(self.outputs_count):
                 yield from self._write_output(index)
         if self.segwit:
@@ -299,9 +301,15 @@ class Signing:
         if self.serialize:
             self.stream.write(self.lock_time.to_bytes(4, "little"))
 
-    def _write_header(self) -> None:
+    def _head(self, index: int) -> bytes:
+        """What stands before the first input; a Trezor One sends it along with that, later models before."""
+        if index:
+            return b""
         marker = b"\x00\x01" if self.segwit else b""
-        self.stream.write(self.version.to_bytes(4, "little") + marker + compact_size(self.inputs_count))
+        return self.version.to_bytes(4, "little") + marker + compact_size(self.inputs_count)
+
+    def _write_signed(self, index: int, txi: messages.TxInputType, script_sig: bytes) -> None:
+        self.stream.write((self._head(index) if self.legacy else b"") + input_bytes(txi, script_sig))
 
     def _sign_legacy(self, index: int, digests: SighashCache) -> Workflow[None]:
         """Everything is streamed again, as it is hashed for this input alone."""
@@ -325,7 +333,7 @@ class Signing:
         code = scripts.inner_script(key.public_key, signed.multisig)
         signature = self._ecdsa(key, digests.legacy(index, code))
         if self.serialize:
-            self.stream.write(input_bytes(signed, _script_sig(signed, key.public_key, signature)))
+            self._write_signed(index, signed, _script_sig(signed, key.public_key, signature))
         self.stream.sign(index, signature)
 
     def _ecdsa(self, key: ExtendedPrivateKey, digest: bytes) -> bytes:
@@ -342,7 +350,7 @@ class Signing:
             if not self.legacy or txi.script_type == InputScriptType.SPENDP2SHWITNESS:
                 self.change.check_input(txi)
             script_sig = self._nested_script_sig(txi)
-        self.stream.write(input_bytes(txi, script_sig))
+        self._write_signed(index, txi, script_sig)
 
     def _nested_script_sig(self, txi: messages.TxInputType) -> bytes:
         if txi.script_type != InputScriptType.SPENDP2SHWITNESS:
@@ -355,7 +363,7 @@ class Signing:
         txo = yield from self.stream.output(index)
         script = self.output_script(txo)
         amount = lying.amount(self.board.lies, txo.amount)
-        head = compact_size(self.outputs_count) if index == 0 else b""
+        head = compact_size(self.outputs_count) if index == 0 and self.legacy else b""
         self.stream.write(head + amount.to_bytes(8, "little") + sized(script))
 
     def _sign_segwit(self, index: int, digests: SighashCache) -> Workflow[None]:
