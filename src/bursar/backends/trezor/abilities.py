@@ -76,6 +76,11 @@ class Firmware:
         return 1650 if self.legacy else None
 
     @property
+    def longest_witness(self) -> int | None:
+        """Bytes of the witness of an input that others have signed."""
+        return 109 if self.legacy else None
+
+    @property
     def longest_op_return(self) -> int | None:
         return 150 if self.legacy else None
 

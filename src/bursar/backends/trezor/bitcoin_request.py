@@ -173,6 +173,9 @@ class Draft:
             )
         if self._firmware.legacy and self._strict:
             raise self._firmware.cannot(f"input {index} is external, and this model takes none", "sign_psbt")
+        most = self._firmware.longest_witness
+        if most is not None and len(one.fields.get(_FINAL_WITNESS, b"")) > most:
+            raise self._firmware.cannot(f"input {index} is external with a longer witness than it reads", "sign_psbt")
 
     def _own(self, index: int, one: PsbtInput, spent: TxOut, named: list[Named], book: KeyBook) -> OwnInput:
         kind = _kind(index, one, spent.script)

@@ -283,6 +283,11 @@ def test_an_input_signed_already_needs_leave(trezor: SimpleNamespace, scheme: Sc
 def test_a_trezor_one_takes_no_external_input(trezor: SimpleNamespace) -> None:
     signer = trezor.signer(trezor.one, external_inputs=True)
     refused(signer, presigned(trezor), "signer.unsupported", "input 0 is external")
+    lax = trezor.signer(trezor.one, external_inputs=True, strict=False)
+    psbt = presigned(trezor)
+    kernel(psbt, request_signatures(lax, psbt))
+    psbt.inputs[0].final_witness = (bytes(72), bytes(37))
+    refused(lax, psbt, "signer.unsupported", "longer witness")
 
 
 def test_everything_signed_is_nothing_to_sign(trezor: SimpleNamespace, signer: Any) -> None:
