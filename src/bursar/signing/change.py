@@ -47,7 +47,11 @@ def _origins(output: PsbtOutput) -> Iterator[KeyOrigin]:
 
 def _proven(psbt: Psbt, number: int, account: BitcoinAccount, origin: KeyOrigin, most_index: int) -> bool:
     home = account.origin
-    if origin.fingerprint == UNKNOWN or origin.fingerprint != home.fingerprint or not home.path.is_prefix_of(origin.path):
+    if (
+        origin.fingerprint == UNKNOWN
+        or origin.fingerprint != home.fingerprint
+        or not home.path.is_prefix_of(origin.path)
+    ):
         return False
     below = origin.path.indexes[len(home.path) :]
     if len(below) != 2 or below[0] != CHANGE:

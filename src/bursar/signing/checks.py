@@ -60,7 +60,7 @@ def request_signatures(
     fingerprint = signer.info.fingerprint
     asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
     if account is not None:
-        check_inputs(psbt, account, fingerprint=fingerprint)
+        check_inputs(psbt, account, fingerprint=fingerprint, external=limits.external_inputs)
         change_outputs(psbt, account)
     question = psbt.copy()
     answer = signer.sign_psbt(psbt.copy())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt.fields import decode_origin, decode_tap_origin
 from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify, multisig, push
+from bursar.bitcoin.wire import sized
 from bursar.crypto.hashes import hash160, sha256, tagged_hash
 from bursar.crypto.secp256k1 import taproot_output_key
 from bursar.errors import InvalidInputError
@@ -39,7 +40,7 @@ def key_stands_in(script: bytes, public_key: bytes) -> bool:
 
 
 def names_key_of(one: PsbtInput, fingerprint: Fingerprint) -> bool:
-    """Whether the input says that one of its keys derives from the master key ``fingerprint``; never true of 00000000."""
+    """Whether the input names a key that derives from the master key ``fingerprint``; never true of 00000000."""
     return fingerprint != UNKNOWN and any(origin.fingerprint == fingerprint for _, origin in named_keys(one))
 
 
@@ -74,13 +75,13 @@ def taproot_key_matches(script: bytes, internal_key: bytes, merkle_root: bytes =
 
 
 def control_block_matches(script: bytes, control: bytes, leaf: bytes) -> bool:
-    """Whether a control block leads from ``leaf`` (script and its version, BIP-371) to the P2TR ``script`` (BIP-341)."""
+    """Whether a control block leads from ``leaf`` (script and version, BIP-371) to the P2TR ``script`` (BIP-341)."""
     if len(control) < 33 or (len(control) - 33) % 32 or len(control) > 33 + 32 * 128 or not leaf:
         return False
     version, inner = leaf[-1], leaf[:-1]
     if control[0] & 0xFE != version:
         return False
-    node = tagged_hash("TapLeaf", bytes((version,)) + _sized(inner))
+    node = tagged_hash("TapLeaf", bytes((version,)) + sized(inner))
     for at in range(33, len(control), 32):
         node = tagged_hash("TapBranch", b"".join(sorted((node, control[at : at + 32]))))
     try:
@@ -88,10 +89,3 @@ def control_block_matches(script: bytes, control: bytes, leaf: bytes) -> bool:
     except InvalidInputError:  # no point on the curve
         return False
     return script[2:] == output_key and parity == control[0] & 1
-
-
-def _sized(data: bytes) -> bytes:
-    size = len(data)
-    if size < 0xFD:
-        return bytes((size,)) + data
-    return (b"\xfd" + size.to_bytes(2, "little") if size < 1 << 16 else b"\xfe" + size.to_bytes(4, "little")) + data

@@ -11,8 +11,13 @@ from bursar.bitcoin.script import ScriptType, classify, dust_threshold, multisig
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
 from bursar.errors import InvalidInputError
+from bursar.keys.origin import UNKNOWN
+from bursar.keys.path import HARDENED
+from bursar.keys.scheme import CoinType, Scheme
 from bursar.signing.ownership import (
+    control_block_matches,
     key_stands_in,
+    named_keys,
     names_key_of,
     script_of_output,
     taproot_key_matches,
@@ -27,6 +32,14 @@ _SEGWIT_V0 = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2
 _MOST_FEE = Sats(10_000_000)  # 0.1 BTC and 10,000 sat/vB: Bitcoin Core's own limits
 _MOST_FEE_RATE = FeeRate(10_000_000)
 _LIGHTEST_INPUT = min(INPUT_WEIGHTS.values())
+_COINS = frozenset({HARDENED + CoinType.BITCOIN, HARDENED + CoinType.TESTNET})
+_PURPOSES = {
+    HARDENED + Scheme.BIP44.value: ScriptType.P2PKH,
+    HARDENED + Scheme.BIP49.value: ScriptType.P2SH_P2WPKH,
+    HARDENED + Scheme.BIP84.value: ScriptType.P2WPKH,
+    HARDENED + Scheme.BIP86.value: ScriptType.P2TR,
+}
+_SINGLE_KEY = frozenset(_PURPOSES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +48,13 @@ class PreflightLimits:
 
     ``max_fee`` and ``max_fee_rate`` catch blunders; what a payment should cost is for policy. ``previous_required``
     demands the whole previous transaction for segwit version 0 inputs, whose signatures do not commit to the amounts
-    of the other inputs.
+    of the other inputs. ``external_inputs`` lets strangers pay with the account in one transaction (``check_inputs``).
     """
 
     max_fee: Sats = _MOST_FEE
     max_fee_rate: FeeRate = _MOST_FEE_RATE
     previous_required: bool = True
+    external_inputs: bool = False
 
 
 DEFAULT_LIMITS = PreflightLimits()
@@ -51,10 +65,13 @@ def check_psbt(
 ) -> tuple[InputDigest | None, ...]:
     """Refuse what no signer should be asked; returns what is to be signed for each input, ``None`` if it is final.
 
-    With ``fingerprint`` at least one open input must name a key of that master key. Raises ``InvalidInputError``
+    With ``fingerprint`` at least one open input must name a key of that master key; 00000000 is no master key. A key
+    at a path of another coin, or of another kind of script, is not signed with. Raises ``InvalidInputError``
     with a code below ``input.psbt``: ``.empty`` ``.duplicate-input`` ``.utxo`` ``.script`` ``.sighash`` ``.key``
     ``.annex`` ``.output`` ``.change`` ``.amount`` ``.fee`` ``.nothing-to-sign``.
     """
+    if fingerprint == UNKNOWN:
+        fingerprint = None
     if not psbt.tx.inputs or not psbt.tx.outputs:
         raise _refused("empty", "the transaction has no inputs or no outputs: build it again")
     outpoints = [spending.outpoint for spending in psbt.tx.inputs]
@@ -64,6 +81,9 @@ def check_psbt(
     digests = InputDigests(psbt)
     _check_amounts(psbt, limits)
     asked = tuple(_check_input(psbt, index, digests, limits) for index in range(len(psbt.inputs)))
+    for index, digest in enumerate(asked):
+        if digest is not None:
+            _check_paths(index, psbt.inputs[index], digest, fingerprint)
     for index, output in enumerate(psbt.outputs):
         _check_output(index, psbt.tx.outputs[index].value, psbt.tx.outputs[index].script, output)
     if not any(asked):
@@ -116,6 +136,21 @@ def _check_compressed(index: int, one: PsbtInput, asked: InputDigest) -> None:
         raise _refused("key", f"input {index} is segwit with an uncompressed key: no node relays that")
 
 
+def _check_paths(index: int, one: PsbtInput, asked: InputDigest, fingerprint: Fingerprint | None) -> None:
+    for _, origin in named_keys(one):
+        path = origin.path.indexes
+        if len(path) < 2 or path[0] not in _PURPOSES or (fingerprint is not None and origin.fingerprint != fingerprint):
+            continue
+        if path[1] not in _COINS:
+            raise _refused("key", f"input {index} names a key at {origin.path}, which is no path of bitcoin keys")
+        if asked.script_type in _SINGLE_KEY and asked.script_type is not _PURPOSES[path[0]]:
+            raise _refused(
+                "key",
+                f"input {index} names a key at {origin.path}, and its script is not of the kind kept there: no wallet "
+                "would look for it, and devices refuse it",
+            )
+
+
 def _check_taproot_keys(index: int, one: PsbtInput, script: bytes) -> None:
     root = one.tap_merkle_root or b""
     internal = one.tap_internal_key
@@ -123,6 +158,9 @@ def _check_taproot_keys(index: int, one: PsbtInput, script: bytes) -> None:
         internal = next((key for key, (leaves, _) in one.tap_bip32_derivations.items() if not leaves), None)
     if internal is not None and not taproot_key_matches(script, internal, root):
         raise _refused("key", f"input {index} names an internal key that does not make its output key")
+    for control, leaf in one.tap_leaf_scripts.items():
+        if not control_block_matches(script, control, leaf):
+            raise _refused("script", f"input {index} shows a script that its output key does not commit to")
 
 
 def _check_output(index: int, value: int, script: bytes, output: PsbtOutput) -> None:

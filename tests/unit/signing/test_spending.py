@@ -53,12 +53,12 @@ def test_another_scheme_of_the_signer_may_not(ask: SimpleNamespace, account: Cal
     refused(ask.question([ask.spend(Scheme.BIP84), ask.spend(Scheme.BIP86)]), account(Scheme.BIP86))
 
 
-def test_keys_of_strangers_and_final_inputs_do_not_matter(
+def test_strangers_that_are_allowed_and_final_inputs_do_not_matter(
     ask: SimpleNamespace, account: Callable[..., BitcoinAccount]
 ) -> None:
     psbt = ask.question([ask.spend(), ask.of(ask.stranger()), ask.spend(Scheme.BIP86)])
     psbt.inputs[2].final_witness = (bytes(64),)
-    check_inputs(psbt, account())
+    check_inputs(psbt, account(), external=True)
 
 
 def test_a_path_beside_branch_and_index_is_not_of_the_account(
