@@ -143,7 +143,7 @@ class TrezorBackend:
         if place.trouble is not None:
             return looking.troubled(bare, place.trouble), False
         try:
-            return looking.look(place, self._locks), True
+            return looking.look(place, self._locks, self._options().patience.device), True
         except SignerNotFoundError:
             raise
         except SignerError as error:

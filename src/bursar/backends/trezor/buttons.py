@@ -24,6 +24,8 @@ _TEXTS = {
     19: "enter the passphrase on the trezor",
 }
 _ADDRESS, _PIN = 10, 20
+MOST_TOGGLES = 20
+"""So often may a Trezor One show an address and its QR code by turns before that is taken for a refusal."""
 
 
 def event_of(request: Any, model: str) -> DeviceEvent:
@@ -32,6 +34,11 @@ def event_of(request: Any, model: str) -> DeviceEvent:
     if code == _PIN:
         return DeviceEvent("locked", "enter the PIN on the trezor")
     text = _TEXTS.get(code, "confirm on the trezor")
-    if code == _ADDRESS and model == "T1B1":
+    if only_turns_the_page(request, model):
         text += "; its other button only turns the page: if they differ, cancel here"
     return DeviceEvent("confirm", text)
+
+
+def only_turns_the_page(request: Any, model: str) -> bool:
+    """Whether this is the page that a Trezor One's human can confirm, but not refuse."""
+    return int(request.code or 0) == _ADDRESS and model == "T1B1"

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from bursar.backends.trezor import vendor
-from bursar.backends.trezor.buttons import event_of
+from bursar.backends.trezor.buttons import MOST_TOGGLES, event_of, only_turns_the_page
 from bursar.backends.trezor.failures import ends_session, failure
 from bursar.backends.trezor.pins import matrix_positions
-from bursar.errors import BursarError, SignerError, SignerMisbehavedError, SignerUnavailableError
+from bursar.errors import BursarError, SignerError, SignerMisbehavedError, SignerUnavailableError, UserCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,7 +54,7 @@ class Link(Protocol):
     def read(self) -> Any: ...
 
 
-def settle(link: Link, wire: Wire, seconds: float = _CANCEL_SECONDS) -> Any:
+def settle(link: Link, wire: Wire, seconds: float) -> Any:
     """Bring a device back to rest, whatever it was asked before: cancel, then a question only it can have answered.
 
     Returns the failure by which it acknowledged the cancel. Replies from before are thrown away.
@@ -107,6 +107,7 @@ class Conversation:
         self._prompt = prompt
         self._model = model
         self._patience = patience
+        self._last_word = min(_CANCEL_SECONDS, patience.device)
         self._passphrase = passphrase
         self._ended = ended
         self._turn = threading.Lock()
@@ -154,7 +155,7 @@ class Conversation:
             reply, refusal = self._converse(request, until)
 
     def _converse(self, request: Any, until: float) -> tuple[Any, BursarError | None]:
-        known = self._messages
+        known, toggles = self._messages, 0
         self._idle = False
         self._write(request, self._patience.device)
         for _ in range(MOST_QUESTIONS):
@@ -163,6 +164,9 @@ class Conversation:
                 raise SignerUnavailableError("the trezor took too long: open it again")
             reply = self._read()
             if isinstance(reply, known.ButtonRequest):
+                toggles += only_turns_the_page(reply, self._model)
+                if toggles > MOST_TOGGLES:
+                    raise UserCancelledError("the address was not confirmed on the trezor")
                 self._prompt.notify(event_of(reply, self._model))
                 self._write(known.ButtonAck(), self._patience.human)
             elif isinstance(reply, known.PinMatrixRequest):
@@ -208,7 +212,7 @@ class Conversation:
         """The wire is out of step. A last word, unread, lets the device leave what it shows."""
         if self._over is None:
             try:
-                self._wire.allow(_CANCEL_SECONDS)
+                self._wire.allow(self._last_word)
                 self._link.write(self._messages.Cancel())
             except SignerError:
                 pass
@@ -220,7 +224,7 @@ class Conversation:
             return
         over = "the trezor was left in the middle of something"
         try:
-            settle(self._link, self._wire)
+            settle(self._link, self._wire, self._last_word)
             self._idle = True
         except SignerError as error:
             over = error.message

@@ -14,7 +14,7 @@ from bursar.errors import SignerNotFoundError
 if TYPE_CHECKING:
     from pathlib import Path
 
-_CONNECT_SECONDS = 5.0
+CONNECT_SECONDS = 5.0
 
 
 class V1Link:
@@ -41,7 +41,7 @@ class Device:
         self.thp = False
         self._lock = DeviceLock(location, locks)
 
-    def connect(self, seconds: float = _CONNECT_SECONDS) -> None:
+    def connect(self, seconds: float = CONNECT_SECONDS) -> None:
         """Lock it, open it, throw away what an earlier conversation left, and find out which protocol it speaks.
 
         ``SignerUnavailableError`` when it is busy, forbidden, gone or silent; ``SignerNotFoundError`` when nothing
@@ -61,7 +61,7 @@ class Device:
             self.close()
             raise
 
-    def features(self, seconds: float = _CONNECT_SECONDS) -> DeviceState:
+    def features(self, seconds: float = CONNECT_SECONDS) -> DeviceState:
         """What it says of itself; makes no session. Protocol v1 only."""
         self.wire.allow(seconds)
         self.link.write(vendor.messages().GetFeatures())

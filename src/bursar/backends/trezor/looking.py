@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from bursar.backends.trezor import pairing, vendor
 from bursar.backends.trezor.conversation import Conversation, Patience
-from bursar.backends.trezor.device import Device
+from bursar.backends.trezor.device import CONNECT_SECONDS, Device
 from bursar.backends.trezor.exchange import one
 from bursar.backends.trezor.public_keys import root_fingerprint
 from bursar.backends.trezor.state import NAMES, UNKNOWN
@@ -24,23 +24,25 @@ if TYPE_CHECKING:
     from bursar.signing.protocols import DeviceEvent, SecretRequest
 
 NAME = "trezor"
-_PATIENCE = Patience(device=5.0, human=1.0, whole=10.0)
 
 
-def look(place: Place, locks: Path | None) -> SignerInfo:
-    """What is there; ``SignerError`` says why it cannot be told, ``SignerNotFoundError`` that nothing is there."""
-    device = Device(place.location, place.transport, locks=locks)
-    device.connect()
+def look(place: Place, locks: Path | None, seconds: float = CONNECT_SECONDS) -> SignerInfo:
+    """What is there, asked within ``seconds``.
+
+    ``SignerError`` says why it cannot be told, ``SignerNotFoundError`` that nothing is there.
+    """
+    device, seconds = Device(place.location, place.transport, locks=locks), min(CONNECT_SECONDS, seconds)
+    device.connect(seconds)
     try:
         emulated = place.location.startswith("udp:")
         if device.thp:
             model = pairing.model_of(device.wire)
             info = SignerInfo(NAME, place.location, NAMES.get(model, "Trezor"), emulated=emulated)
             return troubled(info, None if model in NAMES else UNKNOWN)
-        state = device.features()
+        state = device.features(seconds)
         info = info_of(place.location, state)
         if _is_free(state):
-            info = replace(info, fingerprint=_fingerprint(device, state))
+            info = replace(info, fingerprint=_fingerprint(device, state, seconds))
         return troubled(info, state.trouble())
     finally:
         device.close()
@@ -67,7 +69,7 @@ def _is_free(state: DeviceState) -> bool:
     return state.unfit() is None and not state.locked and not state.passphrase
 
 
-def _fingerprint(device: Device, state: DeviceState) -> Fingerprint | None:
+def _fingerprint(device: Device, state: DeviceState, seconds: float) -> Fingerprint | None:
     def no_passphrase() -> NoReturn:
         raise _refused()
 
@@ -77,7 +79,7 @@ def _fingerprint(device: Device, state: DeviceState) -> Fingerprint | None:
         device.wire,
         _Nobody(),
         model=state.model,
-        patience=_PATIENCE,
+        patience=Patience(device=seconds, human=0.0, whole=4 * seconds),
         passphrase=no_passphrase,
         ended=lambda: None,
     )

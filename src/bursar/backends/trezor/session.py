@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bursar.backends.trezor import vendor
 from bursar.backends.trezor.conversation import Conversation, Patience
-from bursar.backends.trezor.device import Device
+from bursar.backends.trezor.device import CONNECT_SECONDS, Device
 from bursar.backends.trezor.exchange import Exchange, expect, one
 from bursar.backends.trezor.pairing import Pairings, ThpLink, open_channel
 from bursar.backends.trezor.passphrase import (
@@ -60,14 +60,14 @@ class Session:
         self._typed = False
         self._wanted = False
         self._device = Device(place.location, place.transport, locks=options.locks)
-        self._device.connect()
+        self._device.connect(min(CONNECT_SECONDS, self.patience.device))
         try:
             self._thp: ThpLink | None = None
             if self._device.thp:
                 pairings = Pairings(options.pairings)
                 self._thp, self.state = open_channel(self._device.wire, prompt, pairings, self.patience.human)
             else:
-                self.state = self._device.features()
+                self.state = self._device.features(min(CONNECT_SECONDS, self.patience.device))
             self._conversation = Conversation(
                 self._thp or self._device.link,
                 self._device.wire,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
@@ -142,7 +143,11 @@ def webusb() -> Sequence[Any]:
                         raise Timeout("the device takes no packet") from error
             raise TransportException("the device is closed")
 
-    return [Bounded(found.device) for found in WebUsbTransport.enumerate()] if WebUsbTransport.ENABLED else []
+    if not WebUsbTransport.ENABLED:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # libusb1's, about the way trezorlib opens it
+        return [Bounded(found.device) for found in WebUsbTransport.enumerate()]
 
 
 def hid() -> Sequence[Any]:

@@ -6,7 +6,7 @@ import struct
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -23,7 +23,9 @@ from bursar.crypto.secret import Secret
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.path import DerivationPath
-from bursar.signing.protocols import DeviceEvent, SecretRequest
+
+if TYPE_CHECKING:
+    from bursar.signing.protocols import DeviceEvent, SecretRequest
 
 WORDS = " ".join(["all"] * 12)
 LOCATION = "udp:127.0.0.1:21324"

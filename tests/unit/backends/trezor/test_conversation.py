@@ -134,11 +134,23 @@ def test_an_answer_of_another_kind_ends_the_conversation(connect: Connect, trezo
 
 def test_buttons_without_end_are_cut_off(connect: Connect, trezor: Any, human: Any) -> None:
     session = connect()
-    trezor.on[messages.GetAddress] = button()
-    trezor.on[messages.ButtonAck] = button()
+    trezor.on[messages.GetAddress] = button(8)
+    trezor.on[messages.ButtonAck] = button(8)
     with pytest.raises(SignerMisbehavedError, match="without end"):
         session.run(ask())
     assert len(human.told) == MOST_QUESTIONS
+
+
+def test_an_address_turned_over_and_over_is_refused(connect: Connect, trezor: Any) -> None:
+    """The other button of a Trezor One's address page refuses nothing."""
+    session = connect()
+    trezor.on[messages.GetAddress] = button()
+    trezor.on[messages.ButtonAck] = button()
+    with pytest.raises(UserCancelledError):
+        session.run(ask())
+    assert trezor.types()[-2:] == ["Cancel", "Ping"]
+    trezor.on[messages.GetAddress] = ADDRESS
+    assert session.run(ask()).address == "1abc"
 
 
 def test_packets_without_end_are_cut_off(connect: Connect, trezor: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +63,7 @@ def no_usb(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
+def no_sockets(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     opened: list[Any] = []
     real = socket.socket.connect
 
@@ -73,7 +72,7 @@ def no_sockets(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
         real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    yield opened
+    return opened
 
 
 def test_nothing_plugged_in_nothing_touched(no_usb: None, no_sockets: list[Any]) -> None:
@@ -92,7 +91,8 @@ def test_only_a_place_that_was_named_is_looked_at(no_usb: None, no_sockets: list
 
 
 @pytest.mark.parametrize(
-    "text", ["udp:10.0.0.1:21324", "udp:example.com:21324", "udp:127.0.0.1", "udp:127.0.0.1:0", "udp:127.0.0.1:٣", "udp:"]
+    "text",
+    ["udp:10.0.0.1:21324", "udp:example.com:21324", "udp:127.0.0.1", "udp:127.0.0.1:0", "udp:127.0.0.1:٣", "udp:"],
 )
 def test_emulators_are_on_this_machine(text: str) -> None:
     with pytest.raises(InvalidInputError, match="no emulator of this machine"):
@@ -105,7 +105,7 @@ def usb_with(monkeypatch: pytest.MonkeyPatch, *found: Plugged) -> None:
 
 def test_without_permission_the_rule_is_named(monkeypatch: pytest.MonkeyPatch, no_sockets: list[Any]) -> None:
     usb_with(monkeypatch, Plugged("webusb:001:2", "Trezor", "S", hid=False, permitted=False))
-    monkeypatch.setattr(vendor, "bridge", lambda: [])
+    monkeypatch.setattr(vendor, "bridge", list)
     (found,) = TrezorBackend().discover()
     assert (found.location, found.model, found.trouble_code) == ("webusb:001:2", "Trezor", "signer.permission")
     assert "bursar doctor" in (found.trouble or "")
@@ -116,9 +116,9 @@ def test_without_permission_the_rule_is_named(monkeypatch: pytest.MonkeyPatch, n
 
 def test_without_libusb_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     usb_with(monkeypatch, Plugged("webusb:001:2", "Trezor", "S", hid=False, permitted=True))
-    monkeypatch.setattr(vendor, "webusb", lambda: [])
-    monkeypatch.setattr(vendor, "hid", lambda: [])
-    monkeypatch.setattr(vendor, "bridge", lambda: [])
+    monkeypatch.setattr(vendor, "webusb", list)
+    monkeypatch.setattr(vendor, "hid", list)
+    monkeypatch.setattr(vendor, "bridge", list)
     monkeypatch.setattr(vendor, "usb_reason", lambda: "libusb-1.0 is not installed")
     (found,) = TrezorBackend().discover()
     assert found.trouble == "libusb-1.0 is not installed"
@@ -138,7 +138,7 @@ def test_a_hid_device_is_known_by_its_serial(monkeypatch: pytest.MonkeyPatch, tr
     usb_with(monkeypatch, Plugged("webusb:001:2", "Trezor One", "S", hid=True, permitted=True))
     trezor.device = {"serial_number": "S"}
     trezor.get_path = lambda: "hid:/dev/hidraw0"
-    monkeypatch.setattr(vendor, "webusb", lambda: [])
+    monkeypatch.setattr(vendor, "webusb", list)
     monkeypatch.setattr(vendor, "hid", lambda: [trezor])
     backend = TrezorBackend(locks=tmp_path)
     (found,) = backend.discover()
@@ -198,9 +198,7 @@ def test_hostile_features_are_cleaned(located: TrezorBackend, trezor: Any) -> No
 
 
 @pytest.mark.parametrize("reply", [b"garbage".ljust(64, b"\0"), None, OSError("gone")])
-def test_a_device_that_talks_nonsense_is_listed_with_that(
-    located: TrezorBackend, trezor: Any, reply: Any
-) -> None:
+def test_a_device_that_talks_nonsense_is_listed_with_that(located: TrezorBackend, trezor: Any, reply: Any) -> None:
     trezor.on[messages.GetFeatures] = (lambda _: None) if reply is None else reply
     found = located.locate(trezor.location)
     assert found is not None
@@ -256,7 +254,7 @@ def test_importing_and_looking_loads_nothing_where_nothing_is_plugged_in() -> No
         "assert TrezorBackend().discover() == ()\n"
         "print([name for name in sys.modules if name.split('.')[0] in ('trezorlib', 'usb1', 'hid', 'requests')])"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)  # noqa: S603
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 
 

@@ -296,7 +296,9 @@ def test_a_signer_is_neither_copied_nor_told(backend: Callable[..., TrezorBacken
             pickle.dumps(signer)
 
 
-def test_the_library_logs_no_secret(connect: Connect, trezor: Any, human: Any, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_library_logs_no_secret(
+    connect: Connect, trezor: Any, human: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(1)
     trezor.features["passphrase_protection"] = True
     human.answers = {"passphrase": "hush hush"}
