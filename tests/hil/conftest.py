@@ -13,10 +13,10 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
+    from bursar_devices.device import Device
     from hil_faces import Face
 
     from bursar.nodes.sandbox import Sandbox
-    from bursar_devices.device import Device
 
 _numbers = itertools.count()
 
@@ -42,9 +42,8 @@ def number() -> int:
 @pytest.fixture
 def make_face(sandbox: Any, tmp_path: Path) -> Callable[..., Face]:
     """A function that makes the face called ``library`` or ``command`` of a wallet whose keys are on a device."""
-    from hil_faces import CommandFace, LibraryFace, furnish
-
     from bursar_devices.device import selector_of
+    from hil_faces import CommandFace, LibraryFace, furnish
 
     kinds = {"library": LibraryFace, "command": CommandFace}
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
+from bursar_devices.prompting import BenchPrompt
 from click.testing import CliRunner
 
 from bursar.bitcoin.account import BitcoinAccount
@@ -19,10 +20,10 @@ from bursar.cli import config
 from bursar.cli.app import root
 from bursar.cli.home import Home, write_private
 from bursar.cli.session import Session
+from bursar.cli.transferring import UNSIGNED
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.message import encode_signature as encode_personal
-from bursar.keys.origin import KeyOrigin
-from bursar.keys.path import DerivationPath
+from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.scheme import Scheme, account_path
 from bursar.nodes.bitcoind import BitcoindBackend
 from bursar.nodes.ethrpc import EthRpcBackend
@@ -31,7 +32,6 @@ from bursar.signing.checks import confirm_address, request_message, request_pers
 from bursar.signing.registry import Registry
 from bursar.wallet.transfer import PaymentOrder, Transfer
 from bursar.wallet.wallet import Wallet
-from bursar_devices.prompting import BenchPrompt
 
 POLICY = 'version = 1\n[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
 ETHEREUM = "ether"
@@ -52,6 +52,8 @@ class Face(Protocol):
     def sign_message(self, name: str, index: int, text: str) -> tuple[str, str]: ...
 
     def add_token(self, token: Any) -> None: ...
+
+    def release(self, name: str) -> None: ...
 
 
 def node_for(sandbox: Any, name: str) -> Any:
@@ -116,6 +118,13 @@ class LibraryFace:
         with Wallet.open(self.home.wallet) as wallet:
             wallet.add_token(self.sandbox.ethereum_chain_id, token.contract, token.symbol, token.decimals)
 
+    def release(self, name: str) -> None:
+        """What a program does after a refusal: the plan is of no use any more."""
+        with Wallet.open(self.home.wallet) as wallet:
+            for record in wallet.transfers(name):
+                if record.state in UNSIGNED:
+                    wallet.cancel(record.id)
+
 
 @dataclass
 class CommandFace:
@@ -159,12 +168,15 @@ class CommandFace:
     def add_token(self, token: Any) -> None:
         self.run("account", "token", ETHEREUM, token.contract, token.symbol, str(token.decimals))
 
+    def release(self, name: str) -> None:
+        """The command line has done so by itself."""
+
 
 def account_of(signer: Any, name: str, number: int, sandbox: Any) -> BitcoinAccount | EthereumAccount:
     """The device's account of that name, from its own public key."""
     ether = name == ETHEREUM
     path = account_path(Scheme.BIP44 if ether else SCHEMES[name], 60 if ether else 1, number)
-    fingerprint = signer.info.fingerprint or signer.xpub(DerivationPath(())).fingerprint
+    fingerprint = signer.info.fingerprint or UNKNOWN  # a ledger's ethereum app tells none
     origin, xpub = KeyOrigin(fingerprint, path), signer.xpub(path)
     if ether:
         return EthereumAccount(sandbox.ethereum_chain_id, origin, xpub)

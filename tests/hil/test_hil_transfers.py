@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from bursar_devices.humans import approve, approve_payments, approve_transfer
 from hil_faces import ETHEREUM, Face, account_of, node_for
 
 from bursar.bitcoin.address import Address as BitcoinAddress
@@ -18,7 +19,6 @@ from bursar.ethereum.address import Address
 from bursar.ethereum.transaction import UnsignedTransaction
 from bursar.ethereum.units import Wei
 from bursar.signing.checks import request_transaction
-from bursar_devices.humans import approve, approve_payments, approve_transfer
 
 ETHER = 10**18
 PAYEES = {

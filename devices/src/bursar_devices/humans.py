@@ -140,7 +140,17 @@ def confirm_address(address: str) -> Human:
 
     Closing it raises ``NotShownError`` when it was not shown.
     """
-    wanted, pages, press = spellings(address), list[Page](), Press.ACCEPT
+    yield from _until_shown(address, spellings(address))
+
+
+def approve_message(text: str) -> Human:
+    """Accept a message to sign that is ``text``, refuse another; ``NotShownError`` at the end if it was not shown."""
+    yield from _until_shown(text, frozenset({_squeezed(text)}))
+
+
+def _until_shown(what: str, wanted: frozenset[str]) -> Human:
+    pages: list[Page] = []
+    press = Press.ACCEPT
     try:
         while True:
             page = yield press
@@ -149,7 +159,7 @@ def confirm_address(address: str) -> Human:
             press = Press.ACCEPT if seen or not FINAL.search(page.title) else Press.REFUSE
     except GeneratorExit:
         if not shows_address(pages, wanted):
-            raise NotShownError(f"{address} was not shown; shown: {told(pages)}") from None
+            raise NotShownError(f"{what} was not shown; shown: {told(pages)}") from None
         raise
 
 

@@ -167,3 +167,10 @@ def test_a_screen_without_a_human_inside_is_watched() -> None:
     with attended(device, humans.approve()):
         pass
     assert time.monotonic() - before < 1
+
+
+def test_a_message_is_read(device: PaperDevice) -> None:
+    with attended(device, humans.approve_message("I own this")):
+        assert device.show(Page("Review message"), Page("Message", ("I own", "this")), Page("Sign message"))
+    with pytest.raises(humans.NotShownError), attended(device, humans.approve_message("I own this")):
+        assert not device.show(Page("Message", ("I owe this",)), Page("Sign message"))
