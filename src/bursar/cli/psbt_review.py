@@ -9,9 +9,10 @@ from bursar.bitcoin.psbt import InputDigests
 from bursar.bitcoin.units import FeeRate
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
 from bursar.errors import InvalidInputError
-from bursar.policy.review import Asset, Change, Payment, Review
+from bursar.policy.review import Asset, Change, Payment, Review, ReviewWarning
 from bursar.signing.change import change_paths
 from bursar.signing.preflight import check_psbt
+from bursar.signing.remarks import remarks
 from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
@@ -19,11 +20,14 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
 
 
-def review_of(psbt: Psbt, account: BitcoinAccount, name: str) -> Review:
-    """What a human and the policy must see of ``psbt`` before ``account`` signs it; refused PSBTs raise here."""
+def review_of(psbt: Psbt, account: BitcoinAccount, name: str, *, external: bool = False) -> Review:
+    """What a human and the policy must see of ``psbt`` before ``account`` signs it; refused PSBTs raise here.
+
+    ``external`` lets strangers pay with the account; the account is held to all that is paid nevertheless.
+    """
     check_psbt(psbt, fingerprint=account.origin.fingerprint)
     coin = Asset("bitcoin", account.network.name, "BTC", 8)
-    check_inputs(psbt, account)
+    check_inputs(psbt, account, external=external)
     returning = change_paths(psbt, account)
     payments: list[Payment] = []
     change: list[Change] = []
@@ -33,7 +37,7 @@ def review_of(psbt: Psbt, account: BitcoinAccount, name: str) -> Review:
             change.append(Change(to, int(output.value), str(returning[index])))
         else:
             payments.append(Payment(coin, to, int(output.value)))
-    fee = int(psbt.fee())
+    fee, vsize = int(psbt.fee()), _vsize(psbt)
     return Review(
         chain="bitcoin",
         network=account.network.name,
@@ -43,7 +47,8 @@ def review_of(psbt: Psbt, account: BitcoinAccount, name: str) -> Review:
         fee=fee,
         max_fee=fee,
         fee_asset=coin,
-        fee_rate=str(FeeRate.of(fee, _vsize(psbt))),
+        fee_rate=str(FeeRate.of(fee, vsize)),
+        warnings=tuple(ReviewWarning(one.code, one.text) for one in remarks(psbt, vsize=vsize)),
         extra={"inputs": len(psbt.inputs), "locktime": psbt.tx.locktime, "source": "a psbt from outside"},
     )
 

@@ -85,6 +85,7 @@ def inspect(session: Session, file: str, network: str | None) -> None:
 )
 @click.argument("file", type=psbt_path())
 @click.option("--account", shell_complete=account_names, help="Account that signs (default: the one the file names).")
+@click.option("--external-inputs", is_flag=True, help="Let others pay with the account in this transaction.")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
 @output_options
 @signer_options
@@ -93,6 +94,7 @@ def sign(
     session: Session,
     file: str,
     account: str | None,
+    external_inputs: bool,
     yes: bool,
     to: str | None,
     binary: bool,
@@ -109,6 +111,7 @@ def sign(
     from bursar.policy.render import review_text
     from bursar.policy.verdict import require_allowed
     from bursar.signing.checks import request_signatures
+    from bursar.signing.preflight import PreflightLimits
     from bursar.signing.protocols import PsbtSigner
 
     psbt_file.require_new(to)
@@ -120,7 +123,7 @@ def sign(
     held = record.account
     if not isinstance(held, BitcoinAccount):
         raise InvalidInputError(f"account {record.name!r} is an ethereum account", code="input.account")
-    review = review_of(question, held, record.name)
+    review = review_of(question, held, record.name, external=external_inputs)
     rules = compose.policy(session)
     past = wallet.policy_history()
     text = f"{review_text(review)}\n{rules.explain(review, past)}\n"
@@ -131,7 +134,8 @@ def sign(
     with compose.signer(session, unlock, record.signer) as (selector, opened):
         if not isinstance(opened, PsbtSigner):
             raise UnsupportedError(f"{selector} does not sign psbts", operation="sign_psbt", model=opened.info.model)
-        signed = request_signatures(opened, question, account=held)
+        limits = PreflightLimits(external_inputs=external_inputs)
+        signed = request_signatures(opened, question, account=held, limits=limits)
     psbt_file.write(session, signed, to=to, binary=binary, account=record.name, signer=selector)
 
 
