@@ -11,7 +11,7 @@ import click
 
 from bursar.bitcoin.network import Network
 from bursar.cli import config
-from bursar.errors import InvalidInputError, SignerNotFoundError, WrongPasswordError
+from bursar.errors import InvalidInputError, SignerNotFoundError, UnsupportedError, WrongPasswordError
 from bursar.keys.origin import UNKNOWN, Fingerprint
 
 if TYPE_CHECKING:
@@ -147,6 +147,8 @@ def _named(known: Registry, named: str | None, usual: str | None) -> SignerInfo:
         return _expecting(known.find(named), usual)
     if usual is None:
         return _only(known)
+    if usual in known.names():
+        return _only(known, usual)
     try:
         return known.find(usual)
     except SignerNotFoundError:
@@ -167,10 +169,23 @@ def _expecting(info: SignerInfo, usual: str | None) -> SignerInfo:
     return info if expected == UNKNOWN else replace(info, fingerprint=expected)
 
 
-def _only(known: Registry) -> SignerInfo:
+def fingerprint_of(signer: Signer) -> Fingerprint:
+    """Of its master key, as it says or shows; ``UNKNOWN`` where it does neither."""
+    from bursar.keys.path import DerivationPath
+
+    if signer.info.fingerprint is not None:
+        return signer.info.fingerprint
+    try:
+        return signer.xpub(DerivationPath(())).fingerprint
+    except (InvalidInputError, UnsupportedError):
+        return UNKNOWN
+
+
+def _only(known: Registry, backend: str | None = None) -> SignerInfo:
+    """The one signer there is, of one backend where that is named."""
     from bursar.signing.registry import selector_of
 
-    found = known.discover().signers
+    found = known.discover(only=backend).signers
     if not found:
         raise SignerNotFoundError("no signer was found: run 'bursar init', or plug a device in")
     if len(found) > 1:

@@ -111,7 +111,8 @@ def confirm_address(
 
     Bitcoin addresses are compared by script, for a test device may print another test network's prefix.
     """
-    check_keys_of(signer, account)
+    if signer.info.fingerprint is not None:
+        check_keys_of(signer, account)
     shown = signer.display_address(account, branch, index)
     if not isinstance(shown, str):
         raise _misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
@@ -127,16 +128,18 @@ def confirm_address(
 
 
 def check_keys_of(signer: Signer, account: BitcoinAccount | EthereumAccount) -> None:
-    """Refuse a signer whose master key is another one than the account's, before a human is asked to approve on it.
+    """Refuse a signer whose keys are others than the account's, before a human is asked to approve on it.
 
-    ``InvalidInputError`` (``input.signer.other``). A fingerprint that is not known, on either side, proves nothing.
+    By the master key's fingerprint; where that is not known on either side, by the account's own public key.
+    ``InvalidInputError`` (``input.signer.other``).
     """
-    held, wanted = signer.info.fingerprint, account.origin.fingerprint
-    if held is not None and UNKNOWN not in (held, wanted) and held != wanted:
+    held, wanted = signer.info.fingerprint or UNKNOWN, account.origin.fingerprint
+    unknown = UNKNOWN in (held, wanted)
+    same = signer.xpub(account.origin.path).key == account.xpub.key if unknown else held == wanted
+    if not same:
+        names = "other keys" if unknown else f"the keys of {held}, the account is of {wanted}"
         raise InvalidInputError(
-            f"{name_of(signer)} has the keys of {held}, the account is of {wanted}: choose another signer, or another "
-            "passphrase",
-            code="input.signer.other",
+            f"{name_of(signer)} has {names}: choose another signer, or another passphrase", code="input.signer.other"
         )
 
 

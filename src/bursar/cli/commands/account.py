@@ -78,8 +78,7 @@ def add(
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.network import Network
     from bursar.ethereum.account import EthereumAccount
-    from bursar.keys.origin import KeyOrigin
-    from bursar.keys.path import DerivationPath
+    from bursar.keys.origin import UNKNOWN, KeyOrigin
     from bursar.keys.scheme import CoinType, Scheme, account_path
 
     settings = compose.settings(session)
@@ -93,14 +92,16 @@ def add(
     wallet = compose.wallet(session)
     with compose.signer(session, unlock) as (_name, opened):
         xpub = opened.xpub(path)
-        fingerprint = opened.info.fingerprint or opened.xpub(DerivationPath(())).fingerprint
+        fingerprint = compose.fingerprint_of(opened)
+        # the Ethereum app of a Ledger does not tell its master key: the account's own key has to do
+        responsible = opened.info.backend if fingerprint == UNKNOWN else str(fingerprint)
     origin = KeyOrigin(fingerprint, path)
     made = (
         EthereumAccount(chain_id or settings.chain_id, origin, xpub)
         if chain == "ethereum"
         else BitcoinAccount(where, kind, origin, xpub)
     )
-    record = wallet.add_account(name, made, signer=str(fingerprint))
+    record = wallet.add_account(name, made, signer=responsible)
     session.output.answer({"account": record.to_json()}, lambda: _added(record))
 
 

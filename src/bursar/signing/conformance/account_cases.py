@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.message import encode_signature, verify_message
@@ -22,7 +23,7 @@ from bursar.signing.checks import (
     request_personal_message,
     request_transaction,
 )
-from bursar.signing.conformance.case import Case, NonconformanceError, Profile, demand
+from bursar.signing.conformance.case import Case, NonconformanceError, Profile, demand, refused
 from bursar.signing.conformance.questions import account_of, fingerprint_of
 from bursar.signing.protocols import AddressDisplay, EthereumSigner, MessageSigner, PersonalMessageSigner, Signer
 
@@ -44,6 +45,10 @@ def every_transaction_type_signs(signer: EthereumSigner, profile: Profile) -> No
     account = ethereum_account(signer, profile)
     for nonce, tx in enumerate(_transactions(profile.chain_id)):
         index = nonce % 3
+        if tx.type not in profile.transaction_types:
+            path = account.path(index)
+            refused(partial(signer.sign_transaction, path, tx), f"a transaction of type {tx.type}")
+            continue
         signed = request_transaction(signer, account.path(index), tx, sender=account.address(index))
         again = SignedTransaction.parse(signed.serialize())
         demand(again.unsigned == tx, "the signed transaction is another one")
@@ -54,7 +59,7 @@ def chains_are_kept_apart(signer: EthereumSigner, profile: Profile) -> None:
     """The chain id is signed, be it 1 or as large as legacy transactions can carry."""
     account = ethereum_account(signer, profile)
     for chain_id in (1, 109, 110, 0xFFFF, 2**31, 2**53 - 1):
-        for kind in (0, 2):
+        for kind in {0, 2}.intersection(profile.transaction_types):
             tx = _transaction(kind, chain_id, nonce=3)
             signed = request_transaction(signer, account.path(0), tx, sender=account.address(0))
             demand(signed.unsigned.chain_id == chain_id, "the chain id is another one")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.finalize import extract, finalize
@@ -9,9 +10,9 @@ from bursar.bitcoin.sighash import ALL, DEFAULT
 from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import Scheme
 from bursar.signing.checks import request_signatures
-from bursar.signing.conformance.case import Case, Profile, demand
+from bursar.signing.conformance.case import Case, Profile, demand, refused
 from bursar.signing.conformance.questions import Spend, account_of, question, stranger
-from bursar.signing.protocols import PsbtSigner, Signer, SignerInfo
+from bursar.signing.protocols import EthereumSigner, PsbtSigner, Signer, SignerInfo
 
 if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
@@ -38,7 +39,9 @@ def xpubs_agree(signer: Signer, profile: Profile) -> None:
         demand(below == xpub.derive((0, 7)), f"the key at {path / 0 / 7} is no child of the one at {path}")
         other = account_of(signer, profile, scheme, number=1)
         demand(other.xpub.key != xpub.key, "two accounts have the same key")
-    demand(signer.xpub(DerivationPath.from_text("m/44h/60h/0h")).depth == 3, "the ethereum account has another depth")
+    if isinstance(signer, EthereumSigner):
+        ether = signer.xpub(DerivationPath.from_text("m/44h/60h/0h"))
+        demand(ether.depth == 3, "the ethereum account has another depth")
 
 
 def every_scheme_signs(signer: PsbtSigner, profile: Profile) -> None:
@@ -66,6 +69,9 @@ def other_peoples_inputs_stay(signer: PsbtSigner, profile: Profile) -> None:
     scheme = profile.schemes[-1]
     ours, theirs = account_of(signer, profile, scheme), stranger(profile, scheme)
     asked = question([Spend(theirs), Spend(ours), Spend(theirs, 1, 1)])
+    if not profile.foreign_inputs:
+        refused(lambda: request_signatures(signer, asked), "a psbt with inputs of others")
+        return
     signed = request_signatures(signer, asked)
     for index in (0, 2):
         demand(signed.inputs[index] == asked.inputs[index], f"input {index} is a stranger's and was changed")
@@ -79,7 +85,10 @@ def a_named_hash_type_is_used(signer: PsbtSigner, profile: Profile) -> None:
         for sighash in (DEFAULT, ALL) if scheme is Scheme.BIP86 else (ALL,):
             asked = question([Spend(account)], salt=sighash)
             asked.inputs[0].sighash_type = sighash
-            _signed(signer, asked)
+            if scheme is Scheme.BIP86 and sighash == ALL and not profile.taproot_all:
+                refused(partial(request_signatures, signer, asked), "hash type ALL for a taproot input")
+            else:
+                _signed(signer, asked)
 
 
 def unknown_fields_stay(signer: PsbtSigner, profile: Profile) -> None:

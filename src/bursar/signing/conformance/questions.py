@@ -12,8 +12,9 @@ from bursar.bitcoin.script import ScriptType, p2wpkh
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.crypto.hashes import hash160, sha256
+from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.keys.bip32 import ExtendedPrivateKey
-from bursar.keys.origin import Fingerprint, KeyOrigin
+from bursar.keys.origin import UNKNOWN, Fingerprint, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import Scheme, account_path
 
@@ -35,8 +36,13 @@ class Spend:
 
 
 def fingerprint_of(signer: Signer) -> Fingerprint:
-    """The signer's master key: as it says, or as its master public key shows."""
-    return signer.info.fingerprint or signer.xpub(DerivationPath()).fingerprint
+    """The signer's master key: as it says, or as its master public key shows; else ``UNKNOWN``."""
+    if signer.info.fingerprint is not None:
+        return signer.info.fingerprint
+    try:
+        return signer.xpub(DerivationPath()).fingerprint
+    except (InvalidInputError, UnsupportedError):
+        return UNKNOWN
 
 
 def account_of(signer: Signer, profile: Profile, scheme: Scheme, *, number: int = 0) -> BitcoinAccount:
