@@ -27,11 +27,11 @@ class Plugged:
 
 
 def plugged(root: Path = SYSFS, nodes: Path = Path("/dev/bus/usb")) -> tuple[Plugged, ...] | None:
-    """The Trezors plugged in, or ``None`` where the system does not say (no Linux)."""
+    """The Trezors plugged in, or ``None`` where there is USB and the system does not list it."""
     try:
         entries = sorted(root.iterdir())
     except OSError:
-        return None
+        return None if nodes.exists() else ()
     return tuple(found for entry in entries if (found := _look(entry, nodes)) is not None)
 
 

@@ -8,6 +8,7 @@ import warnings
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
+from bursar.backends.trezor import encoding
 from bursar.errors import InvalidInputError, MissingExtraError, SignerMisbehavedError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -45,11 +46,8 @@ def messages() -> Any:
 
 
 def encode(message: Any) -> tuple[int, bytes]:
-    """A message's type number and its protobuf bytes; ``ValueError`` or ``AssertionError`` where it is ill made."""
-    _hush()
-    from trezorlib.mapping import DEFAULT_MAPPING
-
-    return DEFAULT_MAPPING.encode(message)
+    """A message's type number and its protobuf bytes; ``ValueError`` where it is ill made."""
+    return message.MESSAGE_WIRE_TYPE, encoding.encode(message)
 
 
 def decode(kind: int, data: bytes) -> Any:
@@ -108,17 +106,31 @@ def is_forbidden(error: BaseException) -> bool:
 
 def usb_reason() -> str | None:
     """Why WebUSB cannot be used here (libusb is not installed), or ``None``."""
+    try:
+        _webusb()
+    except (ImportError, OSError):
+        return "libusb-1.0 is not installed: install the package libusb-1.0-0"
+    return None
+
+
+def _webusb() -> Sequence[Any]:
     _hush()
     from trezorlib.transport.webusb import WebUsbTransport
 
-    return (
-        None if WebUsbTransport.ENABLED else "libusb-1.0 is not installed: install the package libusb-1.0-0 (or libusb)"
-    )
+    if not WebUsbTransport.ENABLED:
+        raise ImportError("usb1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # libusb1's, about the way trezorlib opens it
+        try:
+            return list(WebUsbTransport.enumerate())
+        except _usb_errors() as error:
+            raise OSError("libusb cannot list the devices") from error
 
 
 def webusb() -> Sequence[Any]:
     """The Trezors with a WebUSB interface, as transports; none where libusb is missing."""
-    _hush()
+    if usb_reason() is not None:
+        return []
     from trezorlib.transport.webusb import WebUsbTransport
 
     class Bounded(WebUsbTransport):
@@ -143,11 +155,7 @@ def webusb() -> Sequence[Any]:
                         raise Timeout("the device takes no packet") from error
             raise TransportException("the device is closed")
 
-    if not WebUsbTransport.ENABLED:
-        return []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # libusb1's, about the way trezorlib opens it
-        return [Bounded(found.device) for found in WebUsbTransport.enumerate()]
+    return [Bounded(found.device) for found in _webusb()]
 
 
 def hid() -> Sequence[Any]:
@@ -155,7 +163,10 @@ def hid() -> Sequence[Any]:
     _hush()
     from trezorlib.transport.hid import HidTransport
 
-    return list(HidTransport.enumerate()) if HidTransport.ENABLED else []
+    try:
+        return list(HidTransport.enumerate()) if HidTransport.ENABLED else []
+    except OSError:
+        return []
 
 
 def bridge(*, timeout: float = 1.0) -> Sequence[Any]:

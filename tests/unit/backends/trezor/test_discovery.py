@@ -45,7 +45,8 @@ def test_the_system_lists_what_is_plugged_in(tmp_path: Path) -> None:
         Plugged("webusb:001:2:3", "Trezor", "S", hid=False, permitted=True),
         Plugged("webusb:002:1", "Trezor One", "OLD", hid=True, permitted=True),
     )
-    assert plugged(tmp_path / "nowhere") is None
+    assert plugged(tmp_path / "nowhere", tmp_path / "dev") is None
+    assert plugged(tmp_path / "nowhere", tmp_path / "nor here") == ()  # a machine without USB
 
 
 def test_no_node_no_permission(tmp_path: Path) -> None:
@@ -122,6 +123,11 @@ def test_without_libusb_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vendor, "usb_reason", lambda: "libusb-1.0 is not installed")
     (found,) = TrezorBackend().discover()
     assert found.trouble == "libusb-1.0 is not installed"
+
+
+def test_whatever_the_usb_libraries_lack_is_no_error() -> None:
+    assert vendor.usb_reason() is None or not vendor.webusb()
+    assert isinstance(vendor.hid(), list)
 
 
 def test_a_bridge_is_asked_about_a_device_that_cannot_be_opened(
