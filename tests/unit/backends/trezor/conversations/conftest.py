@@ -20,6 +20,7 @@ from trezorlib.mapping import DEFAULT_MAPPING
 from bursar.backends.trezor.abilities import Firmware
 from bursar.backends.trezor.addresses import show_address, show_ethereum_address
 from bursar.backends.trezor.bitcoin_signing import sign_psbt
+from bursar.backends.trezor.encoding import encode
 from bursar.backends.trezor.ethereum import sign_transaction
 from bursar.backends.trezor.messages import sign_message, sign_personal_message
 from bursar.backends.trezor.public_keys import public_key, root_fingerprint
@@ -71,6 +72,7 @@ class PaperTrezor:
 
     def call(self, message: Any) -> Any:
         self.heard.append(DEFAULT_MAPPING.encode(message))
+        assert encode(message) == self.heard[-1][1]
         return wire(self.twist(self._reply(wire(message))))
 
     def _reply(self, message: Any) -> Any:

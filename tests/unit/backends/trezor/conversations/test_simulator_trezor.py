@@ -22,6 +22,7 @@ class Nobody:
     def notify(self, event: Any) -> None: ...
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", ["T1B1", "T3T1"])
 def test_the_kit_is_met_over_the_wire(model: str) -> None:
     bench = pytest.importorskip("bursar_devices.trezor", reason="bursar-devices is not installed")
