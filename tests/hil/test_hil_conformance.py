@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from bursar_devices.device import Device, selector_of
+from bursar_devices.device import selector_of
 from bursar_devices.humans import approve
-from bursar_devices.manifest import DeviceSpec
 from bursar_devices.prompting import BenchPrompt
 
 from bursar.signing.conformance import CASES, Case, Profile, run_case
 from bursar.signing.protocols import EthereumSigner, PersonalMessageSigner, Signer
 from bursar.signing.registry import Registry
+
+if TYPE_CHECKING:
+    from bursar_devices.manifest import DeviceSpec
 
 _ETHER = (EthereumSigner, PersonalMessageSigner)
 BITCOIN_CASES = [case for case in CASES if case.needs not in _ETHER]
@@ -32,24 +35,30 @@ def make_signer(make_device: Callable[..., Any]) -> Callable[[], Signer]:
     return make
 
 
+@pytest.fixture
+def profile(device_spec: DeviceSpec) -> Profile:
+    """What the manifest says the device can do, in the kit's words."""
+    has = device_spec.capabilities
+    types = (0, 1, 2) if "access-lists" in has else (0, 2)
+    return Profile(transaction_types=types, foreign_inputs="foreign-inputs" in has, taproot_all="taproot-all" in has)
+
+
 @pytest.mark.parametrize("case", BITCOIN_CASES, ids=lambda case: case.name)
 @pytest.mark.needs("bitcoin", "p2pkh", "p2sh-p2wpkh", "p2wpkh", "taproot")
-def test_with_bitcoin(case: Case, make_signer: Callable[[], Signer]) -> None:
-    assert run_case(case, make_signer, profile=Profile())
+def test_with_bitcoin(case: Case, make_signer: Callable[[], Signer], profile: Profile) -> None:
+    assert run_case(case, make_signer, profile=profile)
 
 
 @pytest.mark.parametrize("case", ETHER_CASES, ids=lambda case: case.name)
 @pytest.mark.needs("ethereum")
 def test_with_ethereum(
-    case: Case, device_spec: DeviceSpec, make_signer: Callable[[], Signer], make_device: Callable[..., Device]
+    case: Case, device_spec: DeviceSpec, make_signer: Callable[[], Signer], profile: Profile
 ) -> None:
     if "apps" in device_spec.capabilities:
-        case_profile = Profile(schemes=())
-    elif case.needs in _ETHER:
-        case_profile = Profile()
-    else:
+        profile = replace(profile, schemes=())
+    elif case.needs not in _ETHER:
         pytest.skip("one app does both: this case ran with bitcoin")
-    assert run_case(case, make_signer, profile=case_profile)
+    assert run_case(case, make_signer, profile=profile)
 
 
 def test_the_kit_is_run_whole() -> None:

@@ -80,7 +80,7 @@ def test_a_device_that_was_closed(signer: Any, number: int, sandbox: Any) -> Non
         request_signatures(signer, question([Spend(account)]))
 
 
-@pytest.mark.needs("apps")
+@pytest.mark.needs("app-choice")
 @pytest.mark.parametrize("app", ["Bitcoin", "Ethereum", "BOLOS"])
 def test_the_wrong_app(make_device: Any, app: str, number: int, sandbox: Any, attend: Attend) -> None:
     """Another network's app, another chain's, none: refused before a page is shown, and the message says which."""

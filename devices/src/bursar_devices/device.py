@@ -85,14 +85,20 @@ class Device(Protocol):
 
 
 @runtime_checkable
-class Simulator(Device, Protocol):
-    """A device of our own: it keeps every page it showed, has a human of its own, and can be told to lie."""
+class Attended(Device, Protocol):
+    """A device that calls a human of its own to each page, and keeps every page it showed."""
 
     human: Human | None
-    lies: set[Lie]
 
     @property
     def pages(self) -> list[Page]: ...
+
+
+@runtime_checkable
+class Simulator(Attended, Protocol):
+    """A device of our own, which can be told to lie."""
+
+    lies: set[Lie]
 
 
 def selector_of(device: Device) -> str:

@@ -127,6 +127,10 @@ class Cable(ABC):
         """Plug it in, with other faults if given; frames are counted anew."""
         self._do(lambda: self._plugged_in(faults))
 
+    def arm(self, faults: Faults) -> None:
+        """Other faults from now on, in the middle of a conversation; frames are counted anew."""
+        self._do(lambda: self._arm(faults))
+
     def unplug(self) -> None:
         """Pull it out: both sides lose what was on the way."""
         self._do(self._cut)
@@ -160,11 +164,13 @@ class Cable(ABC):
             while self._due and self._due[0][0] <= time.monotonic():
                 heapq.heappop(self._due)[2]()
 
+    def _arm(self, faults: Faults) -> None:
+        self._faults, self._random = faults, random.Random(faults.seed)  # noqa: S311
+        self.frames = 0
+
     def _plugged_in(self, faults: Faults | None) -> None:
         self._cut()
-        if faults is not None:
-            self._faults, self._random = faults, random.Random(faults.seed)  # noqa: S311
-        self.frames = 0
+        self._arm(self._faults if faults is None else faults)
         self._connect()
         self.plugged = True
 

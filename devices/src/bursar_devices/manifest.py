@@ -16,6 +16,7 @@ VERSION = 1
 ENVIRONMENT = "BURSAR_DEVICES_MANIFEST"
 READINESS = ("tcp", "udp-ping", "output")
 CONTROLS = ("hand", "auto")
+_FILE = ("binary_env", "sha256")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _MAKE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
@@ -50,8 +51,17 @@ class DeviceSpec:
         """The constructor's options where a test needs these capabilities."""
         merged = dict(self.options)
         for need in sorted(needs):
-            merged.update(self.extra.get(need, {}))
+            merged.update({key: value for key, value in self.extra.get(need, {}).items() if key not in _FILE})
         return merged
+
+    def file_for(self, needs: Iterable[str]) -> tuple[str | None, str | None]:
+        """The variable that names the vendor's file where a test needs these capabilities, and the file's hash."""
+        variable, pinned = self.binary_env, self.sha256
+        for need in sorted(needs):
+            table = self.extra.get(need, {})
+            if "binary_env" in table:
+                variable, pinned = table["binary_env"], table.get("sha256")
+        return variable, pinned
 
     def lacks(self, needs: Iterable[str]) -> tuple[str, ...]:
         """What of ``needs`` the device cannot do."""
@@ -156,6 +166,10 @@ def _device(raw: Mapping[str, Any], source: str, number: int) -> DeviceSpec:
             raise table.wrong(f"[device.with.{capability}] is for a capability that is not in its list")
         if not isinstance(options, dict):
             raise table.wrong(f"with.{capability} must be a table of options")
+        inner = _Table(options, f"{source}: device {name}, with.{capability}")
+        variable = inner.text("binary_env", _VARIABLE, like="the name of an environment variable")
+        if inner.text("sha256", _SHA256, like="64 hex digits in small letters") and variable is None:
+            raise inner.wrong("sha256 is of the file that binary_env names: say which")
     spec = DeviceSpec(
         name=name,
         family=table.required("family", _NAME, like="the name of a signer backend"),

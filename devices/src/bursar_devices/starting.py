@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, cast
 
-from bursar_devices.device import Device, Kind, Page, Press
+from bursar_devices.device import Device, Human, Kind, Page, Press
 from bursar_devices.manifest import DeviceSpec, ManifestError
 
 READY_WITHIN = 30.0
@@ -27,31 +27,33 @@ class DeviceAbsentError(Exception):
     """The device cannot be had on this computer, and why: the reason a test is skipped for."""
 
 
-def binary_of(spec: DeviceSpec) -> Path | None:
+def binary_of(spec: DeviceSpec, needs: Iterable[str] = ()) -> Path | None:
     """The vendor's file for ``spec``, its hash checked; ``DeviceAbsentError`` where none is named."""
-    if spec.binary_env is None:
+    variable, pinned = spec.file_for(needs)
+    if variable is None:
         return None
-    named = os.environ.get(spec.binary_env)
+    named = os.environ.get(variable)
     if not named:
-        raise DeviceAbsentError(f"{spec.name} is not here: set {spec.binary_env} to the vendor's file")
+        raise DeviceAbsentError(f"{spec.name} is not here: set {variable} to the vendor's file")
     path = Path(named)
     if not path.is_file():
-        raise DeviceAbsentError(f"{spec.name}: {spec.binary_env} names {path}, which is no file")
-    if spec.sha256 is not None:
+        raise DeviceAbsentError(f"{spec.name}: {variable} names {path}, which is no file")
+    if pinned is not None:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
-        if found != spec.sha256:
+        if found != pinned:
             raise ManifestError(
-                f"{spec.name}: {path} has the sha256 {found}, the manifest pins {spec.sha256}: it is not run"
+                f"{spec.name}: {path} has the sha256 {found}, the manifest pins {pinned}: it is not run"
             )
     return path
 
 
 def make(spec: DeviceSpec, *, needs: Iterable[str] = (), **options: Any) -> Device:
     """The device, not yet entered where it is a context manager. ``options`` win over the manifest's."""
+    needs = frozenset(needs)
     lacking = spec.lacks(needs)
     if lacking:
         raise DeviceAbsentError(f"{spec.name} ({spec.model}) has no {', '.join(lacking)}")
-    binary = binary_of(spec)
+    binary = binary_of(spec, needs)
     if spec.make is None:
         if options:
             raise DeviceAbsentError(f"{spec.name} takes no options such as {min(options)}")
@@ -95,6 +97,8 @@ class PluggedDevice:
         self.firmware = ""
         self.location = spec.location or ""
         self.automatic = spec.control == "auto"
+        self.human: Human | None = None
+        self.pages: list[Page] = []
 
     def page(self) -> Page | None:
         """Nobody but the person sees it."""
