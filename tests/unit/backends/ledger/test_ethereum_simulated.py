@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +30,11 @@ from bursar.signing.checks import confirm_address, request_personal_message, req
 WORDS = " ".join(["all"] * 12)
 HOME = DerivationPath.from_text("m/44h/60h/0h")
 Open = Callable[..., tuple[LedgerEthereumSigner, LedgerSimulator]]
+
+
+FILE = Path(__file__).parents[3] / "vectors" / "ledger_ethereum_app.json"
+RECORDED = {one["name"]: one for one in json.loads(FILE.read_text())["exchanges"]}
+UNLIKE = ("described", "descriptor", "numbers the screen", "message too long")  # tokens and limits it has not
 
 
 class Silent:
@@ -121,3 +128,29 @@ def test_a_wrong_address_is_found(device: Open) -> None:
     simulator.lies.add(Lie.WRONG_ADDRESS)
     with pytest.raises(SignerError):
         confirm_address(signer, account, 2)
+
+
+@pytest.mark.parametrize("name", [name for name in RECORDED if not any(part in name for part in UNLIKE)])
+def test_the_simulator_answers_what_the_real_app_answered(name: str) -> None:
+    recorded = RECORDED[name]
+    human = reject() if "refused" in name else approve()
+    with (
+        LedgerSimulator(
+            mnemonic=WORDS, app="Ethereum", human=human, blind_signing=recorded["blind_signing"]
+        ) as simulator,
+        socket.create_connection(("127.0.0.1", simulator.port), timeout=10) as connection,
+    ):
+        for command, reply in recorded["exchange"]:
+            asked = bytes.fromhex(command)
+            connection.sendall(len(asked).to_bytes(4, "big") + asked)
+            size = int.from_bytes(read(connection, 4), "big")
+            assert read(connection, size + 2).hex() == reply
+
+
+def read(connection: socket.socket, size: int) -> bytes:
+    data = b""
+    while len(data) < size:
+        more = connection.recv(size - len(data))
+        assert more, "the simulator closed the connection"
+        data += more
+    return data
