@@ -9,7 +9,6 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
 from bursar.backends.trezor import encoding
-from bursar.backends.trezor import encoding
 from bursar.errors import InvalidInputError, MissingExtraError, SignerMisbehavedError, UnsupportedError
 
 if TYPE_CHECKING:
