@@ -58,7 +58,9 @@ class Machine:
         return self._notice if self._review is None else self._review.pages[self._at]
 
     def receive(self, raw: bytes) -> None:
-        """A request from the host."""
+        """A request from the host; an empty one is not noticed."""
+        if not raw:
+            return
         if self.locked:
             self._reply(_answer(Status.LOCKED))
             return
@@ -152,10 +154,7 @@ class Machine:
             self._end(end.value)
             return
         except RefusalError as refusal:
-            self._finish(_answer(refusal.status, refusal.detail))
-            self._notice = refusal.notice
-            if self._notice is not None:
-                self._shown(self._notice)
+            self._refuse(refusal)
             return
         if isinstance(step, Interrupt):
             self._waiting_since = self._clock()
@@ -164,6 +163,15 @@ class Machine:
             self._review = step
             self._at = 0
             self._shown(step.pages[0])
+
+    def _refuse(self, refusal: RefusalError) -> None:
+        mute = self._mute
+        self._forget()
+        self._notice = refusal.notice
+        if self._notice is not None:
+            self._shown(self._notice)
+        if not mute:
+            self._reply(_answer(refusal.status, refusal.detail))
 
     def _end(self, result: bytes | Farewell) -> None:
         if isinstance(result, Farewell):

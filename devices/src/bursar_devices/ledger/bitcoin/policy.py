@@ -12,11 +12,12 @@ from typing import Final
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.path import HARDENED
-from bursar_devices.ledger.apdu import Reader
+from bursar_devices.ledger.apdu import Reader, RefusalError, Status
 from bursar_devices.ledger.bitcoin.host import Asking, Host
+from bursar_devices.ledger.bitcoin.miniscript import check_types
 from bursar_devices.ledger.bitcoin.paths import Keyring
 from bursar_devices.ledger.bitcoin.scripts import output_script
-from bursar_devices.ledger.bitcoin.template import LONGEST, KeyExpression, Node, TemplateError, parse
+from bursar_devices.ledger.bitcoin.template import LONGEST, KeyExpression, Node, TemplateError, Tree, leaves, parse
 
 LONGEST_NAME: Final = 64
 LONGEST_SERIALIZED: Final = 148
@@ -105,6 +106,7 @@ class Policy:
         try:
             decoded = text.decode("latin-1")
             template = parse(decoded if version == 2 else re.sub(r"@(\d+)", r"@\1/**", decoded))
+            check_types(template)
         except TemplateError:
             return None
         return cls(version, name, decoded, template, key_count, keys_root, serialized)
@@ -160,19 +162,57 @@ class Place:
     index: int
 
     @classmethod
-    def fetch(cls, host: Host, policy: Policy, change: bool, index: int) -> Asking:
-        """The keys, asked for anew for each place in the template as the app does; ``None`` if one is missing."""
-        xpubs: dict[int, ExtendedPublicKey] = {}
-        for expression in policy.template.lookups():
-            for number in expression.indexes:
-                info: KeyInfo | None = yield from policy.key_info(host, number)
-                if info is None:
-                    return None
-                xpubs[number] = info.xpub
-        return cls(policy, xpubs, change, index)
+    def fetch(cls, host: Host, policy: Policy, change: bool, index: int, *, part: Tree | None = None) -> Asking:
+        """The keys of the whole template or of ``part``, asked for as often as the app does; ``None`` if one is bad."""
+        place = cls(policy, {}, change, index)
+        if part is None:
+            found = yield from place._gather(host, policy.template)
+        else:
+            found = yield from place._gather_leaves(host, part)
+        return place if found else None
+
+    def _gather(self, host: Host, node: Node) -> Asking:
+        """Ask for the keys of a fragment in the order of its script."""
+        for expression in node.keys:
+            if not (yield from self._ask(host, expression)):
+                return False
+        if node.name.startswith("sorted") and not host.remember:
+            yield from self._ask_while_sorting(host, node)
+        children = node.children
+        for child in (children[0], children[2], children[1]) if node.name == "andor" else children:
+            if not (yield from self._gather(host, child)):
+                return False
+        return node.tree is None or (yield from self._gather_leaves(host, node.tree))
+
+    def _gather_leaves(self, host: Host, tree: Tree) -> Asking:
+        """Each leaf twice: the app first measures its script, then hashes it."""
+        for leaf in leaves(tree):
+            for _ in range(1 if host.remember else 2):
+                if not (yield from self._gather(host, leaf)):
+                    return False
+        return True
+
+    def _ask_while_sorting(self, host: Host, node: Node) -> Asking:
+        """The app has no room for all keys: it looks for the smallest left, again and again."""
+        skip = 1 if node.name.endswith("_a") else 0
+        order = sorted(node.keys, key=lambda expression: self.key_at(expression)[skip:])
+        for done in range(1, len(order)):
+            for expression in node.keys:
+                if expression not in order[:done]:
+                    yield from self._ask(host, expression)
+
+    def _ask(self, host: Host, expression: KeyExpression) -> Asking:
+        for number in expression.indexes:
+            info: KeyInfo | None = yield from self.policy.key_info(host, number)
+            if info is None:
+                return False
+            self.xpubs[number] = info.xpub
+        return True
 
     def key_at(self, expression: KeyExpression) -> bytes:
         """The 33-byte key of an expression here."""
+        if expression.musig:
+            raise RefusalError(Status.BAD_STATE)  # aggregating keys (BIP-327) is not simulated
         xpub = self.xpubs[expression.indexes[0]]
         return _branch(xpub, expression.step(self.change)).child(self.index).key
 

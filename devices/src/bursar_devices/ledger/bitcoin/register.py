@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from bursar_devices.ledger.apdu import Reader, RefusalError, Status
-from bursar_devices.ledger.bitcoin.host import Host
+from bursar_devices.ledger.bitcoin.host import Asking, Host
+from bursar_devices.ledger.bitcoin.miniscript import is_sane
 from bursar_devices.ledger.bitcoin.pages import Screens
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring
-from bursar_devices.ledger.bitcoin.policy import KeyInfo, Policy, hmac_of
+from bursar_devices.ledger.bitcoin.policy import LONGEST_KEY, KeyInfo, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.template import KeyExpression
 from bursar_devices.ledger.task import Task
 
@@ -34,30 +35,42 @@ def register(data: bytes, host: Host, keys: Keyring, screens: Screens) -> Task:
     if policy.key_count > _MOST_KEYS:
         raise RefusalError(Status.NOT_SUPPORTED)
     expressions = [expression for expression, _ in policy.template.key_expressions()]
+    if not expressions:
+        raise RefusalError(Status.INCORRECT_DATA)
     if {index for expression in expressions for index in expression.indexes} != set(range(policy.key_count)):
         raise RefusalError(Status.INCORRECT_DATA)
     if not _name_is_acceptable(policy.name):
         raise RefusalError(Status.INCORRECT_DATA, _BAD_NAME)
     if policy.template.name not in ("pkh", "wpkh", "sh", "wsh", "tr"):
         raise RefusalError(Status.NOT_SUPPORTED)
-    infos: list[KeyInfo] = []
+    if not is_sane(policy.template) or not (yield from _keys_differ(policy, host)) or _repeats(expressions):
+        raise RefusalError(Status.NOT_SUPPORTED, _NOT_SANE)
+    labels, shown = [], []
     for index in range(policy.key_count):
-        info = yield from policy.key_info(host, index)
+        raw = yield from host.leaf(policy.keys_root, policy.key_count, index, LONGEST_KEY)
+        info = None if raw is None else KeyInfo.parse(raw, policy.version)
         if info is None:
             raise RefusalError(Status.INCORRECT_DATA)
-        infos.append(info)
-    if len({info.xpub.key for info in infos}) != len(infos) or _repeats(expressions):
-        raise RefusalError(Status.NOT_SUPPORTED, _NOT_SANE)
-    labels = [_label(info, keys) for info in infos]
+        labels.append(_label(info, keys))
+        shown.append((f"{labels[-1]} key@{index}", raw.decode("latin-1")))
     if "Our" not in labels:
         raise RefusalError(Status.INCORRECT_DATA, _NO_OWN_KEY)
-    shown = []
-    for index, label in enumerate(labels):
-        raw = yield from host.leaf(policy.keys_root, policy.key_count, index, 162)
-        shown.append((f"{label} key@{index}", raw.decode("latin-1")))
     if not (yield screens.policy(policy.name.decode("ascii"), policy.text, shown)):
         raise RefusalError(Status.DENIED)
     return policy.id + hmac_of(keys, policy.id)
+
+
+def _keys_differ(policy: Policy, host: Host) -> Asking:
+    """Every pair compared, the second key of each fetched anew, as the app does."""
+    for index in range(policy.key_count - 1):
+        first = yield from policy.key_info(host, index)
+        if first is None:
+            return False
+        for other in range(index + 1, policy.key_count):
+            second = yield from policy.key_info(host, other)
+            if second is None or first.xpub.key == second.xpub.key:
+                return False
+    return True
 
 
 def _repeats(expressions: list[KeyExpression]) -> bool:

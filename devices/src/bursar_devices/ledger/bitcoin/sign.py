@@ -21,7 +21,7 @@ from bursar_devices.ledger.bitcoin.pages import Screens
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring
 from bursar_devices.ledger.bitcoin.policy import KeyInfo, Place, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.scripts import leaf_hash, leaf_script, segwit_version, tree_root
-from bursar_devices.ledger.bitcoin.template import KeyExpression, Node
+from bursar_devices.ledger.bitcoin.template import KeyExpression, Node, Tree
 from bursar_devices.ledger.task import Interrupt, Review, Settings, Task
 
 _MOST_INPUTS: Final = 512
@@ -181,8 +181,8 @@ class Signing:
         if not self._own:
             raise _incorrect(_NO_OWN_KEY)
 
-    def _place(self, place: tuple[bool, int]) -> Asking:
-        where = yield from Place.fetch(self._host, self._policy, *place)
+    def _place(self, place: tuple[bool, int], part: Tree | None = None) -> Asking:
+        where = yield from Place.fetch(self._host, self._policy, *place, part=part)
         if where is None:
             raise _incorrect()
         return where
@@ -438,6 +438,10 @@ class Signing:
         piece: Piece = yield from self._input(index)
         assert piece.place is not None
         change, address = piece.place
+        leaf = b""
+        if own.leaf is not None:
+            where: Place = yield from self._place(piece.place, own.leaf)
+            leaf = leaf_hash(leaf_script(own.leaf, where.key_at))
         path = (*own.path, own.expression.step(change), address)
         sighash: int | None = None
         if _IN_SIGHASH in piece.kinds:
@@ -454,7 +458,7 @@ class Signing:
                 signed = self._ecdsa(path, digest, 1 if sighash is None else sighash)
             else:
                 yield from self._touch_taproot(piece, index, sighash or 0)
-                signed = yield from self._schnorr(own, path, piece.place, index, sighash or 0)
+                signed = yield from self._schnorr(path, piece.place, index, sighash or 0, leaf)
         record = compact_size(index) + signed
         yield Interrupt(bytes((YIELD,)) + record)
         return record
@@ -541,17 +545,17 @@ class Signing:
         return bytes((len(key),)) + key + signature.to_der() + bytes((sighash & 0xFF,))
 
     def _schnorr(
-        self, own: OwnKey, path: tuple[int, ...], place: tuple[bool, int], index: int, sighash: int
+        self, path: tuple[int, ...], place: tuple[bool, int], index: int, sighash: int, leaf: bytes
     ) -> Asking:
-        template = self._policy.template
-        key_at = (yield from self._place(place)).key_at if template.tree is not None else _no_key
-        leaf = b"" if own.leaf is None else leaf_hash(leaf_script(own.leaf, key_at))
+        tree = self._policy.template.tree
+        tweak: bytes | None = b""
         if leaf:
             digest = tapscript.digest(self._transaction, self._spent_outputs, index, sighash, leaf)
             tweak = None
         else:
             digest = self._sighashes.taproot(index, sighash)
-            tweak = b"" if template.tree is None else tree_root(template.tree, key_at)
+            if tree is not None:
+                tweak = tree_root(tree, (yield from self._place(place, tree)).key_at)
         try:
             key, signature = self._keys.sign_schnorr(path, digest, tweak)
         except (ForbiddenPathError, InvalidInputError):
@@ -572,6 +576,3 @@ def _origin(value: bytes, *, taproot: bool) -> tuple[bytes, tuple[int, ...]] | N
 
 
 
-
-def _no_key(expression: KeyExpression) -> bytes:
-    raise AssertionError(expression)

@@ -60,11 +60,6 @@ class Node:
                 for key, _ in leaf.key_expressions():
                     yield key, leaf
 
-    def lookups(self) -> Iterator[KeyExpression]:
-        """The keys in the order in which the app needs them for the output script."""
-        for expression, _ in self.key_expressions():
-            yield expression
-
 
 Tree: TypeAlias = "Node | tuple[Tree, Tree]"
 

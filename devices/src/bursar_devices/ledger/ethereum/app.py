@@ -18,7 +18,7 @@ from bursar_devices.ledger.task import Intrusion, Settings, Task, immediately
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
-_FIRST, _MORE = 0x00, 0x80
+_FIRST, _MORE, _START_FLOW = 0x00, 0x80, 0x02
 _MOST_STEPS: Final = 10
 _ALLOWED: Final = ((HARDENED + 44, HARDENED + 60), (HARDENED + 45,))
 _LONGEST_MESSAGE: Final = 0xFFFF
@@ -74,6 +74,8 @@ class EthereumApp:
                 return self._sign_message(apdu)
             case 0x0C if apdu.p2 == 0:
                 return self._sign_hashes(apdu)
+            case 0x0C:
+                raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
     def intrude(self, apdu: Apdu) -> Intrusion:
@@ -96,6 +98,8 @@ class EthereumApp:
 
     @staticmethod
     def _check(path: tuple[int, ...]) -> None:
+        if not any(step >= HARDENED for step in path):
+            raise RefusalError(Status.PATH_NOT_HARDENED)
         if not any(path[: len(allowed)] == allowed for allowed in _ALLOWED):
             raise RefusalError(Status.PATH_NOT_ALLOWED)
 
@@ -128,6 +132,8 @@ class EthereumApp:
     # transactions
 
     def _sign(self, apdu: Apdu) -> Task:
+        if apdu.p2 == _START_FLOW:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
         if apdu.p2 != 0:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         request = Reader(apdu.data)

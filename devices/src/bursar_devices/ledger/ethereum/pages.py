@@ -7,12 +7,14 @@ from typing import Final
 
 from bursar.ethereum.address import Address
 from bursar_devices.device import Page
+from bursar_devices.ledger.apdu import RefusalError, Status
 from bursar_devices.ledger.ethereum.networks import NETWORKS, network_name, ticker
 from bursar_devices.ledger.ethereum.stream import Transaction
 from bursar_devices.ledger.pages import Pair, review
 from bursar_devices.ledger.task import Review
 
 BLIND_SIGNING_IS_OFF: Final = Page("Blind signing must be enabled in settings")
+_BUFFER: Final = 50
 _AHEAD: Final = Page("Blind signing ahead", ("To accept risk, press", "both buttons"))
 
 
@@ -31,11 +33,14 @@ class Screens:
     def transaction(self, tx: Transaction, sender: str) -> Review:
         """Review a transaction; one with data is signed blindly."""
         value, to = tx.number("value"), tx.values["to"]
+        amount = _amount(value, tx.chain_id)
+        if amount is None:
+            raise RefusalError(Status.AMOUNT_TOO_LONG)
         pairs: list[Pair] = [("From", sender)]
         if value or not tx.data:
-            pairs.append(("Amount", _amount(value, tx.chain_id)))
+            pairs.append(("Amount", amount))
         pairs.append(("To", str(Address(to.rjust(20, b"\0"))) if to else "Contract"))
-        pairs.append(("Max fees", _amount(tx.max_fee, tx.chain_id)))
+        pairs.append(("Max fees", _amount(tx.max_fee, tx.chain_id) or ""))
         if tx.chain_id != 1:
             pairs.append(("Network", network_name(tx.chain_id)))
         if tx.data:
@@ -64,7 +69,9 @@ class Screens:
         return review(title, pairs, accept=accept, reject=reject, model=self._model)
 
 
-def _amount(wei: int, chain_id: int) -> str:
+def _amount(wei: int, chain_id: int) -> str | None:
+    """In whole coins; ``None`` for what the app's buffer does not hold."""
     whole, part = divmod(wei, 10**18)
     fraction = f"{part:018}".rstrip("0")
-    return f"{whole}.{fraction} {ticker(chain_id)}" if fraction else f"{whole} {ticker(chain_id)}"
+    text = f"{whole}.{fraction} {ticker(chain_id)}" if fraction else f"{whole} {ticker(chain_id)}"
+    return text if len(text) < _BUFFER and len(str(wei)) + 2 <= _BUFFER else None

@@ -53,7 +53,7 @@ class Transaction:
 
     @property
     def max_fee(self) -> int:
-        return self.number("gas price") * self.number("gas")
+        return self.number("gas price") * self.number("gas") % 2**256
 
     def digest(self) -> bytes:
         """Of every byte that was parsed; the vendor's app ignores what follows them."""
