@@ -72,3 +72,19 @@ def get_entropy(board: Board, message: messages.GetEntropy) -> Workflow[messages
         page = Page("Confirm entropy", ("Do you really want to send entropy?",))
         yield from show(Screen(_Code.ProtectCall, "get_entropy", (page,)))
     return messages.Entropy(entropy=board.chance.bytes(min(message.size, 1024)))
+
+
+def set_u2f_counter(board: Board, message: messages.SetU2FCounter) -> Workflow[messages.Success]:
+    yield from show(_u2f(board, "Do you want to set", "the U2F counter?"))
+    board.storage.u2f_counter = message.u2f_counter
+    return done("U2F counter set")
+
+
+def next_u2f_counter(board: Board, _message: messages.GetNextU2FCounter) -> Workflow[messages.NextU2FCounter]:
+    yield from show(_u2f(board, "Do you want to", "increase and retrieve", "the U2F counter?"))
+    board.storage.u2f_counter += 1
+    return messages.NextU2FCounter(u2f_counter=board.storage.u2f_counter)
+
+
+def _u2f(board: Board, *lines: str) -> Screen:
+    return Screen(_Code.ProtectCall, "" if board.legacy else "u2f_counter", (Page("", lines),))

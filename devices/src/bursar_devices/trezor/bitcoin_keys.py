@@ -191,24 +191,27 @@ def address_at(
     board: Board, coin: Coin, kind: int, key: bytes, multisig: messages.MultisigRedeemScriptType | None
 ) -> str:
     """The address of ``key`` for the script type, or of a multisig that must hold the key."""
-    if kind not in scripts.INTERNAL:
-        raise _cannot_encode(board, "Invalid script type")
-    if multisig is not None:
-        if key not in scripts.multisig_keys(multisig):
-            raise data_error("Can't encode address" if board.legacy else "Pubkey not found in multisig script")
-        if kind == InputScriptType.SPENDTAPROOT:
-            raise (
-                data_error("Can't encode address")
-                if board.legacy
-                else process_error("Multisig not supported for taproot")
-            )
-    elif kind == InputScriptType.SPENDMULTISIG:
-        raise data_error("Can't encode address") if board.legacy else process_error("Multisig details required")
-    return scripts.address_of(scripts.output_script(kind, key, multisig), coin)
+    try:
+        if kind not in scripts.INTERNAL:
+            raise process_error("Invalid script type")
+        if multisig is None and kind == InputScriptType.SPENDMULTISIG:
+            raise process_error("Multisig details required")
+        if multisig is not None:
+            _check_multisig(board, kind, key, multisig)
+        return scripts.address_of(scripts.output_script(kind, key, multisig), coin)
+    except FailError as error:
+        if board.legacy:
+            raise data_error("Can't encode address") from error
+        raise
 
 
-def _cannot_encode(board: Board, reason: str) -> FailError:
-    return data_error("Can't encode address") if board.legacy else process_error(reason)
+def _check_multisig(board: Board, kind: int, key: bytes, multisig: messages.MultisigRedeemScriptType) -> None:
+    if key not in scripts.multisig_keys(multisig):
+        raise data_error("Pubkey not found in multisig script")
+    if kind == InputScriptType.SPENDTAPROOT:
+        raise process_error("Multisig not supported for taproot")
+    if not board.legacy:
+        scripts.check_threshold(multisig)
 
 
 def address_mac(seed: bytes, coin_type: int, address: str) -> bytes:

@@ -14,10 +14,11 @@ from bursar.errors import InvalidInputError
 from bursar_devices.trezor import lying, message_screens
 from bursar_devices.trezor.bitcoin_keys import address_at, check_path
 from bursar_devices.trezor.coins import coin_named
-from bursar_devices.trezor.workflow import Workflow, data_error, done, process_error, show
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, done, process_error, show
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
+    from bursar_devices.trezor.coins import Coin
 
 _HEADERS = {
     InputScriptType.SPENDADDRESS: 31,
@@ -35,7 +36,7 @@ def sign_message(board: Board, message: messages.SignMessage) -> Workflow[messag
         yield from board.seed()
     yield from check_path(board, coin, path, kind)
     key = yield from board.derive(path)
-    address = address_at(board, coin, kind, key.public_key, None)
+    address = _address(board, coin, kind, key.public_key)
     yield from show(*message_screens.signing(board, address, message.message))
     header = _HEADERS.get(kind)
     if header is None:
@@ -45,6 +46,13 @@ def sign_message(board: Board, message: messages.SignMessage) -> Workflow[messag
     r, s, parity = lying.recoverable(board.lies, key, message_digest(message.message))
     signature = bytes([header + parity]) + r.to_bytes(32, "big") + s.to_bytes(32, "big")
     return messages.MessageSignature(address=address, signature=signature)
+
+
+def _address(board: Board, coin: Coin, kind: int, key: bytes) -> str:
+    try:
+        return address_at(board, coin, kind, key, None)
+    except FailError as error:
+        raise (process_error("Error computing address") if board.legacy else error) from error
 
 
 def check_message(board: Board, message: messages.VerifyMessage) -> Workflow[messages.Success]:

@@ -64,7 +64,8 @@ class Board:
             raise self.not_initialized()
 
     def lock(self) -> None:
-        if self.storage.pin is not None:
+        """Lock it; a later model without a PIN stays open, a Trezor One opens without asking."""
+        if self.storage.pin is not None or self.legacy:
             self.unlocked = False
 
     def wipe(self) -> None:
@@ -109,6 +110,8 @@ class Board:
 
     def _passphrase_from_host(self) -> Workflow[str]:
         ack = yield Exchange(messages.PassphraseRequest(), (messages.PassphraseAck,), modal=True)
+        if ack is None:
+            raise cancelled()
         if ack.on_device:
             raise data_error("This firmware is incapable of passphrase entry on the device.")
         if ack.passphrase is None:

@@ -6,6 +6,8 @@ from typing import Any
 
 from trezorlib import mapping, protobuf
 
+from bursar_devices.trezor.limits import LIMITS
+
 _VARINT = 0
 _BYTES = 2
 _LONGEST = 10  # bytes of a varint
@@ -72,11 +74,11 @@ class _Reader:
                 return result
         raise MalformedError("varint overflow")
 
-    def take(self) -> tuple[int, int]:
+    def take(self, *, nested: bool = False) -> tuple[int, int]:
         length = self.varint()
         start = self.position
         if length > self.end - start:
-            raise MalformedError("end-of-stream")
+            raise MalformedError("parent stream too short" if nested else "end-of-stream")
         self.position = start + length
         return start, self.position
 
@@ -97,10 +99,12 @@ def _number(field: protobuf.Field, value: int) -> int:
         return value & 0xFFFFFFFF
 
 
-def _content(field: protobuf.Field, data: bytes, start: int, end: int, depth: int) -> object:
+def _content(field: protobuf.Field, reader: _Reader, limits: bool, depth: int) -> object:
     if issubclass(field.py_type, protobuf.MessageType):
-        return _decode(field.py_type, data, start, end, depth + 1)
-    content = data[start:end]
+        start, end = reader.take(nested=True)
+        return _decode(field.py_type, reader.data, start, end, limits, depth + 1)
+    start, end = reader.take()
+    content = reader.data[start:end]
     if field.py_type is bytes:
         return content
     try:
@@ -122,7 +126,22 @@ def _skip(reader: _Reader, wire: int) -> None:
         raise MalformedError("invalid wire_type")
 
 
-def _decode(kind: type[protobuf.MessageType], data: bytes, start: int, end: int, depth: int) -> protobuf.MessageType:
+def _check_limit(kind: type[protobuf.MessageType], field: protobuf.Field, found: list[object], count: int) -> None:
+    """Refuse what a Trezor One has no place for."""
+    items, size = LIMITS.get((kind.__name__, field.name), (None, None))
+    if items is not None and count > items:
+        raise MalformedError("array overflow")
+    for item in found if size is not None else ():
+        assert size is not None
+        if isinstance(item, bytes) and len(item) > size:
+            raise MalformedError("bytes overflow")
+        if isinstance(item, str) and len(item.encode()) >= size:
+            raise MalformedError("string overflow")
+
+
+def _decode(
+    kind: type[protobuf.MessageType], data: bytes, start: int, end: int, limits: bool, depth: int
+) -> protobuf.MessageType:
     if depth > 8:
         raise MalformedError("nested too deep")
     values: dict[str, Any] = {
@@ -142,13 +161,15 @@ def _decode(kind: type[protobuf.MessageType], data: bytes, start: int, end: int,
         if wire == field.wire_type == _VARINT:
             found.append(_number(field, reader.varint()))
         elif wire == field.wire_type == _BYTES:
-            found.append(_content(field, data, *reader.take(), depth))
+            found.append(_content(field, reader, limits, depth))
         elif wire == _BYTES and field.repeated:
-            packed = _Reader(data, *reader.take())
+            packed = _Reader(data, *reader.take(nested=True))
             while packed.position < packed.end:
                 found.append(_number(field, packed.varint()))
         else:
             raise MalformedError("wrong wire type")
+        if limits:
+            _check_limit(kind, field, found, len(values[field.name]) + len(found) if field.repeated else 1)
         if field.repeated:
             values[field.name] += found
         else:
@@ -159,6 +180,6 @@ def _decode(kind: type[protobuf.MessageType], data: bytes, start: int, end: int,
     return kind(**values)
 
 
-def decode(kind: type[protobuf.MessageType], data: bytes) -> protobuf.MessageType:
-    """The message of that class; MalformedError when it is not one."""
-    return _decode(kind, data, 0, len(data), 0)
+def decode(kind: type[protobuf.MessageType], data: bytes, *, limits: bool = False) -> protobuf.MessageType:
+    """The message of that class; MalformedError when it is not one, or with ``limits`` too large for a Trezor One."""
+    return _decode(kind, data, 0, len(data), limits, 0)

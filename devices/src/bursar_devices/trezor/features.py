@@ -67,14 +67,14 @@ def _legacy(board: Board) -> messages.Features:
     reply = _common(board)
     reply.passphrase_protection = storage.passphrase_protection
     reply.bootloader_hash = hashlib.sha256(b"bootloader").digest()
-    reply.imported = storage.imported
     reply.backup_availability = BackupAvailability.Required if storage.needs_backup else BackupAvailability.NotAvailable
     reply.unfinished_backup = storage.unfinished_backup
     reply.no_backup = storage.no_backup
-    reply.flags = storage.flags
     reply.language = storage.language
     reply.safety_checks = SafetyCheckLevel(storage.unsafe_prompts)
     if board.unlocked:
+        reply.imported = storage.imported
+        reply.flags = storage.flags
         reply.wipe_code_protection = storage.wipe_code is not None
         reply.auto_lock_delay_ms = storage.auto_lock_ms
     return reply

@@ -22,7 +22,7 @@ def get_firmware_hash(board: Board, message: messages.GetFirmwareHash) -> Workfl
     """A keyed hash of what stands in for the firmware image."""
     challenge = message.challenge or b""
     if len(challenge) > _MAX_CHALLENGE:
-        raise data_error("Invalid challenge" if not board.legacy else "bytes overflow")
+        raise data_error("Invalid challenge")
     image = repr((board.model.internal, board.version)).encode()
     return messages.FirmwareHash(hash=hashlib.blake2s(image, key=challenge).digest())
     yield

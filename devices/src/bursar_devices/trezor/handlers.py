@@ -11,7 +11,7 @@ from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, genuine
 from bursar_devices.trezor.ether import keys as ether_keys
 from bursar_devices.trezor.ether import signing as ether_signing
 from bursar_devices.trezor.spending import sign_tx
-from bursar_devices.trezor.workflow import FailError, Workflow
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, process_error
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -28,6 +28,8 @@ _HANDLERS: dict[_Message, _Start] = {
     messages.EndSession: admin.end_session,
     messages.SetBusy: admin.set_busy,
     messages.GetEntropy: admin.get_entropy,
+    messages.SetU2FCounter: admin.set_u2f_counter,
+    messages.GetNextU2FCounter: admin.next_u2f_counter,
     messages.ApplySettings: settings.apply_settings,
     messages.ApplyFlags: settings.apply_flags,
     messages.ChangePin: settings.change_pin,
@@ -68,6 +70,7 @@ _WHILE_LOCKED: tuple[_Message, ...] = (
 # On a Trezor One these ask for the PIN themselves, later, twice or never.
 _LEGACY_WHILE_LOCKED: tuple[_Message, ...] = (
     *_WHILE_LOCKED,
+    messages.SignTx,
     messages.ApplySettings,
     messages.ChangePin,
     messages.ChangeWipeCode,
@@ -80,15 +83,13 @@ _LEGACY_WHILE_LOCKED: tuple[_Message, ...] = (
 _IN_BOOTLOADER: tuple[_Message, ...] = (messages.Initialize, messages.GetFeatures, messages.Ping, messages.WipeDevice)
 # What goes on with a request rather than beginning one, and what a Trezor One says when there is none to go on with.
 _CONTINUING: dict[_Message, str] = {
-    messages.ButtonAck: "Unknown message",
-    messages.PinMatrixAck: "Unknown message",
-    messages.PassphraseAck: "Unknown message",
     messages.TxAck: "Not in Signing mode",
     messages.EthereumTxAck: "Not in Ethereum signing mode",
     messages.EntropyAck: "Entropy not requested",
     messages.EntropyCheckContinue: "Entropy check not ready",
     messages.WordAck: "Not in Recovery mode",
 }
+_ACKS: tuple[_Message, ...] = (messages.ButtonAck, messages.PinMatrixAck, messages.PassphraseAck)
 TINY = ("PinMatrixAck", "ButtonAck", "PassphraseAck", "Cancel", "Initialize")
 # What ends a streamed request on a Trezor One; other messages are answered beside it.
 ABORTING: tuple[_Message, ...] = (
@@ -111,6 +112,8 @@ def known(board: Board, kind: _Message | None) -> bool:
         return False
     if board.bootloader:
         return kind in _IN_BOOTLOADER
+    if kind in _ACKS:
+        return not board.legacy  # which knows them only while it waits for one
     return kind in _CONTINUING or _handler(board, kind) is not None
 
 
@@ -118,8 +121,7 @@ def start(board: Board, message: protobuf.MessageType) -> Workflow[protobuf.Mess
     """The request that message begins."""
     handler = _handler(board, type(message))
     if handler is None:
-        text = _CONTINUING[type(message)] if board.legacy else "Unexpected message"
-        raise FailError(messages.FailureType.UnexpectedMessage, text)
+        raise _nothing_to_continue(board, message)
     free = _LEGACY_WHILE_LOCKED if board.legacy else _WHILE_LOCKED
     if not isinstance(message, free):
         if board.legacy and not isinstance(message, _PIN_FIRST):
@@ -128,6 +130,17 @@ def start(board: Board, message: protobuf.MessageType) -> Workflow[protobuf.Mess
     return (yield from handler(board, message))
 
 
+def _nothing_to_continue(board: Board, message: protobuf.MessageType) -> FailError:
+    if board.legacy:
+        if isinstance(message, _NEEDING_UNLOCKED) and not board.unlocked:
+            return process_error("Locked")
+        if isinstance(message, messages.TxAck) and message.tx is None:
+            return data_error("No transaction provided")
+        return FailError(messages.FailureType.UnexpectedMessage, _CONTINUING[type(message)])
+    return FailError(messages.FailureType.UnexpectedMessage, "Unexpected message")
+
+
+_NEEDING_UNLOCKED: tuple[_Message, ...] = (messages.TxAck, messages.EthereumTxAck, messages.WordAck)
 _PIN_FIRST: tuple[_Message, ...] = (
     messages.GetPublicKey,
     messages.ResetDevice,

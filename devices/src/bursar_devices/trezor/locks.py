@@ -37,7 +37,7 @@ def ask_matrix(board: Board, kind: messages.PinMatrixRequestType) -> Workflow[st
     rows = tuple(" ".join(board.matrix[start : start + 3]) for start in (6, 3, 0))
     request = messages.PinMatrixRequest(type=kind)
     ack = yield Exchange(request, (messages.PinMatrixAck,), modal=True, page=Page(_PROMPTS[kind], rows))
-    if not ack.pin or not all(position in "123456789" for position in ack.pin):
+    if ack is None or not all(position in "123456789" for position in ack.pin):
         raise _pin_cancelled(board)
     return "".join(board.matrix[int(position) - 1] for position in ack.pin)
 

@@ -100,7 +100,7 @@ class Machine:
                 self._fail(_Failure.UnexpectedMessage, "Unexpected message")
             return
         try:
-            message = codec.decode(known, data)
+            message = codec.decode(known, data, limits=self.board.legacy)
         except codec.MalformedError as error:
             if not self.board.legacy:
                 self._drop()
@@ -123,7 +123,7 @@ class Machine:
             self._fail(_Failure.DataError, "Message too big")
             return
         try:
-            message = codec.decode(known, data)
+            message = codec.decode(known, data, limits=True)
         except codec.MalformedError as error:
             self._fail(_Failure.DataError, str(error))
             return
@@ -131,10 +131,7 @@ class Machine:
             self._drop()
             self._take(messages.Initialize())
         elif isinstance(message, messages.Cancel):
-            code = _Failure.ActionCancelled
-            if isinstance(step, Exchange) and messages.PinMatrixAck in step.replies:
-                code = _Failure.PinCancelled
-            self._throw(FailError(code))
+            self._resume(None)
         elif isinstance(step, Screen):
             if isinstance(message, messages.ButtonAck):
                 self._acknowledge()
@@ -187,12 +184,6 @@ class Machine:
         else:
             self._wait(flow, step)
 
-    def _throw(self, error: FailError) -> None:
-        flow = self._flow
-        assert flow is not None
-        flow.workflow.close()
-        self._finish_failed(error)
-
     def _wait(self, flow: _Flow, step: Step) -> None:
         flow.step, flow.acked, flow.page = step, False, 0
         if isinstance(step, Exchange):
@@ -222,6 +213,8 @@ class Machine:
         self._flow = None
         self._decision = None
         self._fail(error.code, error.text)
+        if error.again is not None:
+            self._fail(error.code, error.again)
 
     def _fail(self, code: messages.FailureType, text: str | None) -> None:
         texts = _LEGACY_TEXTS if self.board.legacy else _CORE_TEXTS
@@ -318,5 +311,5 @@ class Machine:
             self._resume(self._typed(step) if step.entry is not None else True)
         elif step.flips and self.board.legacy:
             self._resume(Flipped())
-        elif not step.confirm_only:
+        else:
             self._resume(None)

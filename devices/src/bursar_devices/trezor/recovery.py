@@ -68,11 +68,11 @@ def _legacy(board: Board, message: messages.RecoveryDevice, *, dry_run: bool, ki
     if method & _Method.Matrix:
         words = yield from _matrix_words(board, count)
     else:
-        words = yield from _scrambled_words(board, count, enforce=enforce)
+        words = yield from _scrambled_words(board, count, enforce=enforce, dry_run=dry_run)
     return (yield from _legacy_done(board, " ".join(words), enforce=enforce, dry_run=dry_run))
 
 
-def _scrambled_words(board: Board, count: int, *, enforce: bool) -> Workflow[list[str]]:
+def _scrambled_words(board: Board, count: int, *, enforce: bool, dry_run: bool) -> Workflow[list[str]]:
     """Every word in an order only the device's screen tells, hidden among words it makes up."""
     known = words_of("english")
     order = [number if number <= count else 0 for number in range(1, _ASKED + 1)]
@@ -85,6 +85,7 @@ def _scrambled_words(board: Board, count: int, *, enforce: bool) -> Workflow[lis
         page = Page("Please enter", (fake or f"the {number}. word", "on your computer"))
         ack = yield Exchange(messages.WordRequest(type=_Request.Plain), (messages.WordAck,), page=page)
         if enforce and ack.word not in known:
+            board.unlocked = dry_run and board.unlocked
             raise data_error("Word not found in a wordlist")
         if number:
             found[number - 1] = ack.word
@@ -137,6 +138,7 @@ def _legacy_done(board: Board, mnemonic: str, *, enforce: bool, dry_run: bool) -
     good = not enforce or valid(mnemonic)
     if not dry_run:
         if not good:
+            board.unlocked = False
             raise data_error("Invalid seed, are words in correct order?")
         board.storage.mnemonic = mnemonic
         board.storage.imported = True if not enforce else board.storage.imported

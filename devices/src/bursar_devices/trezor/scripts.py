@@ -77,10 +77,16 @@ def multisig_keys(multisig: messages.MultisigRedeemScriptType) -> list[bytes]:
 def multisig_script(multisig: messages.MultisigRedeemScriptType) -> bytes:
     """``m <keys> n OP_CHECKMULTISIG``."""
     keys = multisig_keys(multisig)
-    if not 1 <= multisig.m <= len(keys) <= MAX_MULTISIG:
+    if not 1 <= multisig.m <= MAX_MULTISIG or not 1 <= len(keys) <= MAX_MULTISIG:
         raise data_error("Invalid multisig parameters")
     pushed = b"".join(scripts.push(key) for key in keys)
     return bytes([0x50 + multisig.m]) + pushed + bytes([0x50 + len(keys), 0xAE])
+
+
+def check_threshold(multisig: messages.MultisigRedeemScriptType) -> None:
+    """Refuse a threshold above the number of co-signers, which only later models do."""
+    if multisig.m > len(cosigners(multisig)):
+        raise data_error("Invalid multisig parameters")
 
 
 def multisig_fingerprint(multisig: messages.MultisigRedeemScriptType) -> bytes:

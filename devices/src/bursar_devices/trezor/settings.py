@@ -135,7 +135,7 @@ def _safety(board: Board, level: int) -> Screen:
 def _store(board: Board, message: messages.ApplySettings) -> None:
     storage = board.storage
     if message.label is not None:
-        storage.label = message.label
+        storage.label = message.label or (None if board.legacy else "")
     if message.use_passphrase is not None:
         storage.passphrase_protection = message.use_passphrase
         if board.legacy:
@@ -213,6 +213,8 @@ def legacy_change_pin(board: Board, *, removal: bool = False) -> Workflow[None]:
         _store_pin(board, None)
         return
     first = yield from locks.ask_matrix(board, _Kind.NewFirst)
+    if not first:
+        raise FailError(_Failure.PinCancelled)
     second = yield from locks.ask_matrix(board, _Kind.NewSecond)
     if first != second:
         raise FailError(_Failure.PinMismatch)
@@ -271,12 +273,19 @@ def _old_pin(board: Board) -> Workflow[str]:
     return (yield from locks.ask_keyboard(board, "pin_device", "Enter PIN"))
 
 
+def _legacy_wipe_code(board: Board, kind: messages.PinMatrixRequestType) -> Workflow[str]:
+    try:
+        return (yield from locks.ask_matrix(board, kind))
+    except FailError as error:
+        raise FailError(_Failure.ActionCancelled) from error
+
+
 def _new_wipe_code(board: Board) -> Workflow[str]:
     if board.legacy:
-        first = yield from locks.ask_matrix(board, _Kind.WipeCodeFirst)
+        first = yield from _legacy_wipe_code(board, _Kind.WipeCodeFirst)
         if first == board.storage.pin:
             raise process_error("The wipe code must be different from your PIN.")
-        second = yield from locks.ask_matrix(board, _Kind.WipeCodeSecond)
+        second = yield from _legacy_wipe_code(board, _Kind.WipeCodeSecond)
     else:
         first = yield from locks.ask_keyboard(board, "pin_device", "Enter new wipe code")
         if first == board.storage.pin:

@@ -6,12 +6,12 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from trezorlib import messages
+from trezorlib import messages, protobuf
 
 from bursar.errors import InvalidInputError
 from bursar.keys.mnemonic import Mnemonic
 from bursar_devices.device import Page
-from bursar_devices.trezor import bitcoin_keys, settings
+from bursar_devices.trezor import bitcoin_keys, locks, settings
 from bursar_devices.trezor.board import seed_of
 from bursar_devices.trezor.workflow import (
     Exchange,
@@ -93,12 +93,14 @@ def _check_entropy(board: Board, mnemonic: str) -> Workflow[bool]:
     board.setup_seed = seed_of(mnemonic, "")
     reply: messages.EntropyCheckReady | messages.PublicKey = messages.EntropyCheckReady()
     while True:
-        message = yield Exchange(reply, (messages.EntropyCheckContinue, messages.GetPublicKey))
+        replies: tuple[type[protobuf.MessageType], ...] = (messages.EntropyCheckContinue,)
+        if not board.legacy:  # a Trezor One answers GetPublicKey beside this request
+            replies += (messages.GetPublicKey,)
+        message = yield Exchange(reply, replies)
         if isinstance(message, messages.EntropyCheckContinue):
             board.setup_seed = None
             return bool(message.finish)
-        if not board.legacy:
-            message.show_display = False
+        message.show_display = False
         reply = yield from bitcoin_keys.get_public_key(board, message)
 
 
@@ -146,6 +148,8 @@ def show_words(board: Board, mnemonic: str) -> Workflow[None]:
 def backup_device(board: Board, _message: messages.BackupDevice) -> Workflow[messages.Success]:
     board.require_initialized()
     storage = board.storage
+    if board.legacy:
+        yield from locks.unlock(board, again=True)
     if not storage.needs_backup:
         if board.legacy:
             raise FailError(_Failure.UnexpectedMessage, "Seed already backed up")
@@ -186,7 +190,7 @@ def load_device(board: Board, message: messages.LoadDevice) -> Workflow[messages
     storage = board.storage
     storage.mnemonic = mnemonic
     storage.imported = True if board.legacy else None
-    storage.label = message.label or ""
+    storage.label = message.label or (None if board.legacy else "")
     storage.passphrase_protection = bool(message.passphrase_protection)
     storage.needs_backup = bool(message.needs_backup)
     storage.no_backup = bool(message.no_backup)

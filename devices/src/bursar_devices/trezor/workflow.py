@@ -55,12 +55,13 @@ Handler: TypeAlias = Callable[[Any, Any], Workflow[protobuf.MessageType]]
 
 
 class FailError(Exception):
-    """The request ends with this Failure."""
+    """The request ends with this Failure; ``again`` is a second one some firmware sends after it."""
 
-    def __init__(self, code: messages.FailureType, text: str | None = None) -> None:
+    def __init__(self, code: messages.FailureType, text: str | None = None, *, again: str | None = None) -> None:
         super().__init__(text)
         self.code = code
         self.text = text
+        self.again = again
 
 
 def data_error(text: str) -> FailError:

@@ -16,9 +16,9 @@ from bursar_devices.device import Lie, Page
 from bursar_devices.trezor import bitcoin_keys, lying, message_screens
 from bursar_devices.trezor.coins import HARDENED
 from bursar_devices.trezor.ether.definitions import network_of
-from bursar_devices.trezor.ether.paths import check_path, coin_type_of
+from bursar_devices.trezor.ether.paths import check_path, coin_type_of, parse_address
 from bursar_devices.trezor.spending.layout import wrap
-from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, data_error, done, show
+from bursar_devices.trezor.workflow import FailError, Screen, Workflow, cancelled, data_error, done, show
 
 if TYPE_CHECKING:
     from bursar.keys.bip32 import ExtendedPrivateKey
@@ -82,11 +82,24 @@ def sign_message(board: Board, message: messages.EthereumSignMessage) -> Workflo
     return messages.EthereumMessageSignature(address=address, signature=signature)
 
 
-def verify_message(board: Board, message: messages.EthereumVerifyMessage) -> Workflow[messages.Success]:
+def _check_form(message: messages.EthereumVerifyMessage) -> None:
+    """A Trezor One says what is malformed, and then a second time that the signature is invalid."""
+    text = None
     if len(message.signature) != 65:
+        text = "Malformed signature"
+    elif parse_address(message.address) is None:
+        text = "Malformed address"
+    if text is not None:
+        raise FailError(messages.FailureType.DataError, text, again="Invalid signature")
+
+
+def verify_message(board: Board, message: messages.EthereumVerifyMessage) -> Workflow[messages.Success]:
+    if board.legacy:
+        _check_form(message)
+    elif len(message.signature) != 65:
         raise data_error("Invalid signature")
     try:
-        address = bytes.fromhex(message.address.removeprefix("0x"))
+        address = parse_address(message.address) or b""
         v = message.signature[64]
         signature = EcdsaSignature.from_compact(
             message.signature[:64], y_parity=(v - 27 if v >= 27 else v) & 0xFF, allow_high_s=True

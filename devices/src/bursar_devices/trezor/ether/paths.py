@@ -22,6 +22,17 @@ _PATTERNS = (
 )
 
 
+def parse_address(text: str) -> bytes | None:
+    """The 20 bytes of an address with or without 0x, or ``None``."""
+    digits = text[2:] if len(text) == 42 and text[:2].lower() == "0x" else text
+    if len(digits) != 40 or not digits.isascii() or not digits.isalnum():
+        return None
+    try:
+        return bytes.fromhex(digits)
+    except ValueError:
+        return None
+
+
 def coin_type_of(path: Sequence[int]) -> int | None:
     """The coin type a path names."""
     return path[1] & ~HARDENED if len(path) > 1 else None

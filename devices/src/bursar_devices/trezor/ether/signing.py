@@ -12,7 +12,7 @@ from bursar.crypto.hashes import keccak256
 from bursar_devices.trezor import lying
 from bursar_devices.trezor.ether import layout
 from bursar_devices.trezor.ether.definitions import UNKNOWN_TOKEN, EthereumToken, network_of, token_at
-from bursar_devices.trezor.ether.paths import check_path
+from bursar_devices.trezor.ether.paths import check_path, parse_address
 from bursar_devices.trezor.workflow import Exchange, Workflow, data_error, show
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def sign_tx_eip1559(board: Board, message: messages.EthereumSignTxEIP1559) -> Wo
     yield from show(*layout.transaction(board, payment, message.address_n))
     yield from show(*layout.fee_1559(board, payment, most, tip, limit))
     data = yield from _data(board, message)
-    access: list[rlp.Item] = [
-        [_address(board, entry.address) or b"", list(entry.storage_keys)] for entry in message.access_list
-    ]
+    access = _access_list(board, message)
     fields: list[rlp.Item] = [rlp_number(message.chain_id), message.nonce or b"", message.max_priority_fee]
     fields += [message.max_gas_fee, message.gas_limit if board.legacy else rlp_number(limit)]
     fields += [_to(board, message) or b"", message.value or b"", data, access]
@@ -148,17 +146,22 @@ def _check_fields(board: Board, message: _Request) -> None:
         raise data_error("Chain ID out of bounds")
 
 
+def _access_list(board: Board, message: messages.EthereumSignTxEIP1559) -> list[rlp.Item]:
+    entries: list[rlp.Item] = []
+    for entry in message.access_list:
+        address = _address(board, entry.address)
+        if address is None:
+            raise data_error("Malformed address")
+        entries.append([address, list(entry.storage_keys)])
+    return entries
+
+
 def _address(board: Board, text: str) -> bytes | None:
     """The 20 bytes; a Trezor One takes what is no address for none at all."""
-    digits = text[2:] if len(text) == 42 and text[:2].lower() == "0x" else text
-    if len(digits) == 40 and digits.isascii() and digits.isalnum():
-        try:
-            return bytes.fromhex(digits)
-        except ValueError:
-            pass
-    if text and not board.legacy:
+    address = parse_address(text)
+    if address is None and text and not board.legacy:
         raise data_error("Invalid address format" if len(text) in (40, 42) else "Invalid address length")
-    return None
+    return address
 
 
 def _to(board: Board, message: _Request) -> bytes | None:
