@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import sys
 import time
 import warnings
+from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,6 +31,7 @@ def require() -> None:
         raise MissingExtraError("trezor devices need trezorlib: pip install 'bursar[trezor]'", extra=EXTRA)
 
 
+@cache
 def _hush() -> None:
     """Keep trezorlib's logs out: below INFO they hold PINs and passphrases."""
     require()
@@ -198,11 +201,14 @@ def udp(host: str, port: int) -> Any:
 def thp_faults() -> tuple[type[Exception], ...]:
     """What trezorlib's THP raises: its own errors, the cipher's, and those of bytes that are no message."""
     _hush()
-    from cryptography.exceptions import InvalidTag
-    from noise.exceptions import NoiseHandshakeError, NoiseInvalidMessage  # type: ignore[import-untyped]
+    from trezorlib import authentication
     from trezorlib.exceptions import TrezorException
+    from trezorlib.thp import channel
 
-    return (TrezorException, InvalidTag, NoiseHandshakeError, NoiseInvalidMessage, *_MALFORMED)
+    noise: Any = sys.modules[vars(channel)["NoiseConnection"].__module__]
+    cipher: Any = vars(authentication)["exceptions"]
+    faults = (cipher.InvalidTag, noise.NoiseHandshakeError, noise.NoiseInvalidMessage, noise.NoiseValueError)
+    return (TrezorException, *faults, *_MALFORMED)
 
 
 def thp_client(wire: Any, credentials: Sequence[Any], confirm: Callable[[Any], None]) -> Any:
