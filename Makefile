@@ -56,7 +56,7 @@ lock: ## resolve the dependencies again, write requirements/*.txt (UPGRADE=--upg
 	$(COMPILE) pyproject.toml --all-extras $(foreach g,build test lint docs,--group $(g)) -o requirements/dev.txt
 	$(COMPILE) pyproject.toml --all-extras --group test -c requirements/dev.txt -o requirements/test.txt
 	$(COMPILE) pyproject.toml --all-extras --group test --group bench -c requirements/dev.txt -o requirements/bench.txt
-	$(COMPILE) pyproject.toml --extra sandbox -c requirements/dev.txt -o requirements/runtime.txt
+	$(COMPILE) pyproject.toml --extra sandbox --extra trezor --extra ledger -c requirements/dev.txt -o requirements/runtime.txt
 	$(COMPILE) --group build -c requirements/dev.txt -o requirements/build.txt
 
 clean: ## remove everything the targets made

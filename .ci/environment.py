@@ -106,7 +106,7 @@ def ensure(venv: Path, lock: str, python: str) -> Path:
     run(*uv, "--require-hashes", "-r", LOCKS / "build.txt", env=env)
     source_only = ("--no-build-isolation-package", "embit")  # has no wheel; built by the locked setuptools
     run(*uv, *source_only, "--require-hashes", "-r", LOCKS / f"{lock}.txt", env=env)
-    for package in PACKAGES if lock != "runtime" else PACKAGES[:1]:
+    for package in PACKAGES:
         run(*uv, "--no-deps", "--no-build-isolation", "-e", package, env=env)
     stamp.write_text(state)
     return interpreter

@@ -1,4 +1,4 @@
-"""Simulated devices for a host's demonstration, each with a human who accepts (entry points ``bursar.demo_devices``)."""
+"""Simulated devices for a demonstration, each with a human who accepts (entry points ``bursar.demo_devices``)."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class DemoTrezor:
 
     def __init__(self, device: TrezorSimulator) -> None:
         self._device = device
+        self._seen = 0
 
     def selector(self, chain: str) -> str:  # noqa: ARG002
         """Where the host finds it."""
@@ -28,8 +29,8 @@ class DemoTrezor:
     def shown(self) -> list[Page]:
         """The pages since the last time."""
         pages = list(self._device.pages)
-        self._device.pages.clear()
-        return pages
+        seen, self._seen = self._seen, len(pages)
+        return pages[seen:]
 
 
 class DemoLedger:
@@ -39,6 +40,7 @@ class DemoLedger:
 
     def __init__(self, device: LedgerSimulator) -> None:
         self._device = device
+        self._seen = 0
 
     def selector(self, chain: str) -> str:
         """Where the host finds it, with the right app open."""
@@ -48,8 +50,8 @@ class DemoLedger:
     def shown(self) -> list[Page]:
         """The pages since the last time."""
         pages = list(self._device.pages)
-        self._device.pages.clear()
-        return pages
+        seen, self._seen = self._seen, len(pages)
+        return pages[seen:]
 
 
 @contextmanager

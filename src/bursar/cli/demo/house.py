@@ -12,12 +12,15 @@ from typing import TYPE_CHECKING, Any
 from bursar.backends.software import SoftwareBackend, keystore
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.network import Network
+from bursar.bitcoin.units import Sats
+from bursar.cli.demo import hardware
 from bursar.cli.home import Home, write_private
 from bursar.crypto.secret import Secret
+from bursar.errors import BursarError, InvalidInputError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.units import Wei
 from bursar.keys.mnemonic import generate
-from bursar.keys.origin import KeyOrigin
+from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.scheme import CoinType, Scheme, account_path
 from bursar.nodes.bitcoind import BitcoindBackend
 from bursar.nodes.ethrpc import EthRpcBackend
@@ -31,6 +34,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.demo.hardware import HardwareWallet
     from bursar.cli.sandbox_process import Engine
     from bursar.keys.origin import Fingerprint
     from bursar.signing.protocols import DeviceEvent, SecretRequest
@@ -88,6 +92,16 @@ class KnownPassword:
         """Nobody is there to be told."""
 
 
+class Silent:
+    """A ``Prompt`` of a program that looks at the device's screen itself."""
+
+    def ask(self, request: SecretRequest) -> Secret:
+        raise InvalidInputError(f"the demo's devices ask for no {request.kind}")
+
+    def notify(self, event: DeviceEvent) -> None:
+        """The device shows it."""
+
+
 class House:
     """A context manager: enter, and everything runs; leave, by whatever way, and nothing is left."""
 
@@ -102,6 +116,8 @@ class House:
         self.ethereum: EthereumBackend
         self.fingerprint: Fingerprint
         self.token: Any
+        self.hardware: list[HardwareWallet] = []
+        self.known: Registry
 
     def __enter__(self) -> House:
         return self
@@ -122,7 +138,8 @@ class House:
         header = keystore.create(home.keystore("demo"), generate(24), Secret(password.password))
         self.fingerprint = header.fingerprint
         say(f"Keystore   24 fresh words, encrypted; fingerprint {header.fingerprint}")
-        self.signer = enter(closing(Registry.installed([SoftwareBackend(home.keystores)]).open(SIGNER, password)))
+        self.known = Registry.installed([SoftwareBackend(home.keystores)])
+        self.signer = enter(closing(self.known.open(SIGNER, password)))
         self.wallet = enter(Wallet.open(home.wallet, create=True))
         self._open_accounts(say)
         self.bitcoin = enter(
@@ -133,6 +150,7 @@ class House:
         self.ethereum = enter(closing(EthRpcBackend(self.sandbox.ethereum_url, chain_id=self.chain_id)))
         say("Chains     Bitcoin regtest (Bitcoin Core's consensus code) and an EVM, both in this process")
         self._fund(say)
+        self._plug_in(say)
         text = POLICY.format(
             symbol=self.token.symbol,
             chain_id=self.chain_id,
@@ -149,7 +167,11 @@ class House:
 
     def backend(self, account: str) -> BitcoinBackend | EthereumBackend:
         """The node behind an account."""
-        return self.ethereum if account == ETHER else self.bitcoin
+        return self.ethereum if self.is_ethereum(account) else self.bitcoin
+
+    def is_ethereum(self, account: str) -> bool:
+        """Whether an account is of the Ethereum chain."""
+        return account.endswith(ETHER)
 
     def synchronise(self) -> None:
         """Bring every account up to date."""
@@ -158,7 +180,7 @@ class House:
 
     def mine(self, account: str) -> None:
         """One block on the account's chain."""
-        if account == ETHER:
+        if self.is_ethereum(account):
             self.sandbox.mine_ethereum(1)
         else:
             self.sandbox.mine(1, self._outside(Scheme.BIP84, 0))
@@ -179,6 +201,40 @@ class House:
         ether = EthereumAccount(self.chain_id, KeyOrigin(self.fingerprint, path), self.signer.xpub(path))
         self.wallet.add_account(ETHER, ether, signer=str(self.fingerprint))
         say(f"Account    {ETHER:<11} Ethereum, BIP-44, {path}")
+
+    def _plug_in(self, say: Callable[[str], None]) -> None:
+        """Hardware wallets, where simulators of some are installed: accounts on each, and money on those."""
+        for name, start in hardware.offered():
+            try:
+                self.known.backend(name).discover()
+            except BursarError:
+                continue  # its vendor's library is not installed
+            device = self._stack.enter_context(start(hardware.fresh_words()))
+            wallet = hardware.HardwareWallet(name, device)
+            self._open_on(wallet)
+            self.hardware.append(wallet)
+            say(f"Device     {device.title}, with accounts of its own on both chains")
+        self.synchronise()
+
+    def _open_on(self, wallet: HardwareWallet) -> None:
+        for chain, account in (("bitcoin", wallet.name), ("ethereum", f"{wallet.name}-{ETHER}")):
+            scheme = Scheme.BIP84 if chain == "bitcoin" else Scheme.BIP44
+            coin = CoinType.TESTNET if chain == "bitcoin" else CoinType.ETHEREUM
+            path = account_path(scheme, coin, 0)
+            with wallet.open(self.known, Silent(), chain) as (_, signer):
+                xpub, fingerprint = signer.xpub(path), signer.info.fingerprint or UNKNOWN
+            origin = KeyOrigin(fingerprint, path)
+            made = (
+                BitcoinAccount(Network.REGTEST, scheme, origin, xpub)
+                if chain == "bitcoin"
+                else EthereumAccount(self.chain_id, origin, xpub)
+            )
+            self.wallet.add_account(account, made, signer=wallet.name)
+            address = self.wallet.new_address(account).address
+            if chain == "bitcoin":
+                self.sandbox.fund_bitcoin(address, Sats.from_text("20btc"))
+            else:
+                self.sandbox.fund_ether(address, Wei.from_text("5eth"))
 
     def _bitcoin_account(self, scheme: Scheme, number: int) -> BitcoinAccount:
         path = account_path(scheme, CoinType.TESTNET, number)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from textwrap import indent
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from bursar.bitcoin.units import Sats
-from bursar.cli.demo.house import ETHER, OPERATIONS, RESERVE, SIGNER, House
+from bursar.cli.demo.house import ETHER, OPERATIONS, RESERVE, SIGNER, House, Silent
 from bursar.errors import BursarError, ChainError, InsufficientFundsError, PolicyDeniedError
 from bursar.ethereum.units import Wei
 from bursar.policy.render import amount_text, review_text
@@ -17,9 +17,11 @@ from bursar.wallet.records import TransferState
 from bursar.wallet.transfer import PaymentOrder, Transfer
 
 if TYPE_CHECKING:
+    from bursar.cli.demo.hardware import HardwareWallet
     from bursar.cli.session import Session
     from bursar.policy.review import Asset
-    from bursar.wallet.plan import Plan
+    from bursar.signing.protocols import PsbtSigner
+    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
     from bursar.wallet.records import TransferRecord
 
 
@@ -31,6 +33,7 @@ class Scene:
     title: str
     account: str
     order: PaymentOrder
+    device: HardwareWallet | None = None
 
 
 class Story:
@@ -49,8 +52,9 @@ class Story:
         for line in said:
             self._output.say(f"  {line}")
         self._balances("before")
-        for number, scene in enumerate(self._scenes(), 1):
-            self._chapter(f"Transfer {number} of 4: {scene.title}")
+        scenes = [*self._scenes(), *self._on_devices()]
+        for number, scene in enumerate(scenes, 1):
+            self._chapter(f"Transfer {number} of {len(scenes)}: {scene.title}")
             self.document["steps"].append(self._carry_out(scene))
         self._chapter("What is refused")
         for scene in self._refusals():
@@ -90,6 +94,17 @@ class Story:
             ),
         ]
 
+    def _on_devices(self) -> list[Scene]:
+        house = self._house
+        scenes = []
+        for number, wallet in enumerate(house.hardware, 5):
+            title, name = wallet.device.title, wallet.name
+            btc = PaymentOrder(house.payee("bitcoin", number), Sats.from_text("12.5btc"), "BTC")
+            eth = PaymentOrder(house.payee("ethereum", number), Wei.from_text("1.5eth"), "ETH")
+            scenes.append(Scene(f"{name}-bitcoin", f"bitcoin, signed by {title}", name, btc, wallet))
+            scenes.append(Scene(f"{name}-ether", f"ether, signed by {title}", f"{name}-{ETHER}", eth, wallet))
+        return scenes
+
     def _refusals(self) -> list[Scene]:
         house = self._house
         return [
@@ -114,8 +129,8 @@ class Story:
         self._review(plan)
         approved = wallet.approve(plan, house.policy)
         self._tick(f"Policy    allowed by the rule “{approved.rule}”")
-        signed = wallet.sign(approved, signer=house.signer, policy=house.policy)
-        self._tick(f"Signed    by {SIGNER}; the signature was checked against the plan and stored before sending")
+        signer_name, signed = self._signed(scene, approved)
+        self._tick(f"Signed    by {signer_name}; the signature was checked against the plan and stored before sending")
         txid = wallet.send(signed, backend)
         self._tick(f"Sent      {txid}")
         record = self._confirm(scene, plan.id)
@@ -123,13 +138,26 @@ class Story:
         return {
             "name": scene.name,
             "chain": plan.review.chain,
-            "signer": SIGNER,
+            "signer": signer_name,
             "txid": record.txid,
             "raw": (record.raw or b"").hex(),
             "fee": record.fee,
             "height": record.height,
             "confirmations": record.confirmations,
         }
+
+    def _signed(self, scene: Scene, approved: ApprovedPlan) -> tuple[str, SignedTransfer]:
+        house = self._house
+        if scene.device is None:
+            return SIGNER, house.wallet.sign(approved, signer=house.signer, policy=house.policy)
+        chain = "ethereum" if house.is_ethereum(scene.account) else "bitcoin"
+        with scene.device.open(house.known, Silent(), chain) as (name, signer):
+            scene.device.device.shown()
+            signed = house.wallet.sign(approved, signer=cast("PsbtSigner", signer), policy=house.policy)
+        for page in scene.device.device.shown():
+            words = ": ".join(part for part in (page.title, " ".join(page.lines)) if part)
+            self._output.say(f"  {click.style('▏ on its screen', dim=True)}  {words}")
+        return name, signed
 
     def _plan(self, scene: Scene) -> Plan:
         transfer = Transfer(account=scene.account, payments=(scene.order,))
