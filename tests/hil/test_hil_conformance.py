@@ -50,7 +50,7 @@ def test_with_bitcoin(case: Case, make_signer: Callable[[], Signer], profile: Pr
 
 
 @pytest.mark.parametrize("case", ETHER_CASES, ids=lambda case: case.name)
-@pytest.mark.needs("ethereum")
+@pytest.mark.needs("ethereum", "erc20")
 def test_with_ethereum(
     case: Case, device_spec: DeviceSpec, make_signer: Callable[[], Signer], profile: Profile
 ) -> None:

@@ -156,7 +156,7 @@ ROWS = {
     "a key that is not in the script": Row(a_key_not_in_the_script, "input.psbt.key"),
     "a path that lies about its key": Row(a_path_that_lies, "input"),
     "no derivation": Row(no_key_of_ours, "input.psbt.nothing-to-sign"),
-    "a path of another coin": Row(a_key_of_another_coin, "input.psbt.account"),
+    "a path of another coin": Row(a_key_of_another_coin, "input.psbt.key"),
     "only a stranger's input": Row(a_stranger_alone, "input.psbt.nothing-to-sign"),
 }
 

@@ -10,10 +10,11 @@ from inspect import GEN_CREATED, getgeneratorstate
 from bursar_devices.device import Human, Page, Press
 
 FINAL = re.compile(
-    r"^(sign\b|hold to sign|really\b|accept risk and sign|approve\b|confirm (transaction|signing|ethereum)|confirm$)",
+    r"^(sign\b|hold to sign|really\b|accept risk and sign|approve\b|confirm (transaction|signing|ethereum)|confirm$"
+    r"|confirm fee maximum fee [\d.])",
     re.I,
 )
-"""Titles of the page whose acceptance signs, as the models word it."""
+"""How the page begins, title and lines, whose acceptance signs, as the models word it."""
 RISK = re.compile(r"risk|warning|high fee|blind|unverified|non-default|external inputs|unknown", re.I)
 AMOUNT = re.compile(r"amount|sending|send\b|confirm sending|value", re.I)
 _NUMBER = re.compile(r"(?<![\w.])(\d[\d,']*(?:\.\d+)?)(?![\w.])\s*(sat|wei|gwei)?\b", re.I)
@@ -86,7 +87,7 @@ def reject_at_end() -> Human:
     press = Press.ACCEPT
     while True:
         page = yield press
-        press = Press.REFUSE if FINAL.search(page.title) else Press.ACCEPT
+        press = Press.REFUSE if _signs(page) else Press.ACCEPT
 
 
 def reject_warnings() -> Human:
@@ -125,7 +126,7 @@ def _careful(payments: Sequence[tuple[str, int]], decimals: int) -> Human:
             missing = _missing(pages, payments, wanted, decimals)
             if stranger is not None:
                 trouble = f"it shows a payment to {stranger}"
-            elif FINAL.search(page.title) and missing is not None:
+            elif _signs(page) and missing is not None:
                 trouble = f"it asks to sign without having shown {missing}"
             press = Press.ACCEPT if trouble is None else Press.REFUSE
     except GeneratorExit:
@@ -156,11 +157,23 @@ def _until_shown(what: str, wanted: frozenset[str]) -> Human:
             page = yield press
             pages.append(page)
             seen = shows_address(pages, wanted)
-            press = Press.ACCEPT if seen or not FINAL.search(page.title) else Press.REFUSE
+            press = Press.ACCEPT if seen or not _signs(page) else Press.REFUSE
     except GeneratorExit:
         if not shows_address(pages, wanted):
             raise NotShownError(f"{what} was not shown; shown: {told(pages)}") from None
         raise
+
+
+def matrix_positions(page: Page, pin: str) -> str:
+    """What to type at the computer for ``pin`` when the device shows its digits in a 3 x 3 matrix: where each stands.
+
+    Positions are those of a number pad, 7 8 9 on top.
+    """
+    digits = [letter for letter in "".join(page.lines) if letter.isdigit()]
+    if sorted(digits) != list("123456789"):
+        raise NotShownError(f"no matrix of digits is on the page {page.title!r}")
+    places = dict(zip(digits, "789456123", strict=True))
+    return "".join(places[digit] for digit in pin)
 
 
 def finish(human: Human) -> None:
@@ -206,6 +219,10 @@ def shows_amount(page: Page, amount: int, decimals: int) -> bool:
             if match[2] is None and number == expected:
                 return True
     return False
+
+
+def _signs(page: Page) -> bool:
+    return FINAL.search(" ".join((page.title, *page.lines)).strip()) is not None
 
 
 def _any_amount(page: Page) -> bool:

@@ -174,3 +174,10 @@ def test_a_message_is_read(device: PaperDevice) -> None:
         assert device.show(Page("Review message"), Page("Message", ("I own", "this")), Page("Sign message"))
     with pytest.raises(humans.NotShownError), attended(device, humans.approve_message("I own this")):
         assert not device.show(Page("Message", ("I owe this",)), Page("Sign message"))
+
+
+def test_a_pin_is_typed_by_its_places() -> None:
+    page = Page("Please enter current PIN:", ("5 1 9", "7 3 2", "8 4 6"))
+    assert humans.matrix_positions(page, "5193") == "7895"
+    with pytest.raises(humans.NotShownError):
+        humans.matrix_positions(Page("Amount", ("0.1",)), "1")
