@@ -15,7 +15,10 @@ MOST_DATA = 255
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command. ``confirm`` tells a human what to do on the device; with it the answer may take minutes."""
+    """One command. ``confirm`` tells a human what to do on the device; with it the answer may take minutes.
+
+    ``patient`` waits as long without a word, where the device may or may not ask its human.
+    """
 
     cla: int
     ins: int
@@ -23,6 +26,7 @@ class Command:
     p2: int = 0
     data: bytes = b""
     confirm: str | None = None
+    patient: bool = False
 
     def serialize(self) -> bytes:
         """Five bytes of header, the last the data's length, then the data."""

@@ -28,7 +28,7 @@ CALLS_SINCE: Final = (1, 22, 0)
 MOST_MESSAGE: Final = 32_766
 """The longest message the app counts without overflow, in bytes; its memory ends before that."""
 
-_BLIND_REMEDY: Final = (
+BLIND_REMEDY: Final = (
     "turn on blind signing in the settings of the ethereum app on the device, if you accept to confirm what it "
     "cannot show"
 )
@@ -81,7 +81,7 @@ def sign_transaction(
             yield from _provide_token(token)
     confirm = _what_to_confirm(tx, token)
     doing = "the transaction"
-    remedy = _BLIND_REMEDY if tx.data else ""
+    remedy = BLIND_REMEDY if tx.data else ""
     data = yield from _streamed(_SIGN, start + tx.signing_bytes(), confirm=confirm, doing=doing, remedy=remedy)
     return _signature(data, _first_v(tx), doing)
 
@@ -96,7 +96,7 @@ def sign_personal_message(path: DerivationPath, message: bytes) -> Exchange[Ecds
     payload = path_bytes(path) + len(message).to_bytes(4, "big") + message
     confirm, doing = "Read the message on the Ledger, and confirm it there.", "the message"
     data = yield from _streamed(_SIGN_MESSAGE, payload, confirm=confirm, doing=doing)
-    return _signature(data, _MESSAGE_V, doing)
+    return message_signature(data, doing)
 
 
 def sign_typed_hashes(path: DerivationPath, domain_hash: bytes, message_hash: bytes) -> Exchange[EcdsaSignature]:
@@ -106,12 +106,12 @@ def sign_typed_hashes(path: DerivationPath, domain_hash: bytes, message_hash: by
     payload = path_bytes(path) + domain_hash + message_hash
     settings = yield from configuration()
     if not settings.blind_signing:
-        raise _blind("typed data by its hashes")
+        raise blind("typed data by its hashes")
     confirm = "Compare domain hash and message hash on the Ledger, and confirm."
     reply = yield Command(CLA, _SIGN_TYPED, 0, 0, payload, confirm)
     if reply.status != OK:
-        raise ethereum_refusal(reply, "the typed data", remedy=_BLIND_REMEDY)
-    return _signature(reply.data, _MESSAGE_V, "the typed data")
+        raise ethereum_refusal(reply, "the typed data", remedy=BLIND_REMEDY)
+    return message_signature(reply.data, "the typed data")
 
 
 def _check_kind(tx: UnsignedTransaction) -> None:
@@ -140,7 +140,10 @@ def _check_call(tx: UnsignedTransaction, settings: EthereumConfiguration, token:
             model="Ledger",
         )
     if not settings.blind_signing and (token is None or not is_shown_call(tx)):
-        raise _blind("the creation of a contract" if tx.to is None else f"a call of the contract {tx.to}")
+        if tx.to is None:
+            raise blind("the creation of a contract")
+        instead = "; or give the token's signed descriptor" if is_shown_call(tx) else ""
+        raise blind(f"a call of the contract {tx.to}", instead=instead)
 
 
 def _what_to_confirm(tx: UnsignedTransaction, token: TokenDescriptor | None) -> str:
@@ -162,10 +165,10 @@ def _what_to_confirm(tx: UnsignedTransaction, token: TokenDescriptor | None) -> 
     )
 
 
-def _blind(what: str) -> UnsupportedError:
+def blind(what: str, *, instead: str = "") -> UnsupportedError:
+    """The error where the device could only sign ``what`` blind, and that is turned off."""
     return UnsupportedError(
-        f"the ledger cannot show {what}, and blind signing is off: {_BLIND_REMEDY}; for a token's transfer or "
-        "approval, give the token's signed descriptor",
+        f"the ledger cannot show {what}, and blind signing is off: {BLIND_REMEDY}{instead}",
         operation="blind signing",
         model="Ledger",
         code="signer.blind-signing",
@@ -192,6 +195,11 @@ def _streamed(ins: int, payload: bytes, *, confirm: str, doing: str, remedy: str
     if reply.status != OK:
         raise ethereum_refusal(reply, doing, remedy=remedy)
     return reply.data
+
+
+def message_signature(data: bytes, doing: str) -> EcdsaSignature:
+    """The signature in the reply to a message or to typed data; ``SignerMisbehavedError`` if there is none."""
+    return _signature(data, _MESSAGE_V, doing)
 
 
 def _first_v(tx: UnsignedTransaction) -> int:

@@ -63,7 +63,7 @@ class Link:
         self.check_usable()
         if command.confirm is not None:
             self.notify(DeviceEvent("confirm", command.confirm))
-        seconds = self.limits.device if command.confirm is None else self.limits.human
+        seconds = self.limits.human if command.patient or command.confirm is not None else self.limits.device
         return self.exchange(command.serialize(), deadline=time.monotonic() + seconds)
 
     def run(self, conversation: Exchange[T]) -> T:

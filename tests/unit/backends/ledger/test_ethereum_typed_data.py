@@ -1,0 +1,300 @@
+"""Typed data streamed to the Ethereum app: the real app's answers, a second implementation, and an app on paper."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bursar.backends.ledger.apdu import Command, Reply
+from bursar.backends.ledger.ethereum_typed_data import TypedData, sign_typed_data
+from bursar.errors import InvalidInputError, SignerMisbehavedError, UnsupportedError, UserCancelledError
+from bursar.ethereum.address import Address
+from bursar.ethereum.message import encode_signature
+from bursar.keys.path import DerivationPath
+
+FILE = Path(__file__).parents[3] / "vectors" / "ledger_ethereum_app.json"
+RECORDED = {one["name"]: one["exchange"] for one in json.loads(FILE.read_text())["exchanges"]}
+PATH = DerivationPath.from_text("m/44h/60h/0h/0/0")
+DOMAIN = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
+MAIL = TypedData(
+    {
+        "EIP712Domain": DOMAIN,
+        "Person": [("name", "string"), ("wallets", "address[]")],
+        "Mail": [
+            ("from", "Person"),
+            ("to", "Person[]"),
+            ("contents", "string"),
+            ("amount", "int64"),
+            ("big", "uint256"),
+            ("flags", "bool[2]"),
+            ("grid", "uint8[2][]"),
+            ("note", "bytes"),
+            ("mark", "bytes4"),
+            ("zero", "uint16"),
+        ],
+    },
+    "Mail",
+    {"name": "Ether Mail", "version": "1", "chainId": 1, "verifyingContract": Address(b"\xcc" * 20)},
+    {
+        "from": {"name": "Cow", "wallets": [Address(b"\x11" * 20), Address(b"\x22" * 20)]},
+        "to": [{"name": "Bö", "wallets": []}],
+        "contents": "Hello! " * 60,
+        "amount": -5,
+        "big": 2**255,
+        "flags": [True, False],
+        "grid": [[1, 2], [3, 255], [0, 128]],
+        "note": bytes(range(256)) * 2,
+        "mark": b"\xde\xad\xbe\xef",
+        "zero": 0,
+    },
+)
+
+
+def plain(value: Any) -> Any:
+    """The same value as JSON-RPC writes it."""
+    if isinstance(value, Address):
+        return str(value)
+    if isinstance(value, dict):
+        return {name: plain(one) for name, one in value.items()}
+    return [plain(one) for one in value] if isinstance(value, list) else value
+
+
+def replayed(name: str, typed: TypedData) -> Any:
+    conversation = sign_typed_data(PATH, typed)
+    command = next(conversation)
+    for asked, answered in RECORDED[name]:
+        assert command.serialize().hex() == asked
+        try:
+            command = conversation.send(Reply.parse(bytes.fromhex(answered)))
+        except StopIteration as end:
+            return end.value
+    raise AssertionError("it asked more than was recorded")
+
+
+def test_the_real_app_signed_what_a_second_implementation_hashes() -> None:
+    signature = replayed("typed data", MAIL)
+    types = {name: [{"name": one, "type": kind} for one, kind in fields] for name, fields in MAIL.types.items()}
+    full = {"types": types, "primaryType": "Mail", "domain": plain(MAIL.domain), "message": plain(MAIL.message)}
+    signer = Account.recover_message(encode_typed_data(full_message=full), signature=encode_signature(signature))
+    assert signer == "0x73d0385F4d8E00C5e6504C6030F47BF6212736A8"
+
+
+def test_a_refusal_on_the_device() -> None:
+    with pytest.raises(UserCancelledError):
+        replayed("typed data refused", MAIL)
+
+
+def stream(typed: TypedData) -> list[Command]:
+    """What is sent between the question for settings and the last command."""
+    conversation = sign_typed_data(PATH, typed)
+    sent = [next(conversation)]
+    answer = Reply(0x9000, bytes((3, 1, 22, 0)))
+    while sent[-1].confirm is None:
+        sent.append(conversation.send(answer))
+        answer = Reply(0x9000)
+    with pytest.raises(SignerMisbehavedError, match="gave no signature"):
+        conversation.send(answer)
+    return sent[1:-1]
+
+
+def rebuilt(commands: list[Command]) -> tuple[dict[str, list[tuple[str, str]]], dict[str, Any]]:
+    """The definitions and the values of both roots, read from the stream as the app does."""
+    types: dict[str, list[tuple[str, str]]] = {}
+    values: list[tuple[int, bytes]] = []
+    struct, partial = "", b""
+    for command in commands:
+        if (command.ins, command.p2) == (0x1A, 0x00):
+            struct = command.data.decode()
+            types[struct] = []
+        elif (command.ins, command.p2) == (0x1A, 0xFF):
+            types[struct].append(definition(command.data))
+        elif command.p2 == 0xFF:
+            partial += command.data
+            if command.p1 == 0:
+                assert len(partial) == 2 + int.from_bytes(partial[:2], "big")
+                values.append((0xFF, partial[2:]))
+                partial = b""
+            else:
+                assert len(command.data) == 255
+        else:
+            values.append((command.p2, command.data))
+    left = iter(values)
+    roots: dict[str, Any] = {}
+    for part, data in left:
+        assert part == 0x00
+        roots[data.decode()] = read_struct(types, data.decode(), left)
+    return types, roots
+
+
+def definition(data: bytes) -> tuple[str, str]:
+    flags, rest = data[0], data[1:]
+    kind = flags & 0x0F
+    name = ("", "int", "uint", "address", "bool", "string", "bytes", "bytes")[kind]
+    if kind == 0:
+        name, rest = rest[1 : 1 + rest[0]].decode(), rest[1 + rest[0] :]
+    if flags & 0x40:
+        name, rest = name + str(rest[0] * (8 if kind < 3 else 1)), rest[1:]
+    if flags & 0x80:
+        count, rest = rest[0], rest[1:]
+        for _ in range(count):
+            size = rest[1] if rest[0] else None
+            name, rest = f"{name}[{'' if size is None else size}]", rest[2 if rest[0] else 1 :]
+    assert len(rest) == 1 + rest[0]
+    return rest[1:].decode(), name
+
+
+def read_struct(types: dict[str, list[tuple[str, str]]], name: str, left: Iterator[tuple[int, bytes]]) -> Any:
+    return {field: read_value(types, kind, left) for field, kind in types[name]}
+
+
+def read_value(types: dict[str, list[tuple[str, str]]], kind: str, left: Iterator[tuple[int, bytes]]) -> Any:
+    if kind.endswith("]"):
+        part, data = next(left)
+        assert part == 0x0F
+        return [read_value(types, kind[: kind.rindex("[")], left) for _ in range(data[0])]
+    if kind in types:
+        return read_struct(types, kind, left)
+    part, data = next(left)
+    assert part == 0xFF
+    if kind.startswith("int"):
+        return int.from_bytes(data, "big", signed=8 * len(data) == int(kind[3:]))
+    if kind.startswith("uint"):
+        return int.from_bytes(data, "big")
+    if kind == "string":
+        return data.decode()
+    if kind == "bool":
+        return data == b"\x01"
+    return Address(data) if kind == "address" else data
+
+
+NAMES = st.text("abcdefghijXYZ_0", min_size=1, max_size=8).map(lambda text: "_" + text)
+BASIC: dict[str, st.SearchStrategy[Any]] = {
+    "address": st.binary(min_size=20, max_size=20).map(Address),
+    "bool": st.booleans(),
+    "string": st.text(max_size=300),
+    "bytes": st.binary(max_size=600),
+    **{f"bytes{size}": st.binary(min_size=size, max_size=size) for size in (1, 4, 32)},
+    **{f"uint{bits}": st.integers(0, 2**bits - 1) for bits in (8, 64, 256)},
+    **{f"int{bits}": st.integers(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 24, 256)},
+}
+
+
+@st.composite
+def typed_data(draw: st.DrawFn) -> TypedData:
+    types: dict[str, list[tuple[str, str]]] = {"EIP712Domain": DOMAIN}
+    structs = draw(st.lists(NAMES.filter(lambda name: name not in BASIC), min_size=1, max_size=3, unique=True))
+    for struct in structs:
+        known = [*BASIC, *(name for name in types if name != "EIP712Domain")]
+        fields = draw(st.lists(NAMES, max_size=4, unique=True))
+        arrays = st.sampled_from(("", "", "[]", "[2]", "[][1]"))
+        types[struct] = [(field, draw(st.sampled_from(known)) + draw(arrays)) for field in fields]
+
+    def value(kind: str) -> Any:
+        if kind.endswith("]"):
+            size = kind[kind.rindex("[") + 1 : -1]
+            count = int(size) if size else draw(st.integers(0, 2))
+            return [value(kind[: kind.rindex("[")]) for _ in range(count)]
+        if kind in types:
+            return {field: value(inner) for field, inner in types[kind]}
+        return draw(BASIC[kind])
+
+    return TypedData(types, structs[-1], {name: value(kind) for name, kind in DOMAIN}, value(structs[-1]))
+
+
+@settings(max_examples=120)
+@given(typed_data())
+def test_any_typed_data_can_be_read_back_from_its_stream(typed: TypedData) -> None:
+    types, roots = rebuilt(stream(typed))
+    assert types == dict(typed.types)
+    assert roots == {"EIP712Domain": typed.domain, typed.primary_type: typed.message}
+
+
+def changed(**message: Any) -> TypedData:
+    return replace(MAIL, message={**MAIL.message, **message})
+
+
+def retyped(kind: str, value: Any = 1) -> TypedData:
+    return TypedData({"EIP712Domain": DOMAIN, "One": [("field", kind)]}, "One", MAIL.domain, {"field": value})
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        changed(amount=2**63),
+        changed(amount=-(2**63) - 1),
+        changed(amount="5"),
+        changed(amount=True),
+        changed(amount=5.0),
+        changed(big=-1),
+        changed(big=2**256),
+        changed(flags=[True]),
+        changed(flags=[True, 1]),
+        changed(flags="no"),
+        changed(mark=b"\x00"),
+        changed(note="text"),
+        changed(contents=b"bytes"),
+        changed(contents="x" * 65_536),
+        changed(to=[{"name": "Cow"}]),
+        changed(to=[{"name": "Cow", "wallets": [], "more": 1}]),
+        changed(to=[None]),
+        changed(to=[{"name": "Cow", "wallets": ["0x" + "11" * 20]}]),
+        changed(grid=[[1, 2]] * 256),
+        changed(more=1),
+        replace(MAIL, primary_type="Letter"),
+        replace(MAIL, primary_type="EIP712Domain"),
+        replace(MAIL, types={"Mail": MAIL.types["Mail"]}),
+        replace(MAIL, domain={}),
+        retyped("uint"),
+        retyped("int"),
+        retyped("uint7"),
+        retyped("uint264"),
+        retyped("uint08"),
+        retyped("bytes33", b""),
+        retyped("bytes0", b""),
+        retyped("One[0]", []),
+        retyped("bool[256]", [True] * 256),
+        retyped("bool[02]", [True] * 2),
+        retyped("bool[", True),
+        retyped("Two", {}),
+        retyped(""),
+        retyped("function"),
+        TypedData({"EIP712Domain": DOMAIN, "One": [("a", "bool"), ("a", "bool")]}, "One", MAIL.domain, {"a": True}),
+        TypedData({"EIP712Domain": DOMAIN, "One": [("\x1b", "bool")]}, "One", MAIL.domain, {"\x1b": True}),
+        TypedData({"EIP712Domain": DOMAIN, "One": [("a" * 201, "bool")]}, "One", MAIL.domain, {"a" * 201: True}),
+    ],
+)
+def test_what_does_not_fit_its_types_is_refused_before_the_device(typed: TypedData) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        next(sign_typed_data(PATH, typed))
+    assert caught.value.code == "input.message"
+
+
+def test_structs_within_themselves_end_somewhere() -> None:
+    inner: dict[str, Any] = {"field": []}
+    for _ in range(40):
+        inner = {"field": [inner]}
+    typed = TypedData({"EIP712Domain": DOMAIN, "One": [("field", "One[]")]}, "One", MAIL.domain, inner)
+    with pytest.raises(InvalidInputError, match="deeper than"):
+        next(sign_typed_data(PATH, typed))
+
+
+def test_blind_signing_that_is_off_is_told_first() -> None:
+    conversation = sign_typed_data(PATH, MAIL)
+    assert next(conversation).ins == 0x06
+    with pytest.raises(UnsupportedError) as caught:
+        conversation.send(Reply(0x9000, bytes((2, 1, 22, 0))))
+    assert caught.value.code == "signer.blind-signing"
+
+
+def test_values_wait_for_a_human_and_definitions_do_not() -> None:
+    commands = stream(MAIL)
+    assert all(command.patient == (command.ins == 0x1C) for command in commands)
