@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bursar.backends.ledger.admin import LedgerAdmin
     from bursar.backends.ledger.ethereum_token import TokenDescriptor
+    from bursar.backends.ledger.policies import PolicyStore
     from bursar.signing.protocols import Prompt, Signer, SignerInfo
 
 _CONNECT_SECONDS = 2.0
@@ -40,17 +41,20 @@ class LedgerBackend:
         *,
         app: str | None = None,
         tokens: Iterable[TokenDescriptor] = (),
+        policies: PolicyStore | None = None,
         human_seconds: float = 300.0,
         device_seconds: float = 15.0,
         emulator_port: int = EMULATOR_PORT,
         locks: Path | None = None,
     ) -> None:
         """``human_seconds`` limits each wait for a human, ``device_seconds`` each without one; ``locks`` is the folder
-        of the lock files that keep two programs from one device; by ``tokens`` the Ethereum app shows token calls."""
+        of the lock files that keep two programs from one device; by ``tokens`` the Ethereum app shows token calls,
+        ``policies`` keeps what is registered on the Bitcoin app."""
         if app is not None and app not in APPS:
             raise InvalidInputError(f"{app!r:.60} is no app used here: {', '.join(APPS)}", code="input.signer")
         self._app = app
         self._tokens = tuple(tokens)
+        self._policies = policies
         self._limits = Limits(human=human_seconds, device=device_seconds)
         self._emulator_port = emulator_port
         self._locks = locks
@@ -80,7 +84,7 @@ class LedgerBackend:
                 link, greeting = self._with_app(place, link, greeting, self._app, prompt)
             check_app(greeting.app)
             self._check_fingerprint(info, greeting)
-            return _signer(link, info_of(place, greeting), greeting, self._tokens)
+            return self._signer(link, info_of(place, greeting), greeting)
         except BaseException:
             link.close()
             raise
@@ -127,6 +131,23 @@ class LedgerBackend:
                 code="signer.fingerprint",
             )
 
+    def _signer(self, link: Link, info: SignerInfo, greeting: Greeting) -> Signer:
+        from bursar.backends.ledger import advice
+        from bursar.signing.firmware import check_may_sign
+        from bursar.signing.protocols import DeviceEvent
+
+        notices = advice.notices(greeting.app)
+        check_may_sign(notices)
+        for notice in notices:
+            link.notify(DeviceEvent("notice", str(notice)))
+        if greeting.app.name in BITCOIN_APPS and greeting.fingerprint is not None:
+            from bursar.backends.ledger.signer import LedgerBitcoinSigner
+
+            return LedgerBitcoinSigner(link, info, greeting.app, greeting.fingerprint, policies=self._policies)
+        from bursar.backends.ledger.signer_ethereum import LedgerEthereumSigner
+
+        return LedgerEthereumSigner(link, info, tokens=self._tokens)
+
     def _with_app(
         self, place: Place, link: Link, greeting: Greeting, app: str, prompt: Prompt
     ) -> tuple[Link, Greeting]:
@@ -167,21 +188,3 @@ def _again(place: Place) -> Place | None:
     if same:
         return same[0]
     return found[0] if len(found) == 1 else None
-
-
-def _signer(link: Link, info: SignerInfo, greeting: Greeting, tokens: Iterable[TokenDescriptor]) -> Signer:
-    from bursar.backends.ledger import advice
-    from bursar.signing.firmware import check_may_sign
-    from bursar.signing.protocols import DeviceEvent
-
-    notices = advice.notices(greeting.app)
-    check_may_sign(notices)
-    for notice in notices:
-        link.notify(DeviceEvent("notice", str(notice)))
-    if greeting.app.name in BITCOIN_APPS and greeting.fingerprint is not None:
-        from bursar.backends.ledger.signer import LedgerBitcoinSigner
-
-        return LedgerBitcoinSigner(link, info, greeting.app, greeting.fingerprint)
-    from bursar.backends.ledger.signer_ethereum import LedgerEthereumSigner
-
-    return LedgerEthereumSigner(link, info, tokens=tokens)

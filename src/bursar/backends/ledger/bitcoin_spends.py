@@ -71,9 +71,9 @@ def single_key_spends(
 ) -> tuple[list[Spend], list[int]]:
     """The inputs of single-key accounts of ours, by policy; and the numbers of those with other scripts of ours.
 
-    ``InvalidInputError``: an outpoint spent twice, a key that is not ours at its path or does not make the script it is named for, a hash type
-    other than ALL (taproot: DEFAULT or ALL). ``UnsupportedError``: paths the app has no default policy for, taproot
-    script paths, too many inputs.
+    ``InvalidInputError``: an outpoint spent twice, a key that is not ours at its path or does not make the script it
+    is named for, a hash type other than ALL (taproot: DEFAULT or ALL). ``UnsupportedError``: paths the app has no
+    default policy for, taproot script paths, too many inputs.
     """
     if len(psbt.inputs) > MOST_INPUTS:
         raise UnsupportedError(

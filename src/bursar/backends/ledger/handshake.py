@@ -40,7 +40,8 @@ def get_in_step(link: Link) -> Greeting:
     What was left for an earlier connection is thrown away first. Then come three questions that need no human: which
     app is open, another one whose answer looks different, and the first again. A reply left over would answer the
     second question with the first's answer, or the first with something else, and several would leave answers of ours
-    behind; then it is all thrown away and begun anew. Raises ``SignerUnavailableError`` (locked, an earlier review on the screen, out of step).
+    behind; then it is all thrown away and begun anew. Raises ``SignerUnavailableError`` (locked, an earlier review on
+    the screen, out of step).
     """
     for _ in range(_ATTEMPTS):
         link.drain()

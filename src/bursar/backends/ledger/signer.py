@@ -8,6 +8,7 @@ from bursar.backends.ledger import advice
 from bursar.backends.ledger.bitcoin_answer import UnfitError, add_signatures
 from bursar.backends.ledger.bitcoin_app import MOST_ACCOUNT, BitcoinApp, check_coin
 from bursar.backends.ledger.bitcoin_document import document_for
+from bursar.backends.ledger.bitcoin_policies import RegisteredPolicies
 from bursar.backends.ledger.bitcoin_spends import PURPOSES, Spend, default_policy, single_key_spends
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.crypto.secp256k1 import EcdsaSignature
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from bursar.backends.ledger.dashboard import AppInfo
     from bursar.backends.ledger.link import Link
+    from bursar.backends.ledger.policies import MultisigPolicy, PolicyStore, Registration
     from bursar.bitcoin.psbt import Psbt
     from bursar.ethereum.account import EthereumAccount
     from bursar.keys.bip32 import ExtendedPublicKey
@@ -37,13 +39,22 @@ class LedgerBitcoinSigner:
     the device once for each; in every review the inputs of the others count as external.
     """
 
-    def __init__(self, link: Link, info: SignerInfo, app: AppInfo, fingerprint: Fingerprint) -> None:
-        """Takes ownership of ``link``, which ends with ``close()``."""
+    def __init__(
+        self,
+        link: Link,
+        info: SignerInfo,
+        app: AppInfo,
+        fingerprint: Fingerprint,
+        *,
+        policies: PolicyStore | None = None,
+    ) -> None:
+        """Takes ownership of ``link``, which ends with ``close()``; ``policies`` keeps what is registered."""
         self._link = link
         self._info = info
         self._fingerprint = fingerprint
         self._app = BitcoinApp(link, app)
         self._xpubs: dict[tuple[int, ...], ExtendedPublicKey] = {}
+        self._policies = None if policies is None else RegisteredPolicies(self._app, fingerprint, policies, self.xpub)
 
     @property
     def info(self) -> SignerInfo:
@@ -67,7 +78,9 @@ class LedgerBitcoinSigner:
         self._link.check_usable()
         model = self._info.model
         spends, others = single_key_spends(psbt, self._fingerprint, model=model, xpub=self.xpub)
-        if others:
+        if others and self._policies is not None:
+            spends += self._policies.spends(psbt, others, model=model)
+        elif others:
             raise UnsupportedError(
                 f"psbt input {others[0]} has a script that a ledger signs under a registered policy only",
                 operation="sign_psbt",
@@ -127,6 +140,14 @@ class LedgerBitcoinSigner:
         policy = default_policy(account.script_type, account.origin, account.xpub)
         return self._app.show_address(policy, branch, index)
 
+    def register_policy(self, policy: MultisigPolicy) -> Registration:
+        """Have a human accept a multisig policy on the device (BIP-388), and keep the device's proof of it."""
+        return self._registered().register(policy)
+
+    def display_policy_address(self, registration: Registration, branch: int, index: int) -> str:
+        """Show an address of a registered policy, and return the text the device gave, which was checked."""
+        return self._registered().show_address(registration, branch, index)
+
     def close(self) -> None:
         """Let go of the device; idempotent."""
         self._link.close()
@@ -144,6 +165,16 @@ class LedgerBitcoinSigner:
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signer cannot be copied or pickled")
+
+    def _registered(self) -> RegisteredPolicies:
+        self._link.check_usable()
+        if self._policies is None:
+            raise UnsupportedError(
+                "this signer was opened without a store of policies: give the backend one",
+                operation="register_policy",
+                model=self._info.model,
+            )
+        return self._policies
 
     def _sign(self, signed: Psbt, spend: Spend) -> None:
         document = document_for(signed, spend, self._fingerprint)
