@@ -142,7 +142,7 @@ def test_a_policy_and_a_single_key_in_one_transaction(signer: LedgerBitcoinSigne
 
 
 def test_without_registration_it_is_refused(signer: LedgerBitcoinSigner) -> None:
-    with pytest.raises(UnsupportedError, match="psbt input 0 .* none is registered"):
+    with pytest.raises(UnsupportedError, match=r"psbt input 0 .* none is registered"):
         signer.sign_psbt(spending(policy_of(signer), [(0, 0)]))
 
 
