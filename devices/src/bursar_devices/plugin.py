@@ -132,10 +132,13 @@ def signer(bench_device: Device, prompt: BenchPrompt) -> Iterator[Signer]:
 
 @pytest.fixture
 def golden(request: pytest.FixtureRequest, device_spec: DeviceSpec) -> Callable[[Sequence[Page]], None]:
-    """``golden(pages)`` holds the screens to ``golden/<device>/<test>.txt`` beside the test's file."""
+    """``golden(pages)`` holds the screens to ``golden/<family>-<model>/<test>.txt`` beside the test's file.
+
+    Simulator and vendor's firmware of one model share the file: the one is held to the other.
+    """
     from bursar_devices.golden import compare
 
     called = re.sub(r"[^\w]+", "-", request.node.name.replace(device_spec.name, "")).strip("-")
-    path = request.path.parent / "golden" / device_spec.name / f"{called}.txt"
+    folder = request.path.parent / "golden" / f"{device_spec.family}-{device_spec.model}"
     update = bool(request.config.getoption("--update-golden"))
-    return lambda pages: compare(path, pages, update=update)
+    return lambda pages: compare(folder / f"{called}.txt", pages, update=update)

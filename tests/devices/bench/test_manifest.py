@@ -213,3 +213,15 @@ def test_hardware_is_where_it_is() -> None:
         assert (device.location, device.page()) == ("webusb:001:1", None)
         with pytest.raises(starting.DeviceAbsentError, match="but a person"):
             device.press(starting.Press.ACCEPT)
+
+
+def test_the_manifests_shown_in_the_readme_are_accepted() -> None:
+    import re
+
+    text = (Path(__file__).resolve().parents[3] / "devices" / "README.md").read_text()
+    shown = re.findall(r"^```toml\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    assert len(shown) == 2
+    for block in shown:
+        assert manifest.parse(block if block.startswith("version") else f"version = 1\n{block}")
+    for name in re.findall(r"^\| `([a-z0-9-]+)` \| (?:our|the vendor)", text, re.MULTILINE):
+        assert name in manifest.load()

@@ -79,7 +79,7 @@ def test_each_device_named_runs_each_test(bench: pytest.Pytester) -> None:
     again = run(bench, "--device", "paper,cardboard", "-v")
     again.assert_outcomes(passed=6, skipped=1)
     again.stdout.fnmatch_lines(["*test_pages?paper?*", "*cardboard (B1) has no colour*"])
-    golden = bench.path / "golden" / "cardboard" / "test_pages.txt"
+    golden = bench.path / "golden" / "paper-B1" / "test_pages.txt"
     assert golden.read_text() == "== Amount\n1 BTC\n\n== Sign transaction\n"
     golden.write_text("== Amount\n2 BTC\n\n== Sign transaction\n")
     changed = run(bench, "--device", "cardboard", "-k", "pages")
