@@ -35,7 +35,7 @@ from bursar.keys.scheme import Scheme
 from bursar.signing.checks import confirm_address, request_message, request_signatures
 from bursar.signing.conformance import CASES, Case, Profile, run_case
 from bursar.signing.conformance.questions import Spend, account_of, question, stranger
-from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner
+from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner, SignerInfo
 
 if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
@@ -64,10 +64,7 @@ def signer(simulator: LedgerSimulator, backend: LedgerBackend, human: Any) -> It
 
 
 def opened_at(simulator: LedgerSimulator, backend: LedgerBackend, human: Any) -> LedgerBitcoinSigner:
-    info = backend.locate(simulator.location)
-    assert info is not None
-    assert info.trouble is None
-    opened = backend.open(info, human)
+    opened = backend.open(SignerInfo("ledger", simulator.location, "Ledger emulator", emulated=True), human)
     assert isinstance(opened, LedgerBitcoinSigner)
     return opened
 

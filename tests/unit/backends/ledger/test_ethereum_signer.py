@@ -23,7 +23,7 @@ from bursar.keys.origin import UNKNOWN, Fingerprint, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.signing.checks import confirm_address, request_personal_message, request_transaction
 from bursar.signing.conformance import CASES, Case, Profile, account_cases, questions, run_case
-from bursar.signing.protocols import AddressDisplay, EthereumSigner, PersonalMessageSigner
+from bursar.signing.protocols import AddressDisplay, EthereumSigner, PersonalMessageSigner, SignerInfo
 
 HOME = DerivationPath.from_text("m/44h/60h/0h")
 NAMES = {
@@ -55,9 +55,7 @@ def signer(simulator: LedgerSimulator, backend: LedgerBackend, human: Any) -> It
 
 
 def opened_at(simulator: LedgerSimulator, backend: LedgerBackend, human: Any) -> LedgerEthereumSigner:
-    info = backend.locate(simulator.location)
-    assert info is not None
-    opened = backend.open(info, human)
+    opened = backend.open(SignerInfo("ledger", simulator.location, "Ledger emulator", emulated=True), human)
     assert isinstance(opened, LedgerEthereumSigner)
     return opened
 
