@@ -25,8 +25,8 @@ PYTHON = "BURSAR_SPECULOS_PYTHON"
 EMULATES_ARM = "qemu-arm-static"
 _VERSION = bytes.fromhex("b001000000")
 _OK = b"\x90\x00"
-_MOST_PAGES = 100
-_REDRAWN_WITHIN = 2.0
+_MOST_UNMOVED = 3
+_REDRAWN_WITHIN = 1.0
 
 
 class SpeculosDevice(Emulated):
@@ -92,9 +92,12 @@ class SpeculosDevice(Emulated):
         self._port = found.get("apdu", self._port)
         self._rest = Rest(found["api"])
         self._program.wait_for(self._is_up, "home screen")
-        self._introduce()
-        if self._blind_signing:
-            self._allow_blind_signing()
+        try:
+            self._introduce()
+            if self._blind_signing:
+                self._allow_blind_signing()
+        except NoAnswerError as error:
+            raise EmulatorError(f"{self._binary.name}: {error}; {self._said()}") from error
 
     def _is_up(self) -> bool | None:
         try:
@@ -133,7 +136,8 @@ class SpeculosDevice(Emulated):
             raise EmulatorError(f"the app is gone: {self._said()}") from error
 
     def _refuse(self) -> None:
-        for _ in range(_MOST_PAGES):
+        unmoved = 0
+        while unmoved < _MOST_UNMOVED:
             lines = self._rest.screen()
             if self._hands.page(lines) is None:
                 return
@@ -142,6 +146,7 @@ class SpeculosDevice(Emulated):
             after = self._redrawn(lines)
             if last or self._hands.page(after) is None:
                 return
+            unmoved = unmoved + 1 if after == lines else 0
         raise EmulatorError(f"found no page that refuses: the screen is {_words(self._rest.screen())!r}")
 
     def _redrawn(self, before: Sequence[Line]) -> Sequence[Line]:
