@@ -11,7 +11,7 @@ from bursar_devices.device import Human, Page, Press
 
 FINAL = re.compile(
     r"^(sign\b|hold to sign|really\b|accept risk and sign|approve\b|confirm (transaction|signing|ethereum)|confirm$"
-    r"|confirm fee maximum fee [\d.])",
+    r"|confirm fee maximum fee [\d.]|confirm sending:? .*including fee)",
     re.I,
 )
 """How the page begins, title and lines, whose acceptance signs, as the models word it."""
