@@ -24,8 +24,9 @@ def verify(psbt, results, wallet, kind):
         assert part.signature[-1] == 1
         digest = theirs.sighash(index, 1)
         assert ec.PublicKey.parse(key).verify(ec.Signature.parse(part.signature[:-1]), digest)
-        assert wallet.root.derive(wallet.path(kind, 0, index)).key.sign(digest, grind=False).serialize() == (
-            part.signature[:-1]
+        assert (
+            wallet.root.derive(wallet.path(kind, 0, index)).key.sign(digest, grind=False).serialize()
+            == (part.signature[:-1])
         )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from bursar_devices.device import Page
 from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
-from bursar_devices.ledger.task import BUSY, App, Farewell, Intrusion, Review, Task, immediately
+from bursar_devices.ledger.task import App, Farewell, Harm, Intrusion, Review, Task, busy, immediately
 
 APP_VERSIONS: Final = {"Bitcoin": "2.4.6", "Bitcoin Test": "2.4.6", "Ethereum": "1.22.0"}
 _TARGETS: Final = {"nanosp": 0x33100004, "flex": 0x33300004}
@@ -22,10 +22,6 @@ def _sized(text: str | bytes) -> bytes:
     return bytes((len(data),)) + data
 
 
-def _flags(locked: bool = False) -> bytes:
-    return bytes((0x01 if locked else 0x00,))
-
-
 class System:
     """An app under the operating system, which answers some requests before the app sees them."""
 
@@ -34,17 +30,25 @@ class System:
         self.name = app.name
         self.version = app.version
 
+    @staticmethod
+    def answers(apdu: Apdu) -> bool:
+        """Whether the operating system answers this by itself, even while the app waits for the host."""
+        return (apdu.cla, apdu.ins) in (_NAME_AND_VERSION, _QUIT)
+
     def handle(self, apdu: Apdu) -> Task:
         """As the app's own."""
         if (apdu.cla, apdu.ins) == _NAME_AND_VERSION:
-            return immediately(b"\x01" + _sized(self.name) + _sized(self.version) + _sized(_flags()))
+            return immediately(b"\x01" + _sized(self.name) + _sized(self.version) + _sized(b"\x00"))
         if (apdu.cla, apdu.ins) == _QUIT:
             return immediately(Farewell(b"", "BOLOS"))
         return self._app.handle(apdu)
 
-    def intrude(self, apdu: Apdu) -> Intrusion:
+    def intrude(self, apdu: Apdu | None) -> Intrusion:
         """As the app's own."""
-        return self._app.intrude(apdu)
+        intrusion = self._app.intrude(apdu)
+        if apdu is not None and intrusion.harm is not Harm.NONE and self.answers(apdu):
+            return Intrusion(self.handle(apdu), Harm.REPLY_LOST)
+        return intrusion
 
 
 class Dashboard:
@@ -77,6 +81,6 @@ class Dashboard:
             raise RefusalError(Status.USER_REFUSED_ON_DASHBOARD)
         return Farewell(b"", name)
 
-    def intrude(self, apdu: Apdu) -> Intrusion:  # noqa: ARG002
+    def intrude(self, apdu: Apdu | None) -> Intrusion:  # noqa: ARG002
         """Nobody is heard while the human is asked."""
-        return BUSY
+        return busy()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-_ADVANCES: Final = "33476992336634346666866666336665a777866883376a89" "7976787a766444656675765673363a77774547696654646"
+_ADVANCES: Final = "33476992336634346666866666336665a777866883376a897976787a766444656675765673363a77774547696654646"
 """Pixels from each printable ASCII character to the next, in hexadecimal."""
 _LINE: Final = 114
 _BREAKS: Final = frozenset(" -_")

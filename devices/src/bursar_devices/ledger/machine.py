@@ -7,7 +7,8 @@ from typing import Any
 
 from bursar_devices.device import Page, Press
 from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
-from bursar_devices.ledger.task import App, Farewell, Interrupt, Review, Task
+from bursar_devices.ledger.bolos import System
+from bursar_devices.ledger.task import Farewell, Harm, Interrupt, Review, Step, Task
 
 CONTINUE = (0xF8, 0x01)
 PATIENCE = 5.0
@@ -18,13 +19,20 @@ def _answer(status: int, data: bytes = b"") -> bytes:
     return data + status.to_bytes(2, "big")
 
 
+def _parse(raw: bytes) -> Apdu | None:
+    try:
+        return Apdu.parse(raw)
+    except RefusalError:
+        return None
+
+
 class Machine:
     """Feed it requests and presses; it calls ``reply`` with answers, ``shown`` with each new page, ``leave`` to change apps."""
 
     def __init__(
         self,
         *,
-        app: App,
+        app: System,
         reply: Callable[[bytes], None],
         shown: Callable[[Page], None],
         leave: Callable[[str], None],
@@ -40,15 +48,16 @@ class Machine:
         self._at = 0
         self._waiting_since: float | None = None
         self._mute = False
+        self._doomed = False
         self._notice: Page | None = None
         self.locked = False
 
     @property
-    def app(self) -> App:
+    def app(self) -> System:
         """The app that runs."""
         return self._app
 
-    def start(self, app: App) -> None:
+    def start(self, app: System) -> None:
         """Leave whatever is going on and run ``app``."""
         self._forget()
         self._app = app
@@ -64,24 +73,16 @@ class Machine:
         if self.locked:
             self._reply(_answer(Status.LOCKED))
             return
-        try:
-            apdu = Apdu.parse(raw)
-        except RefusalError as refusal:
-            self._refuse_unreadable(refusal)
-            return
+        apdu = _parse(raw)
         if self._review is not None:
             self._intrude(apdu)
+        elif apdu is None:
+            self._forget()
+            self._reply(_answer(Status.WRONG_LENGTH))
         elif self._task is not None:
             self._continue(apdu)
         else:
             self._begin(apdu)
-
-    def _refuse_unreadable(self, refusal: RefusalError) -> None:
-        if self._review is not None:
-            self._reply(_answer(Status.BUSY))
-            return
-        self._forget()
-        self._reply(_answer(refusal.status))
 
     def _begin(self, apdu: Apdu) -> None:
         self._notice = None
@@ -93,6 +94,12 @@ class Machine:
         self._advance(None)
 
     def _continue(self, apdu: Apdu) -> None:
+        if self._app.answers(apdu):
+            try:
+                self._app.handle(apdu).send(None)
+            except StopIteration as end:
+                self._say(end.value)
+            return
         if (apdu.cla, apdu.ins) != CONTINUE:
             self._forget()
             self._reply(_answer(Status.INCORRECT_DATA))
@@ -100,14 +107,36 @@ class Machine:
         self._waiting_since = None
         self._advance(apdu.data)
 
-    def _intrude(self, apdu: Apdu) -> None:
+    def _intrude(self, apdu: Apdu | None) -> None:
         intrusion = self._app.intrude(apdu)
-        if intrusion.crashes:
+        try:
+            step = intrusion.task.send(None)
+        except StopIteration as end:
+            self._harm(intrusion.harm)
+            self._say(end.value)
+        except RefusalError as refusal:
+            self._harm(intrusion.harm)
+            self._reply(_answer(refusal.status, refusal.detail))
+        else:
             self._forget()
-            self._leave("BOLOS")
-            return
-        self._mute = self._mute or intrusion.loses_reply
-        self._reply(intrusion.answer)
+            self._task = intrusion.task
+            self._take(step)
+
+    def _harm(self, harm: Harm) -> None:
+        if harm is Harm.REPLY_LOST:
+            self._mute = True
+        elif harm is Harm.REVIEW_GONE:
+            self._forget()
+        elif harm is Harm.DIES_AT_NEXT_BUTTON:
+            self._doomed = True
+
+    def _say(self, result: bytes | Farewell) -> None:
+        """The 9000 reply, and the farewell if it is one."""
+        if isinstance(result, Farewell):
+            self._reply(_answer(Status.OK, result.data))
+            self._leave(result.app)
+        else:
+            self._reply(_answer(Status.OK, result))
 
     def press(self, press: Press) -> None:
         """A button; without a page that waits for one nothing happens."""
@@ -117,7 +146,10 @@ class Machine:
             return
         if self.locked:
             return
-        if press is Press.REFUSE:
+        if self._doomed:
+            self._forget()
+            self._leave("BOLOS")
+        elif press is Press.REFUSE:
             self._shown(Page(review.reject))
             self._review = None
             self._advance(False)
@@ -145,6 +177,7 @@ class Machine:
         self._review = None
         self._waiting_since = None
         self._mute = False
+        self._doomed = False
 
     def _advance(self, value: Any) -> None:
         assert self._task is not None
@@ -156,6 +189,9 @@ class Machine:
         except RefusalError as refusal:
             self._refuse(refusal)
             return
+        self._take(step)
+
+    def _take(self, step: Step) -> None:
         if isinstance(step, Interrupt):
             self._waiting_since = self._clock()
             self._reply(_answer(Status.INTERRUPTED, step.data))
@@ -174,14 +210,7 @@ class Machine:
             self._reply(_answer(refusal.status, refusal.detail))
 
     def _end(self, result: bytes | Farewell) -> None:
-        if isinstance(result, Farewell):
-            self._finish(_answer(Status.OK, result.data))
-            self._leave(result.app)
-        else:
-            self._finish(_answer(Status.OK, result))
-
-    def _finish(self, answer: bytes) -> None:
         mute = self._mute
         self._forget()
         if not mute:
-            self._reply(answer)
+            self._say(result)

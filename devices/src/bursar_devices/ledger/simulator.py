@@ -79,7 +79,7 @@ class LedgerSimulator:
         self._wire = Wire(self._receive, self._tick, port)
         self._hand = threading.Thread(target=self._press_for_human, name="ledger-human", daemon=True)
 
-    def _load(self, name: str) -> App:
+    def _load(self, name: str) -> System:
         if name == "BOLOS":
             return System(Dashboard(self.model, tuple(self._versions)))
         version = self._versions[name]

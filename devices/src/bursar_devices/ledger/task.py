@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
 from bursar_devices.device import Lie, Page
-from bursar_devices.ledger.apdu import Apdu, Status
+from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,18 +67,34 @@ class App(Protocol):
         """Begin to work on a request."""
         ...
 
-    def intrude(self, apdu: Apdu) -> Intrusion:
-        """What a request does that comes while a review is on the screen."""
+    def intrude(self, apdu: Apdu | None) -> Intrusion:
+        """What a request (``None``: one that cannot be read) does that comes while a review is on the screen."""
         ...
+
+
+class Harm(Enum):
+    """What an intruder does to the review it disturbs."""
+
+    NONE = "none"
+    REPLY_LOST = "the review goes on, its answer never comes"
+    REVIEW_GONE = "the review ends without an answer"
+    DIES_AT_NEXT_BUTTON = "the app dies when a button is pressed"
 
 
 @dataclass(frozen=True, slots=True)
 class Intrusion:
-    """``answer`` (data and status word) goes to the intruder; the pending request may lose its reply, or the app die."""
+    """What answers the intruder (perhaps with a review of its own, which takes the screen), and what harm it does."""
 
-    answer: bytes
-    loses_reply: bool = False
-    crashes: bool = False
+    task: Task
+    harm: Harm
 
 
-BUSY = Intrusion(Status.BUSY.to_bytes(2, "big"))
+def busy() -> Intrusion:
+    """The intruder is told to wait."""
+    return Intrusion(refuse(Status.BUSY), Harm.NONE)
+
+
+def refuse(status: Status) -> Task:
+    """A task that asks nobody and refuses."""
+    raise RefusalError(status)
+    yield

@@ -19,7 +19,7 @@ from bursar_devices.ledger.bitcoin.policy import Place, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.register import register
 from bursar_devices.ledger.bitcoin.sign import sign_psbt
 from bursar_devices.ledger.seed import Seed
-from bursar_devices.ledger.task import BUSY, Intrusion, Settings, Task, immediately
+from bursar_devices.ledger.task import Intrusion, Settings, Task, busy, immediately
 
 CLA: Final = 0xE1
 _CONTINUE: Final = (0xF8, 0x01)
@@ -31,11 +31,9 @@ _LONGEST_SHOWN: Final = 640
 
 
 class BitcoinApp:
-    """"Bitcoin" or "Bitcoin Test": they differ in coin type, address prefixes and ticker."""
+    """ "Bitcoin" or "Bitcoin Test": they differ in coin type, address prefixes and ticker."""
 
-    def __init__(
-        self, seed: Seed, settings: Settings, name: str, version: str, *, model: str, remember: bool
-    ) -> None:
+    def __init__(self, seed: Seed, settings: Settings, name: str, version: str, *, model: str, remember: bool) -> None:
         self.name = name
         self.version = version
         testnet = name != "Bitcoin"
@@ -72,9 +70,9 @@ class BitcoinApp:
                 return self._sign_message(Reader(apdu.data), Host(remember=self._remember))
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
-    def intrude(self, apdu: Apdu) -> Intrusion:  # noqa: ARG002
+    def intrude(self, apdu: Apdu | None) -> Intrusion:  # noqa: ARG002
         """Whoever comes while a review is shown is told to wait; the review stays."""
-        return BUSY
+        return busy()
 
     def _extended_pubkey(self, request: Reader) -> Task:
         try:
@@ -151,7 +149,9 @@ class BitcoinApp:
             chunks.append(chunk)
         message = b"".join(chunks)
         readable = size <= _LONGEST_SHOWN and all(0x20 <= byte <= 0x7E or byte == 0x0A for byte in message)
-        item, text = ("Message", message.decode("ascii")) if readable else ("Message hash", sha256(message).hex().upper())
+        item, text = (
+            ("Message", message.decode("ascii")) if readable else ("Message hash", sha256(message).hex().upper())
+        )
         if not (yield self._screens.message(path_text(path), item, text)):
             raise RefusalError(Status.DENIED)
         if Lie.CHANGED_TRANSACTION in self._settings.lies:

@@ -150,5 +150,3 @@ def _op_return(script: bytes) -> str | None:
             pieces.append("0x" + data.hex())
             at += size
     return " ".join(pieces) if at == len(script) else None
-
-

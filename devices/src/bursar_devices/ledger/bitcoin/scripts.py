@@ -51,9 +51,7 @@ class Compiler:
             return self._one_key(name, self._key(node.keys[0]))
         if name in ("multi", "sortedmulti"):
             keys = self._keys(node)
-            return (
-                _number(node.number) + b"".join(standard.push(key) for key in keys) + _number(len(keys)) + b"\xae"
-            )
+            return _number(node.number) + b"".join(standard.push(key) for key in keys) + _number(len(keys)) + b"\xae"
         if name in ("multi_a", "sortedmulti_a"):
             keys = self._keys(node)
             checks = [standard.push(key) + (b"\xba" if at else b"\xac") for at, key in enumerate(keys)]

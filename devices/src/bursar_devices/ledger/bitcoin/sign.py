@@ -77,7 +77,9 @@ def _incorrect(detail: int | None = None) -> RefusalError:
     return RefusalError(Status.INCORRECT_DATA, detail)
 
 
-def sign_psbt(data: bytes, keys: Keyring, screens: Screens, settings: Settings, remember: bool, old: list[bytes]) -> Task:
+def sign_psbt(
+    data: bytes, keys: Keyring, screens: Screens, settings: Settings, remember: bool, old: list[bytes]
+) -> Task:
     """The task; ``old`` holds what was yielded the last time, for a device that lies."""
     yield from Signing(Host(remember=remember), keys, screens, settings, old).run(Reader(data))
     return b""
@@ -544,9 +546,7 @@ class Signing:
             raise RefusalError(Status.BAD_STATE) from None
         return bytes((len(key),)) + key + signature.to_der() + bytes((sighash & 0xFF,))
 
-    def _schnorr(
-        self, path: tuple[int, ...], place: tuple[bool, int], index: int, sighash: int, leaf: bytes
-    ) -> Asking:
+    def _schnorr(self, path: tuple[int, ...], place: tuple[bool, int], index: int, sighash: int, leaf: bytes) -> Asking:
         tree = self._policy.template.tree
         tweak: bytes | None = b""
         if leaf:
@@ -573,6 +573,3 @@ def _origin(value: bytes, *, taproot: bool) -> tuple[bytes, tuple[int, ...]] | N
         return None
     steps = [int.from_bytes(value[at : at + 4], "little") for at in range(4, len(value), 4)]
     return value[:4], tuple(steps)
-
-
-

@@ -14,7 +14,7 @@ from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
 from bursar_devices.ledger.ethereum.stream import Stream, Transaction
 from bursar_devices.ledger.seed import Seed
-from bursar_devices.ledger.task import Intrusion, Settings, Task, immediately
+from bursar_devices.ledger.task import Harm, Intrusion, Settings, Task, immediately, refuse
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
@@ -78,11 +78,16 @@ class EthereumApp:
                 raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
-    def intrude(self, apdu: Apdu) -> Intrusion:
-        """Whoever comes while a review is shown is answered, and the reply to the review is lost."""
+    def intrude(self, apdu: Apdu | None) -> Intrusion:
+        """Whoever comes while a review is shown is answered; what the review still needed may be gone then."""
+        if apdu is None:
+            return Intrusion(refuse(Status.WRONG_LENGTH), Harm.DIES_AT_NEXT_BUTTON)
         if (apdu.cla, apdu.ins) == (CLA, _CONFIGURATION):
-            return Intrusion(self._configuration() + Status.OK.to_bytes(2, "big"), loses_reply=True)
-        return Intrusion(b"", crashes=True)
+            return Intrusion(self.handle(apdu), Harm.REPLY_LOST)
+        if (apdu.cla, apdu.ins, apdu.p1) == (CLA, _SIGN_MESSAGE, _FIRST):
+            self._state = State.TRANSACTION
+            return Intrusion(self.handle(apdu), Harm.REVIEW_GONE)
+        return Intrusion(self.handle(apdu), Harm.DIES_AT_NEXT_BUTTON)
 
     def _configuration(self) -> bytes:
         return bytes((0x02 | self._settings.blind_signing, *[int(part) for part in self.version.split(".")[:3]]))
@@ -159,7 +164,7 @@ class EthereumApp:
     def _review(self, path: tuple[int, ...], tx: Transaction) -> Task:
         self._check(path)
         if tx.data and not self._settings.blind_signing:
-            raise self._refuse_blind_signing()
+            raise RefusalError(Status.INCORRECT_DATA)  # as late as here the app goes home at once, without a word
         sender = str(Address.from_public_key(self._seed.key(path).public_key))
         if not (yield self._screens.transaction(tx, sender)):
             raise RefusalError(Status.DENIED)

@@ -15,7 +15,8 @@ from bursar_devices.ledger.task import Review
 
 BLIND_SIGNING_IS_OFF: Final = Page("Blind signing must be enabled in settings")
 _BUFFER: Final = 50
-_AHEAD: Final = Page("Blind signing ahead", ("To accept risk, press", "both buttons"))
+_AHEAD: Final = Page("Blind signing ahead", ("To accept risk, press ", "both buttons"))
+_ACCEPT_RISK, _REJECT = "Accept risk and sign transaction", "Reject transaction"
 
 
 class Screens:
@@ -32,21 +33,24 @@ class Screens:
 
     def transaction(self, tx: Transaction, sender: str) -> Review:
         """Review a transaction; one with data is signed blindly."""
-        value, to = tx.number("value"), tx.values["to"]
+        value, to, fees = tx.number("value"), tx.values["to"], _amount(tx.max_fee, tx.chain_id) or ""
+        network = [] if tx.chain_id == 1 else [("Network", network_name(tx.chain_id))]
         amount = _amount(value, tx.chain_id)
         if amount is None:
             raise RefusalError(Status.AMOUNT_TOO_LONG)
+        if tx.token_call is not None:
+            # of a token it has no signed description of, the app shows neither payee nor amount
+            title = f"Review transaction to {tx.token_call} ERC20 token"
+            return self._blind(title, [("From", sender), *network, ("Max fees", fees)], _ACCEPT_RISK, _REJECT)
         pairs: list[Pair] = [("From", sender)]
         if value or not tx.data:
             pairs.append(("Amount", amount))
-        pairs.append(("To", str(Address(to.rjust(20, b"\0"))) if to else "Contract"))
-        pairs.append(("Max fees", _amount(tx.max_fee, tx.chain_id) or ""))
-        if tx.chain_id != 1:
-            pairs.append(("Network", network_name(tx.chain_id)))
+        pairs.append(("To", str(Address(to.ljust(20, b"\0"))) if to else "Contract"))
+        pairs += [("Max fees", fees), *network]
         if tx.data:
             pairs.append(("Tx hash", "0x" + tx.digest().hex()))
-            return self._blind("Review transaction", pairs, "sign transaction", "Reject transaction")
-        return self._review("Review transaction", pairs, "Sign transaction", "Reject transaction")
+            return self._blind("Review transaction", pairs, _ACCEPT_RISK, _REJECT)
+        return self._review("Review transaction", pairs, "Sign transaction", _REJECT)
 
     def message(self, message: bytes) -> Review:
         """Review a personal message: as text if it is printable, else in hexadecimal."""
@@ -59,10 +63,10 @@ class Screens:
     def typed_data_hashes(self, domain: bytes, message: bytes) -> Review:
         """Review the two hashes of typed data, blindly."""
         pairs = [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
-        return self._blind("Review typed message", pairs, "sign message", "Reject message")
+        return self._blind("Review typed message", pairs, "Sign message", "Reject message")
 
-    def _blind(self, title: str, pairs: Sequence[Pair], act: str, reject: str) -> Review:
-        plain = self._review(title, pairs, f"Accept risk and {act}", reject)
+    def _blind(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:
+        plain = self._review(title, pairs, accept, reject)
         return Review((_AHEAD, *plain.pages), plain.reject)
 
     def _review(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:

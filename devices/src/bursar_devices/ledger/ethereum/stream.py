@@ -25,6 +25,8 @@ _FIELDS: Final = {
 _LISTS: Final = frozenset({"content", "access list", "auth list"})
 _LONGEST: Final = {"nonce": 32, "gas price": 32, "gas": 32, "value": 32, "to": 20}
 _SELECTOR: Final = 4
+_TOKEN_CALLS: Final = {bytes.fromhex("a9059cbb"): "send", bytes.fromhex("095ea7b3"): "approve"}
+_LONGEST_TOKEN_CALL: Final = _SELECTOR + 4 * 32  # two parameters, and two words that are not part of the call
 
 
 def _fault() -> RefusalError:
@@ -50,6 +52,11 @@ class Transaction:
     @property
     def data(self) -> bytes:
         return self.values["data"]
+
+    @property
+    def token_call(self) -> str | None:
+        """ "send" or "approve" for an ERC-20 call."""
+        return _TOKEN_CALLS.get(self.data[:_SELECTOR]) if self.values["to"] else None
 
     @property
     def max_fee(self) -> int:
@@ -162,8 +169,13 @@ class Stream:
         """The app wants a call's selector whole in one APDU, and forbids data at once if it is not allowed."""
         if self._value or not self._left or not transaction.values["to"]:
             return
-        if self._left >= _SELECTOR and len(piece) < _SELECTOR:
+        if self._left < _SELECTOR:
+            return
+        if len(piece) < _SELECTOR:
             raise _fault()
-        if self._left >= _SELECTOR and not self._data_allowed:
+        if piece[:_SELECTOR] in _TOKEN_CALLS:
+            if transaction.number("value") or self._left > _LONGEST_TOKEN_CALL:
+                raise _fault()
+        elif not self._data_allowed:
             self.data_forbidden = True
             raise _fault()
