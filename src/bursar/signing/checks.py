@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
     from bursar.keys.path import DerivationPath
+    from bursar.signing.amounts import SeenAmounts
     from bursar.signing.protocols import (
         AddressDisplay,
         EthereumSigner,
@@ -40,12 +41,14 @@ def request_signatures(
     account: BitcoinAccount | None = None,
     approved: Txid | None = None,
     limits: PreflightLimits = DEFAULT_LIMITS,
+    seen: SeenAmounts | None = None,
 ) -> Psbt:
     """Ask ``signer`` to sign, and give back ``psbt`` with its verified signatures and nothing else from the signer.
 
     Before it is asked: ``check_psbt``; with ``account``, ``check_inputs`` and ``change_outputs`` too, so that nothing
     of another account is spent and no output falsely claims to be change; with ``approved``, the transaction must be
-    the one that was approved (its txid without signatures).
+    the one that was approved (its txid without signatures); with ``seen``, no coin may be said to hold another amount
+    than in an earlier request.
     After: the answer is the same transaction with the same fields, at least one signature was added, and every
     signature added verifies under a key of its script, with the hash type asked for and in its strict form.
 
@@ -59,6 +62,8 @@ def request_signatures(
         )
     fingerprint = signer.info.fingerprint
     asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
+    if seen is not None:
+        seen.check(psbt)
     if account is not None:
         check_inputs(psbt, account, fingerprint=fingerprint, external=limits.external_inputs)
         change_outputs(psbt, account)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 _ANNEX = 0x50
 _SEGWIT_V0 = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2WSH})
 _MOST_FEE = Sats(10_000_000)  # 0.1 BTC and 10,000 sat/vB: Bitcoin Core's own limits
+_SMALL_FEE = Sats(20_000)
 _MOST_FEE_RATE = FeeRate(10_000_000)
 _LIGHTEST_INPUT = min(INPUT_WEIGHTS.values())
 _COINS = frozenset({HARDENED + CoinType.BITCOIN, HARDENED + CoinType.TESTNET})
@@ -46,13 +47,15 @@ _SINGLE_KEY = frozenset(_PURPOSES.values())
 class PreflightLimits:
     """What a PSBT may ask for. Loosening one is a decision per job, never a default.
 
-    ``max_fee`` and ``max_fee_rate`` catch blunders; what a payment should cost is for policy. ``previous_required``
+    ``max_fee``, ``max_fee_rate`` and ``max_fee_percent`` (of what the inputs bring; of no account up to 20,000 sat)
+    catch blunders; what a payment should cost is for policy. ``previous_required``
     demands the whole previous transaction for segwit version 0 inputs, whose signatures do not commit to the amounts
     of the other inputs. ``external_inputs`` lets strangers pay with the account in one transaction (``check_inputs``).
     """
 
     max_fee: Sats = _MOST_FEE
     max_fee_rate: FeeRate = _MOST_FEE_RATE
+    max_fee_percent: int = 50
     previous_required: bool = True
     external_inputs: bool = False
 
@@ -190,6 +193,8 @@ def _check_amounts(psbt: Psbt, limits: PreflightLimits) -> None:
         raise _refused("fee", f"the outputs pay {pays} sat and the inputs bring {have} sat")
     if fee > limits.max_fee:
         raise _refused("fee", f"the fee of {fee} sat is over the limit of {limits.max_fee} sat: lower it, or allow it")
+    if fee > _SMALL_FEE and fee * 100 > limits.max_fee_percent * have:
+        raise _refused("fee", f"the fee of {fee} sat is {fee * 100 // have} % of the {have} sat spent: lower it")
     if fee * 4000 > limits.max_fee_rate.sat_per_kvb * _least_weight(psbt):
         raise _refused(
             "fee", f"the fee of {fee} sat is over the rate of {limits.max_fee_rate} for a transaction this size"

@@ -16,7 +16,7 @@ from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.script import p2tr
 from bursar.bitcoin.transaction import OutPoint, Transaction, TxIn, TxOut
-from bursar.bitcoin.units import Sats
+from bursar.bitcoin.units import FeeRate, Sats
 from bursar.crypto import bech32
 from bursar.crypto.hashes import hash160, tagged_hash
 from bursar.crypto.secp256k1 import public_key, taproot_output_key
@@ -431,3 +431,27 @@ def test_row_67_change_of_an_unknown_master_key_is_a_payment(ask: SimpleNamespac
 
 def test_row_67_the_disguises_of_these_tests_are_not_hash_collisions(account: Account) -> None:
     assert hash160(account().xpub.key)[:4] != bytes(4)
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_row_09_a_fee_of_most_of_the_money_is_refused(ask: SimpleNamespace, scheme: Scheme) -> None:
+    """The share counts beside the sum and the rate: devices sign 99 % of 100,000 sat in silence."""
+    loose = PreflightLimits(max_fee=Sats(10**8), max_fee_rate=FeeRate(10**9))
+    have = int(ask.one(scheme).utxo(0).value)
+    check_psbt(ask.one(scheme, fee=have // 2 - 600), limits=loose)
+    dear = ask.one(scheme, fee=have // 2 - 600)
+    low = replace(loose, max_fee_percent=40)
+    assert "% of the" in refused("fee", check_psbt, dear, limits=low)
+    check_psbt(dear, limits=replace(loose, max_fee_percent=100))
+
+
+def test_row_11_request_signatures_remembers_amounts(ask: SimpleNamespace, signer: SoftwareSigner) -> None:
+    seen, loose = SeenAmounts(), PreflightLimits(previous_required=False)
+    honest = ask.question([ask.spend(), ask.spend(index=1)], fee=50_000)
+    request_signatures(signer, honest, limits=loose, seen=seen)
+    lying = honest.copy()
+    for one in lying.inputs:
+        one.non_witness_utxo = None
+    output = honest.utxo(0)
+    lying.inputs[0].witness_utxo = TxOut(Sats(output.value - 49_500), output.script)
+    assert "one of them lies" in refused("utxo", request_signatures, signer, lying, limits=loose, seen=seen)
