@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bursar_devices.device import Page, Press
 from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
-from bursar_devices.ledger.bolos import System
 from bursar_devices.ledger.task import Farewell, Harm, Interrupt, Review, Step, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar_devices.ledger.bolos import System
 
 CONTINUE = (0xF8, 0x01)
 PATIENCE = 5.0
@@ -27,7 +30,7 @@ def _parse(raw: bytes) -> Apdu | None:
 
 
 class Machine:
-    """Feed it requests and presses; it calls ``reply`` with answers, ``shown`` with each new page, ``leave`` to change apps."""
+    """Feed it requests and presses; it calls ``reply`` with answers, ``shown`` with pages, ``leave`` to change apps."""
 
     def __init__(
         self,

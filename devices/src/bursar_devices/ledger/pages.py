@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar_devices.device import Page
 from bursar_devices.ledger.font import fold
 from bursar_devices.ledger.task import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 Pair: TypeAlias = tuple[str, str]
 _NANO_LINES: Final = 3

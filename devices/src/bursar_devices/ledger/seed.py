@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Set as AbstractSet
+from typing import TYPE_CHECKING
 
 from bursar.crypto.curve import ORDER
 from bursar.crypto.secp256k1 import (
@@ -17,6 +17,9 @@ from bursar.crypto.secp256k1 import (
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar_devices.device import Lie
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
 
 _MOST_CACHED = 4096
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bursar_devices.device import Human, Kind, Lie, Page, Press
 from bursar_devices.humans import press_for
@@ -15,8 +13,13 @@ from bursar_devices.ledger.bolos import APP_VERSIONS, Dashboard, System
 from bursar_devices.ledger.ethereum.app import EthereumApp
 from bursar_devices.ledger.machine import Machine
 from bursar_devices.ledger.seed import Seed
-from bursar_devices.ledger.task import App
 from bursar_devices.ledger.wire import Wire
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from bursar_devices.ledger.task import App
 
 MODELS = ("nanosp", "flex")
 MNEMONIC = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
@@ -226,7 +229,8 @@ class LedgerSimulator:
         seen = 0
         while True:
             with self._lock:
-                self._page_shown.wait_for(lambda: self._closed or (self._ready() and len(self.pages) != seen))
+                while not self._closed and not (self._ready() and len(self.pages) != seen):
+                    self._page_shown.wait()
                 if self._closed:
                     return
                 page, seen, human = self._machine.page(), len(self.pages), self.human

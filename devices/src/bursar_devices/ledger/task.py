@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
-from bursar_devices.device import Lie, Page
 from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
+
+if TYPE_CHECKING:
+    from bursar_devices.device import Lie, Page
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,10 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 LONGEST = 1 << 16
 """No frame is longer; a host that announces more is cut off."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.network import Network
@@ -18,12 +18,14 @@ from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring, is_
 from bursar_devices.ledger.bitcoin.policy import Place, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.register import register
 from bursar_devices.ledger.bitcoin.sign import sign_psbt
-from bursar_devices.ledger.seed import Seed
 from bursar_devices.ledger.task import Intrusion, Settings, Task, busy, immediately
+
+if TYPE_CHECKING:
+    from bursar_devices.ledger.seed import Seed
 
 CLA: Final = 0xE1
 _CONTINUE: Final = (0xF8, 0x01)
-_EXTENDED_PUBKEY, _REGISTER, _ADDRESS, _SIGN_PSBT, _FINGERPRINT, _SIGN_MESSAGE = 0x00, 0x02, 0x03, 0x04, 0x05, 0x10
+_ADDRESS, _SIGN_MESSAGE = 0x03, 0x10
 _MOST_STEPS: Final = 10
 _HIGHEST_INDEX: Final = 50_000
 _CHUNK: Final = 64
@@ -42,7 +44,7 @@ class BitcoinApp:
         self._settings = settings
         self._screens = Screens(self._network, model)
         self._remember = remember
-        self._old_addresses: list[bytes] = []
+        self._old_answers: dict[int, bytes] = {}
         self._old_signatures: list[bytes] = []
 
     def handle(self, apdu: Apdu) -> Task:
@@ -126,11 +128,7 @@ class BitcoinApp:
             account = policy.name.decode("ascii", "replace") if any(mac) else None
             if not (yield self._screens.address(text, account)):
                 raise RefusalError(Status.DENIED)
-        answer = text.encode()
-        if Lie.OLD_REPLY in lies and self._old_addresses:
-            answer = self._old_addresses[-1]
-        self._old_addresses[:] = [text.encode()]
-        return answer
+        return self._or_old(_ADDRESS, text.encode())
 
     def _sign_message(self, request: Reader, host: Host) -> Task:
         try:
@@ -162,4 +160,9 @@ class BitcoinApp:
         except ForbiddenPathError:
             raise RefusalError(Status.BAD_STATE) from None
         assert signature.y_parity is not None
-        return bytes((31 + signature.y_parity,)) + signature.compact()
+        return self._or_old(_SIGN_MESSAGE, bytes((31 + signature.y_parity,)) + signature.compact())
+
+    def _or_old(self, ins: int, answer: bytes) -> bytes:
+        old = self._old_answers.get(ins)
+        self._old_answers[ins] = answer
+        return old if old is not None and Lie.OLD_REPLY in self._settings.lies else answer

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar_devices.ledger.bitcoin.scripts import Compiler
 from bursar_devices.ledger.bitcoin.template import KeyExpression, Node, TemplateError, leaves
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Type: TypeAlias = frozenset[str]
 """One of B V K W; the properties z o n d u e f s m; g h i j for the time locks used; k when they do not mix."""

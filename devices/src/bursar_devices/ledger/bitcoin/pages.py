@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.address import Address
-from bursar.bitcoin.network import Network
 from bursar.errors import InvalidInputError
 from bursar_devices.device import Page
 from bursar_devices.ledger.pages import Pair, pair_pages, review
 from bursar_devices.ledger.task import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.bitcoin.network import Network
 
 UNVERIFIED_INPUTS: Final = "Unverified inputs\nUpdate your wallet software"
 HIGH_FEES: Final = ("High fees warning", "Fees are above 10%\n of total amount")

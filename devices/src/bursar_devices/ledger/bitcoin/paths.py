@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.keys.bip32 import ExtendedPrivateKey, ExtendedPublicKey
 from bursar.keys.path import HARDENED
-from bursar_devices.ledger.seed import Seed
+
+if TYPE_CHECKING:
+    from bursar.crypto.secp256k1 import EcdsaSignature
+    from bursar_devices.ledger.seed import Seed
 
 _ALWAYS: Final = (HARDENED + 4541509, HARDENED + 45)  # Electrum's encryption keys, BIP-45
 _ELECTRUM: Final = (HARDENED + 4541509, HARDENED + 1112098098)

@@ -7,17 +7,19 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.path import HARDENED
 from bursar_devices.ledger.apdu import Reader, RefusalError, Status
-from bursar_devices.ledger.bitcoin.host import Asking, Host
 from bursar_devices.ledger.bitcoin.miniscript import check_types
-from bursar_devices.ledger.bitcoin.paths import Keyring
 from bursar_devices.ledger.bitcoin.scripts import output_script
 from bursar_devices.ledger.bitcoin.template import LONGEST, KeyExpression, Node, TemplateError, Tree, leaves, parse
+
+if TYPE_CHECKING:
+    from bursar_devices.ledger.bitcoin.host import Asking, Host
+    from bursar_devices.ledger.bitcoin.paths import Keyring
 
 LONGEST_NAME: Final = 64
 LONGEST_SERIALIZED: Final = 148

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar_devices.ledger.apdu import Reader, RefusalError, Status
-from bursar_devices.ledger.bitcoin.host import Asking, Host
 from bursar_devices.ledger.bitcoin.miniscript import is_sane
-from bursar_devices.ledger.bitcoin.pages import Screens
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring
 from bursar_devices.ledger.bitcoin.policy import LONGEST_KEY, KeyInfo, Policy, hmac_of
-from bursar_devices.ledger.bitcoin.template import KeyExpression
-from bursar_devices.ledger.task import Task
+
+if TYPE_CHECKING:
+    from bursar_devices.ledger.bitcoin.host import Asking, Host
+    from bursar_devices.ledger.bitcoin.pages import Screens
+    from bursar_devices.ledger.bitcoin.template import KeyExpression
+    from bursar_devices.ledger.task import Task
 
 _MOST_KEYS: Final = 15
 _BAD_NAME, _NOT_SANE, _NO_OWN_KEY = 0, 1, 2

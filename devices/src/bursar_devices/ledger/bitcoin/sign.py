@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin import script as scripts
 from bursar.bitcoin.sighash import SighashCache
@@ -17,12 +16,16 @@ from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Reader, RefusalError, Status
 from bursar_devices.ledger.bitcoin import tapscript
 from bursar_devices.ledger.bitcoin.host import YIELD, Asking, Host, Map
-from bursar_devices.ledger.bitcoin.pages import Screens
 from bursar_devices.ledger.bitcoin.paths import ForbiddenPathError, Keyring
 from bursar_devices.ledger.bitcoin.policy import KeyInfo, Place, Policy, hmac_of
 from bursar_devices.ledger.bitcoin.scripts import leaf_hash, leaf_script, segwit_version, tree_root
-from bursar_devices.ledger.bitcoin.template import KeyExpression, Node, Tree
 from bursar_devices.ledger.task import Interrupt, Review, Settings, Task
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from bursar_devices.ledger.bitcoin.pages import Screens
+    from bursar_devices.ledger.bitcoin.template import KeyExpression, Node, Tree
 
 _MOST_INPUTS: Final = 512
 _MOST_OUTPUTS: Final = 512
@@ -103,6 +106,7 @@ class Signing:
         self._payments: list[tuple[int, bytes, int]] = []  # output, script, amount
         self._sighash_warning = False
         self._unverified_warning = False
+        self._yielded: list[bytes] = []
 
     def run(self, request: Reader) -> Generator[Any, Any, None]:
         """Everything, in the app's order."""
@@ -112,7 +116,6 @@ class Signing:
         yield from self._read_outputs()
         yield from self._read_transaction()
         yield from self._ask_human()
-        yielded: list[bytes] = []
         if Lie.OLD_REPLY in self._settings.lies and self._old:
             for record in self._old:
                 yield Interrupt(bytes((YIELD,)) + record)
@@ -122,8 +125,8 @@ class Signing:
                 continue
             yield from self._key_info(own.expression.indexes[0])
             for index in own_inputs:
-                yielded.append((yield from self._sign_input(own, index)))
-        self._old[:] = yielded
+                yield from self._sign_input(own, index)
+        self._old[:] = self._yielded
 
     # the request and the policy
 
@@ -463,7 +466,7 @@ class Signing:
                 signed = yield from self._schnorr(path, piece.place, index, sighash or 0, leaf)
         record = compact_size(index) + signed
         yield Interrupt(bytes((YIELD,)) + record)
-        return record
+        self._yielded.append(record)
 
     def _legacy_digest(self, piece: Piece, index: int, sighash: int | None) -> Asking:
         output = yield from self._previous_output(piece.where, None)

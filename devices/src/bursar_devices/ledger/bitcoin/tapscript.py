@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.wire import sized
 from bursar.crypto.hashes import tagged_hash
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.bitcoin.transaction import Transaction, TxOut
 
 
 def sha256(data: bytes) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.crypto.hashes import keccak256
 from bursar.crypto.secp256k1 import EcdsaSignature, uncompressed
@@ -13,8 +13,10 @@ from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
 from bursar_devices.ledger.ethereum.stream import Stream, Transaction
-from bursar_devices.ledger.seed import Seed
 from bursar_devices.ledger.task import Harm, Intrusion, Settings, Task, immediately, refuse
+
+if TYPE_CHECKING:
+    from bursar_devices.ledger.seed import Seed
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.ethereum.address import Address
 from bursar_devices.device import Page
 from bursar_devices.ledger.apdu import RefusalError, Status
 from bursar_devices.ledger.ethereum.networks import NETWORKS, network_name, ticker
-from bursar_devices.ledger.ethereum.stream import Transaction
 from bursar_devices.ledger.pages import Pair, review
 from bursar_devices.ledger.task import Review
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar_devices.ledger.ethereum.stream import Transaction
 
 BLIND_SIGNING_IS_OFF: Final = Page("Blind signing must be enabled in settings")
 _BUFFER: Final = 50
