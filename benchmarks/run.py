@@ -19,6 +19,7 @@ from pairing import ROUNDS, Contender, Measured, measure
 from peers import PEERS
 from workload import BRANCHES, GAS, MAX_FEE, SECRET, TIP, TO, VALUE, WORDS, psbt
 
+import devices
 from bursar.crypto.secp256k1 import LIBRARY
 
 MANY = 10_000
@@ -210,6 +211,12 @@ def main() -> int:
         for one in starts:
             print(f"  {one.name:<52}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}")
         record.append({"row": "cold start", "twin": [asdict(one) for one in starts], "debian": []})
+    if not options.only or options.only in "devices":
+        print("\nhardware wallets")
+        signed = devices.rows(options.rounds)
+        for one in signed:
+            print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
+        record.append({"row": "hardware wallets", "twin": [asdict(one) for one in signed], "debian": []})
     for floor in floors.values():
         floor.close()
     misses = [
