@@ -63,9 +63,12 @@ def simulator(family: str) -> Iterator[str]:
 
 def with_trezorlib(location: str, psbt: Psbt) -> int:
     """Nanoseconds that trezorlib's client takes, conversion of the PSBT included."""
-    from trezorlib import btc, messages
+    from trezorlib import btc as untyped
+    from trezorlib import messages
     from trezorlib.client import AppManifest, PassphraseSetting, get_client
     from trezorlib.transport.udp import UdpTransport
+
+    btc: Any = untyped
 
     def sign() -> object:
         inputs, previous = [], {}
