@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 import time
 import warnings
@@ -35,9 +34,9 @@ def require() -> None:
 def _hush() -> None:
     """Keep trezorlib's logs out: below INFO they hold PINs and passphrases."""
     require()
-    log = logging.getLogger("trezorlib")
-    if log.level < logging.ERROR:
-        log.setLevel(logging.ERROR)
+    from trezorlib.transport import LOG
+
+    LOG.root.getChild("trezorlib").setLevel("ERROR")
 
 
 def messages() -> Any:
