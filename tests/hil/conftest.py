@@ -41,11 +41,11 @@ def number() -> int:
 
 @pytest.fixture
 def make_face(sandbox: Any, tmp_path: Path) -> Callable[..., Face]:
-    """A function that makes the face called ``library`` or ``command`` of a wallet whose keys are on a device."""
+    """A function that makes the face called ``library``, ``command`` or ``hwi``, its keys on a device."""
     from bursar_devices.device import selector_of
-    from hil_faces import CommandFace, LibraryFace, furnish
+    from hil_faces import CommandFace, HwiFace, LibraryFace, furnish
 
-    kinds = {"library": LibraryFace, "command": CommandFace}
+    kinds = {"library": LibraryFace, "command": CommandFace, "hwi": HwiFace}
 
     def make(kind: str, device: Device) -> Face:
         return kinds[kind](selector_of(device), sandbox, furnish(tmp_path / kind, sandbox))
@@ -53,7 +53,15 @@ def make_face(sandbox: Any, tmp_path: Path) -> Callable[..., Face]:
     return make
 
 
-@pytest.fixture(params=["library", "command"])
-def face(request: pytest.FixtureRequest, bench_device: Device, make_face: Callable[..., Face]) -> Face:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each scenario runs through each face it has: ``bursar-hwi`` is for Bitcoin alone."""
+    if "face_kind" in metafunc.fixturenames:
+        needs = {need for mark in metafunc.definition.iter_markers("needs") for need in mark.args}
+        kinds = ["library", "command"] if "ethereum" in needs else ["library", "command", "hwi"]
+        metafunc.parametrize("face_kind", kinds)
+
+
+@pytest.fixture
+def face(face_kind: str, bench_device: Device, make_face: Callable[..., Face]) -> Face:
     """A wallet whose keys are on the device, by each face in turn."""
-    return make_face(request.param, bench_device)
+    return make_face(face_kind, bench_device)

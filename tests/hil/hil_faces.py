@@ -4,25 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
+from io import StringIO
 from pathlib import Path
 from typing import Any, Protocol
 
+import pytest
 from bursar_devices.prompting import BenchPrompt
 from click.testing import CliRunner
 
 from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.finalize import extract, finalize
 from bursar.bitcoin.message import encode_signature
 from bursar.bitcoin.network import Network
+from bursar.bitcoin.psbt import Psbt
 from bursar.cli import config
 from bursar.cli.app import root
 from bursar.cli.home import Home, write_private
+from bursar.cli.hwi import front
+from bursar.cli.hwi.codes import Code
 from bursar.cli.session import Session
 from bursar.cli.transferring import UNSIGNED
+from bursar.errors import SignerError, UserCancelledError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.message import encode_signature as encode_personal
+from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.scheme import Scheme, account_path
 from bursar.nodes.bitcoind import BitcoindBackend
@@ -35,6 +44,8 @@ from bursar.wallet.wallet import Wallet
 
 POLICY = 'version = 1\n[[rule]]\nname = "anyone"\nkind = "allow-any"\n'
 ETHEREUM = "ether"
+ADDRESS_TYPES = {"p2pkh": "legacy", "p2sh-p2wpkh": "sh_wit", "p2wpkh": "wit", "p2tr": "tap"}
+DESCRIBED = re.compile(r"\[([0-9a-fh/]+)\]([A-Za-z0-9]+)")
 SCHEMES = {"p2pkh": Scheme.BIP44, "p2sh-p2wpkh": Scheme.BIP49, "p2wpkh": Scheme.BIP84, "p2tr": Scheme.BIP86}
 
 
@@ -170,6 +181,65 @@ class CommandFace:
 
     def release(self, name: str) -> None:
         """The command line has done so by itself."""
+
+
+@dataclass
+class HwiFace:
+    """As Bitcoin Core does it: ``bursar-hwi`` for the device, a wallet that only watches for the rest."""
+
+    selector: str
+    sandbox: Any
+    home: Home
+
+    def run(self, *words: str) -> Any:
+        kind, _, path = self.selector.partition(":")
+        said = StringIO()
+        with contextlib.redirect_stdout(said), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BURSAR_HOME", str(self.home.folder))
+            assert front.run(["--device-type", kind, "--device-path", path, "--chain", "regtest", *words]) == 0
+        answer = json.loads(said.getvalue())
+        if isinstance(answer, dict) and "code" in answer:
+            raise (UserCancelledError if answer["code"] == Code.ACTION_CANCELED else SignerError)(answer["error"])
+        return answer
+
+    def add_account(self, name: str, number: int) -> None:
+        pool = self.run("getkeypool", "--addr-type", ADDRESS_TYPES[name], "--account", str(number), "0", "1")[0]
+        origin, xpub = DESCRIBED.findall(pool["desc"])[0]
+        key = ExtendedPublicKey.from_text(xpub)
+        account = BitcoinAccount(Network.REGTEST, SCHEMES[name], KeyOrigin.from_text(origin), key)
+        with Wallet.open(self.home.wallet) as wallet:
+            wallet.add_account(name, account, signer=str(account.origin.fingerprint))
+
+    def new_address(self, name: str) -> str:
+        with Wallet.open(self.home.wallet) as wallet:
+            return wallet.new_address(name).address
+
+    def confirm(self, name: str, index: int) -> str:
+        with Wallet.open(self.home.wallet) as wallet:
+            path = wallet.account(name).account.path(0, index)  # type: ignore[call-arg, arg-type]
+        return str(self.run("displayaddress", "--path", str(path), "--addr-type", ADDRESS_TYPES[name])["address"])
+
+    def pay(self, name: str, to: str, amount: int, asset: str) -> str:
+        transfer = Transfer(account=name, payments=(PaymentOrder(to, amount, asset),))
+        with Wallet.open(self.home.wallet) as wallet, contextlib.closing(node_for(self.sandbox, name)) as node:
+            wallet.sync(name, node)
+            plan = wallet.plan(transfer, node, dry_run=True)
+            answer = self.run("signtx", str(plan.psbt))
+            assert answer["signed"]
+            return str(node.broadcast(extract(finalize(Psbt.from_text(answer["psbt"])))))
+
+    def sign_message(self, name: str, index: int, text: str) -> tuple[str, str]:
+        with Wallet.open(self.home.wallet) as wallet:
+            account = wallet.account(name).account
+        assert isinstance(account, BitcoinAccount)
+        signed = self.run("signmessage", text, str(account.path(0, index)))
+        return str(account.address(0, index)), str(signed["signature"])
+
+    def add_token(self, token: Any) -> None:
+        """There are no tokens on Bitcoin."""
+
+    def release(self, name: str) -> None:
+        """Nothing was reserved."""
 
 
 def account_of(signer: Any, name: str, number: int, sandbox: Any) -> BitcoinAccount | EthereumAccount:

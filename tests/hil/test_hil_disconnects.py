@@ -33,7 +33,7 @@ LONGEST = 3.0
 pytestmark = pytest.mark.needs("bitcoin", "p2wpkh")
 
 
-SHORT = 0.15
+SHORT = 0.1
 
 
 @contextlib.contextmanager

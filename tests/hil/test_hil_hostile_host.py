@@ -106,6 +106,11 @@ def ten_coins_of_fee(psbt: Psbt, account: BitcoinAccount) -> Psbt:
     return changed
 
 
+def a_fee_of_almost_all(psbt: Psbt, _account: BitcoinAccount) -> Psbt:
+    """99 percent of 100,000 sat."""
+    return with_outputs(psbt, TxOut(Sats(VALUE // 100), STRANGER_SCRIPT))
+
+
 def no_key_of_ours(psbt: Psbt, _account: BitcoinAccount) -> Psbt:
     psbt.inputs[0].bip32_derivations.clear()
     return psbt
@@ -146,6 +151,7 @@ ROWS = {
     "no previous transaction": Row(no_previous_transaction, "input.psbt.utxo"),
     "no utxo at all": Row(no_utxo_at_all, "input.psbt.utxo"),
     "outputs above the inputs": Row(more_out_than_in, "input.psbt.fee"),
+    "a fee of 99 percent": Row(a_fee_of_almost_all, "input.psbt.fee"),
     "a fee of 9.9 btc": Row(ten_coins_of_fee, "input.psbt.fee"),
     "sighash none": Row(a_hash_type(NONE), "input.psbt.sighash"),
     "sighash single": Row(a_hash_type(SINGLE), "input.psbt.sighash"),

@@ -40,15 +40,19 @@ def test_a_personal_message(face: Face, number: int, attend: Attend) -> None:
     assert Account.recover_message(encode_defunct(text=TEXT), signature=signature) == address
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        *(pytest.param(kind, marks=pytest.mark.needs("bitcoin", "addresses")) for kind in SCHEMES),
-        pytest.param(ETHEREUM, marks=pytest.mark.needs("ethereum", "addresses")),
-    ],
-)
+@pytest.mark.parametrize("kind", SCHEMES)
+@pytest.mark.needs("bitcoin", "addresses")
 def test_a_receiving_address(face: Face, kind: str, number: int, attend: Attend) -> None:
     """Handed out by the wallet, shown by the device; the human holds one to the other."""
+    _confirmed(face, kind, number, attend)
+
+
+@pytest.mark.needs("ethereum", "addresses")
+def test_an_ether_address(face: Face, number: int, attend: Attend) -> None:
+    _confirmed(face, ETHEREUM, number, attend)
+
+
+def _confirmed(face: Face, kind: str, number: int, attend: Attend) -> None:
     face.add_account(kind, number)
     address = face.new_address(kind)
     with attend(confirm_address(address)):
