@@ -8,7 +8,7 @@ from trezorlib import messages
 
 from bursar_devices.device import Page
 from bursar_devices.trezor.features import features
-from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, done, show
+from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, done, processing_error, show
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -72,6 +72,18 @@ def get_entropy(board: Board, message: messages.GetEntropy) -> Workflow[messages
         page = Page("Confirm entropy", ("Do you really want to send entropy?",))
         yield from show(Screen(_Code.ProtectCall, "get_entropy", (page,)))
     return messages.Entropy(entropy=board.chance.bytes(min(message.size, 1024)))
+
+
+def cancel_authorization(_board: Board, _message: messages.CancelAuthorization) -> Workflow[messages.Success]:
+    return done("Authorization cancelled")
+    yield
+
+
+def do_preauthorized(board: Board, _message: messages.DoPreauthorized) -> Workflow[messages.Success]:
+    """Nothing can be authorised beforehand here."""
+    board.require_initialized()
+    raise processing_error("No preauthorized operation")
+    yield
 
 
 def set_u2f_counter(board: Board, message: messages.SetU2FCounter) -> Workflow[messages.Success]:

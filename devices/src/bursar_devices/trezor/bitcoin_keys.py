@@ -22,7 +22,7 @@ from bursar_devices.trezor.workflow import (
     Workflow,
     cancelled,
     data_error,
-    process_error,
+    processing_error,
     show,
 )
 
@@ -193,9 +193,9 @@ def address_at(
     """The address of ``key`` for the script type, or of a multisig that must hold the key."""
     try:
         if kind not in scripts.INTERNAL:
-            raise process_error("Invalid script type")
+            raise processing_error("Invalid script type")
         if multisig is None and kind == InputScriptType.SPENDMULTISIG:
-            raise process_error("Multisig details required")
+            raise processing_error("Multisig details required")
         if multisig is not None:
             _check_multisig(board, kind, key, multisig)
         return scripts.address_of(scripts.output_script(kind, key, multisig), coin)
@@ -209,7 +209,7 @@ def _check_multisig(board: Board, kind: int, key: bytes, multisig: messages.Mult
     if key not in scripts.multisig_keys(multisig):
         raise data_error("Pubkey not found in multisig script")
     if kind == InputScriptType.SPENDTAPROOT:
-        raise process_error("Multisig not supported for taproot")
+        raise processing_error("Multisig not supported for taproot")
     if not board.legacy:
         scripts.check_threshold(multisig)
 

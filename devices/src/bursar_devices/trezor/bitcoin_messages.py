@@ -14,7 +14,7 @@ from bursar.errors import InvalidInputError
 from bursar_devices.trezor import lying, message_screens
 from bursar_devices.trezor.bitcoin_keys import address_at, check_path
 from bursar_devices.trezor.coins import coin_named
-from bursar_devices.trezor.workflow import FailError, Workflow, data_error, done, process_error, show
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, done, processing_error, show
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -40,7 +40,7 @@ def sign_message(board: Board, message: messages.SignMessage) -> Workflow[messag
     yield from show(*message_screens.signing(board, address, message.message))
     header = _HEADERS.get(kind)
     if header is None:
-        raise process_error("Error signing message" if board.legacy else "Unsupported script type")
+        raise processing_error("Error signing message" if board.legacy else "Unsupported script type")
     if message.no_script_type:
         header = _HEADERS[InputScriptType.SPENDADDRESS]
     r, s, parity = lying.recoverable(board.lies, key, message_digest(message.message))
@@ -52,13 +52,13 @@ def _address(board: Board, coin: Coin, kind: int, key: bytes) -> str:
     try:
         return address_at(board, coin, kind, key, None)
     except FailError as error:
-        raise (process_error("Error computing address") if board.legacy else error) from error
+        raise (processing_error("Error computing address") if board.legacy else error) from error
 
 
 def check_message(board: Board, message: messages.VerifyMessage) -> Workflow[messages.Success]:
     coin = coin_named(message.coin_name, legacy=board.legacy)
     if board.legacy and len(message.signature) != 65:
-        raise process_error("Invalid signature")
+        raise processing_error("Invalid signature")
     try:
         address = Address.from_text(message.address, coin.network)
     except InvalidInputError as error:
@@ -66,6 +66,6 @@ def check_message(board: Board, message: messages.VerifyMessage) -> Workflow[mes
     try:
         verify_message(address, message.message, base64.b64encode(message.signature).decode())
     except InvalidInputError as error:
-        raise process_error("Invalid signature") from error
+        raise processing_error("Invalid signature") from error
     yield from show(*message_screens.verified(board, message.address, message.message))
     return done("Message verified")

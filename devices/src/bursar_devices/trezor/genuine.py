@@ -9,7 +9,7 @@ from trezorlib import messages
 
 from bursar_devices.device import Page
 from bursar_devices.trezor.settings import question
-from bursar_devices.trezor.workflow import Screen, Workflow, data_error, done, process_error, show
+from bursar_devices.trezor.workflow import Screen, Workflow, data_error, done, processing_error, show
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -34,7 +34,7 @@ def authenticate_device(board: Board, _message: messages.AuthenticateDevice) -> 
         "Authenticate device", ("Allow connected app to check", f"the authenticity of your {board.model.name}?")
     )
     yield from show(Screen(_Code.Other, "authenticate_device", (page,)))
-    raise process_error("Signing inaccessible.")
+    raise processing_error("Signing inaccessible.")
 
 
 def reboot_to_bootloader(board: Board, _message: messages.RebootToBootloader) -> Workflow[messages.Success]:

@@ -45,7 +45,7 @@ def ask_matrix(board: Board, kind: messages.PinMatrixRequestType) -> Workflow[st
 def ask_keyboard(board: Board, name: str, title: str) -> Workflow[str]:
     """The digits typed on the device itself."""
     typed = yield Screen(_Code.PinEntry, name, (Page(title),), entry="pin")
-    if not isinstance(typed, str):
+    if not typed or not isinstance(typed, str):
         raise _pin_cancelled(board)
     return typed
 

@@ -12,7 +12,7 @@ from trezorlib import messages, protobuf
 from bursar.errors import BursarError
 from bursar_devices.device import Human, Lie, Page, Press
 from bursar_devices.humans import press_for
-from bursar_devices.trezor import codec, debuglink, handlers
+from bursar_devices.trezor import codec, debuglink, dispatch
 from bursar_devices.trezor.workflow import Exchange, FailError, Flipped, Screen, Step, Workflow
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Machine:
             self._receive_tiny(flow, kind, data)
             return
         known = codec.message_class(kind)
-        if known is None or not handlers.known(self.board, known):
+        if known is None or not dispatch.known(self.board, known):
             if self.board.legacy:
                 self._fail(_Failure.UnexpectedMessage, "Unknown message")
             else:
@@ -117,7 +117,7 @@ class Machine:
     def _receive_tiny(self, flow: _Flow, kind: int, data: bytes) -> None:
         step = flow.step
         known = codec.message_class(kind)
-        if known is None or known.__name__ not in handlers.TINY:
+        if known is None or known.__name__ not in dispatch.TINY:
             return
         if len(data) > 64 - 9:
             self._fail(_Failure.DataError, "Message too big")
@@ -154,17 +154,17 @@ class Machine:
             if isinstance(step, Screen) and not flow.acked and isinstance(message, messages.ButtonAck):
                 self._acknowledge()
                 return
-            if self.board.legacy and not isinstance(message, handlers.ABORTING):
+            if self.board.legacy and not isinstance(message, dispatch.ABORTING):
                 self._stream = flow  # its state waits for its next message
                 self._flow = None
             else:
                 self._drop()
-        if isinstance(message, handlers.ABORTING):
+        if isinstance(message, dispatch.ABORTING):
             self._drop()
         self._begin(message)
 
     def _begin(self, message: protobuf.MessageType) -> None:
-        workflow = handlers.start(self.board, message)
+        workflow = dispatch.start(self.board, message)
         self._flow = _Flow(workflow, message)
         self._resume(None)
 

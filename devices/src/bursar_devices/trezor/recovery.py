@@ -17,7 +17,7 @@ from bursar_devices.trezor.workflow import (
     cancelled,
     data_error,
     done,
-    process_error,
+    processing_error,
     show,
 )
 
@@ -161,12 +161,12 @@ def _core(board: Board, message: messages.RecoveryDevice, kind: int) -> Workflow
     else:
         board.require_initialized()
         if not dry_run:
-            raise process_error("Repeated Backup not available for BIP39 backups")
+            raise processing_error("Repeated Backup not available for BIP39 backups")
         for name in ("passphrase_protection", "pin_protection", "label", "u2f_counter"):
             if getattr(message, name) is not None:
-                raise process_error(f"Forbidden field set in dry-run: {name}")
+                raise processing_error(f"Forbidden field set in dry-run: {name}")
     if message.enforce_wordlist is False:
-        raise process_error("Value enforce_wordlist must be True, Trezor Core enforces words automatically.")
+        raise processing_error("Value enforce_wordlist must be True, Trezor Core enforces words automatically.")
     if dry_run:
         yield from show(settings.question(board, "confirm_seedcheck", "check wallet backup", code=_Code.ProtectCall))
         yield from locks.unlock(board, again=True)
@@ -184,7 +184,7 @@ def _core(board: Board, message: messages.RecoveryDevice, kind: int) -> Workflow
         verdict = "matches" if same else "does not match"
         yield Screen(_Code.Other, "success_dry_recovery", (Page("", (f"The entered backup {verdict}.",)),))
         if not same:
-            raise process_error("The seed does not match the one in the device")
+            raise processing_error("The seed does not match the one in the device")
         return done("The seed is valid and matches the one in the device")
     board.storage.mnemonic = mnemonic
     yield Screen(_Code.Success, "success_recovery", (Page("", ("Wallet recovery completed.",)),))

@@ -9,7 +9,7 @@ from trezorlib.messages import SafetyCheckLevel
 
 from bursar_devices.device import Page
 from bursar_devices.trezor import locks
-from bursar_devices.trezor.workflow import FailError, Screen, Workflow, data_error, done, process_error, show
+from bursar_devices.trezor.workflow import FailError, Screen, Workflow, data_error, done, processing_error, show
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -72,7 +72,7 @@ def _check_legacy(message: messages.ApplySettings) -> None:
 
 def _check_core(message: messages.ApplySettings) -> None:
     if not _given(message, _FIELDS[1:]):
-        raise process_error("No setting provided")
+        raise processing_error("No setting provided")
 
 
 def _questions(board: Board, message: messages.ApplySettings) -> Iterator[Screen]:
@@ -105,7 +105,7 @@ def _questions(board: Board, message: messages.ApplySettings) -> Iterator[Screen
         yield question(board, "set_experimental_features", "enable experimental features?", code=protect)
     if message.hide_passphrase_from_host is not None:
         if board.strict:
-            raise process_error("Safety checks are strict")
+            raise processing_error("Safety checks are strict")
         if message.hide_passphrase_from_host:
             yield question(board, "set_hide_passphrase_from_host", "hide your passphrase", code=protect)
     if message.haptic_feedback is not None:
@@ -114,16 +114,16 @@ def _questions(board: Board, message: messages.ApplySettings) -> Iterator[Screen
 
 def _auto_lock(board: Board, delay: int) -> Screen:
     if delay < _MIN_AUTO_LOCK_MS:
-        raise process_error("Auto-lock delay too short")
+        raise processing_error("Auto-lock delay too short")
     if delay > _MAX_AUTO_LOCK_MS:
-        raise process_error("Auto-lock delay too long")
+        raise processing_error("Auto-lock delay too long")
     text = f"after {delay // 1000} seconds?"
     return question(board, "set_autolock_delay", "auto-lock your device", text, code=_Code.ProtectCall)
 
 
 def _safety(board: Board, level: int) -> Screen:
     if board.legacy and level not in (SafetyCheckLevel.Strict, SafetyCheckLevel.PromptTemporarily):
-        raise process_error("Unsupported safety-checks setting")
+        raise processing_error("Unsupported safety-checks setting")
     lines = (
         ("enforce strict", "safety checks?")
         if level == SafetyCheckLevel.Strict
@@ -179,7 +179,7 @@ def change_pin(board: Board, message: messages.ChangePin) -> Workflow[messages.S
     if removal and before is None:
         if board.legacy:
             return done("PIN removed")
-        raise process_error("PIN protection already disabled")
+        raise processing_error("PIN protection already disabled")
     action = "remove current PIN?" if removal else "change current PIN?" if before else "set new PIN?"
     name = "disable_pin" if removal else "change_pin" if before else "set_pin"
     yield from show(question(board, name, action))
@@ -195,7 +195,7 @@ def change_pin(board: Board, message: messages.ChangePin) -> Workflow[messages.S
 def _store_pin(board: Board, pin: str | None) -> None:
     if pin is not None and pin == board.storage.wipe_code:
         if board.legacy:
-            raise process_error("The new PIN must be different from your wipe code.")
+            raise processing_error("The new PIN must be different from your wipe code.")
         raise FailError(_Failure.PinInvalid, "PIN invalid")
     board.storage.pin = pin
     board.storage.wrong_pins = 0
@@ -252,7 +252,7 @@ def change_wipe_code(board: Board, message: messages.ChangeWipeCode) -> Workflow
     if removal and not had:
         if board.legacy:
             return done("Wipe code removed")
-        raise process_error("Wipe code protection is already disabled")
+        raise processing_error("Wipe code protection is already disabled")
     action = "disable wipe code" if removal else "change the current wipe code?" if had else "set a new wipe code?"
     name = "disable_wipe_code" if removal else "change_wipe_code" if had else "set_wipe_code"
     yield from show(question(board, name, action))
@@ -284,7 +284,7 @@ def _new_wipe_code(board: Board) -> Workflow[str]:
     if board.legacy:
         first = yield from _legacy_wipe_code(board, _Kind.WipeCodeFirst)
         if first == board.storage.pin:
-            raise process_error("The wipe code must be different from your PIN.")
+            raise processing_error("The wipe code must be different from your PIN.")
         second = yield from _legacy_wipe_code(board, _Kind.WipeCodeSecond)
     else:
         first = yield from locks.ask_keyboard(board, "pin_device", "Enter new wipe code")

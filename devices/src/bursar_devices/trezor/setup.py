@@ -21,7 +21,7 @@ from bursar_devices.trezor.workflow import (
     cancelled,
     data_error,
     done,
-    process_error,
+    processing_error,
     show,
 )
 
@@ -48,9 +48,9 @@ def reset_device(board: Board, message: messages.ResetDevice) -> Workflow[messag
             raise data_error("Invalid seed strength")
     else:
         if message.backup_type not in (None, _Backup.Bip39):
-            raise process_error("Backup type not implemented")
+            raise processing_error("Backup type not implemented")
         if strength not in _STRENGTHS:
-            raise process_error("Invalid strength (has to be 128, 192 or 256 bits)")
+            raise processing_error("Invalid strength (has to be 128, 192 or 256 bits)")
         refuse_initialized(board)
     yield from show(_create_wallet(board))
     if message.pin_protection:
@@ -142,7 +142,7 @@ def show_words(board: Board, mnemonic: str) -> Workflow[None]:
         page = Page(f"Select word {start + 1} of {len(words)}", ())
         picked = yield Screen(_Code.ResetDevice, "share_words", (page,), entry="word")
         if picked not in (words[start], ""):
-            raise process_error("Wrong word selected")
+            raise processing_error("Wrong word selected")
 
 
 def backup_device(board: Board, _message: messages.BackupDevice) -> Workflow[messages.Success]:
@@ -153,7 +153,7 @@ def backup_device(board: Board, _message: messages.BackupDevice) -> Workflow[mes
     if not storage.needs_backup:
         if board.legacy:
             raise FailError(_Failure.UnexpectedMessage, "Seed already backed up")
-        raise process_error("Seed already backed up")
+        raise processing_error("Seed already backed up")
     storage.unfinished_backup = True
     storage.needs_backup = False
     mnemonic = storage.mnemonic
@@ -179,12 +179,12 @@ def load_device(board: Board, message: messages.LoadDevice) -> Workflow[messages
     if board.legacy:
         yield from show(_loading(board))
     if not message.mnemonics and not board.legacy:
-        raise process_error("No mnemonic provided")
+        raise processing_error("No mnemonic provided")
     mnemonic = message.mnemonics[0] if message.mnemonics else None
     if mnemonic is not None and not message.skip_checksum and not valid(mnemonic):
         if board.legacy:
             raise data_error("Mnemonic with wrong checksum provided")
-        raise process_error("Mnemonic is not valid")
+        raise processing_error("Mnemonic is not valid")
     if not board.legacy:
         yield from show(_loading(board))
     storage = board.storage

@@ -68,7 +68,7 @@ def data_error(text: str) -> FailError:
     return FailError(messages.FailureType.DataError, text)
 
 
-def process_error(text: str) -> FailError:
+def processing_error(text: str) -> FailError:
     return FailError(messages.FailureType.ProcessError, text)
 
 

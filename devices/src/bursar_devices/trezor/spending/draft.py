@@ -16,7 +16,7 @@ from bursar.errors import InvalidInputError
 from bursar_devices.trezor import scripts
 from bursar_devices.trezor.bitcoin_keys import forbidden_path
 from bursar_devices.trezor.coins import path_known
-from bursar_devices.trezor.workflow import FailError, data_error, process_error
+from bursar_devices.trezor.workflow import FailError, data_error, processing_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,14 +134,14 @@ class Owner:
             return self._script(txi.script_type, txi.address_n, txi.multisig)
         except (FailError, InvalidInputError) as error:
             if self.board.legacy:
-                raise process_error("Failed to derive scriptPubKey") from error
+                raise processing_error("Failed to derive scriptPubKey") from error
             raise
 
     def output_script(self, txo: messages.TxOutputType) -> bytes:
         """Where an output goes."""
         if txo.script_type == OutputScriptType.PAYTOOPRETURN:
             return b"\x6a" + bitcoin_script.push(txo.op_return_data or b"")
-        failed = process_error("Failed to compile output")
+        failed = processing_error("Failed to compile output")
         if txo.address_n:
             self.allow(txo.address_n)
             try:

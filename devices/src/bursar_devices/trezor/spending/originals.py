@@ -13,7 +13,7 @@ from bursar_devices.trezor.spending.draft import Draft, Input, coin
 from bursar_devices.trezor.spending.proofs import check_proof
 from bursar_devices.trezor.spending.rules import changed
 from bursar_devices.trezor.spending.stream import input_bytes
-from bursar_devices.trezor.workflow import FailError, Workflow, data_error, process_error, show
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, processing_error, show
 
 if TYPE_CHECKING:
     from trezorlib import messages
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from bursar_devices.trezor.spending.draft import Owner
     from bursar_devices.trezor.spending.layout import Layout
     from bursar_devices.trezor.spending.stream import Stream
+
+
+def _signed_fields(txi: messages.TxInputType) -> tuple[object, ...]:
+    return txi.prev_hash, txi.prev_index, txi.amount, txi.sequence
 
 
 class Original(Draft):
@@ -50,7 +54,7 @@ class Original(Draft):
         body += compact_size(self.outputs_count)
         body += b"".join(output.value.to_bytes(8, "little") + sized(output.script) for output in self.outputs)
         if sha256d(bytes(body) + self.lock_time.to_bytes(4, "little")) != self.tx_hash[::-1]:
-            raise process_error("Invalid original TXID.")
+            raise processing_error("Invalid original TXID.")
 
 
 class Replacement:
@@ -68,7 +72,7 @@ class Replacement:
 
     def _data(self, text: str) -> FailError:
         """What is a DataError on a Trezor One and a ProcessError later."""
-        return data_error(text) if self._legacy else process_error(text)
+        return data_error(text) if self._legacy else processing_error(text)
 
     @property
     def total_in(self) -> int:
@@ -95,7 +99,7 @@ class Replacement:
         original = self._known(tx_hash)
         if original is None:
             if self._legacy and self.originals:
-                raise process_error("Only one original transaction is allowed.")
+                raise processing_error("Only one original transaction is allowed.")
             meta = yield from self._stream.meta(tx_hash)
             original = Original(meta, tx_hash, legacy=self._legacy)
             self.originals.append(original)
@@ -109,7 +113,7 @@ class Replacement:
             or before.script_type != txi.script_type
             or self._owner.input_script(before) != script
         ):
-            raise process_error("Original input does not match current input.")
+            raise processing_error("Original input does not match current input.")
         original.add_input(before, script)
 
     def inputs_done(self, *, replaceable: bool) -> Workflow[None]:
@@ -125,19 +129,19 @@ class Replacement:
         """Stream the original of an output; its amount where it was a payment."""
         original = self._known(txo.orig_hash or b"")
         if original is None:
-            raise process_error("Unknown original transaction.")
+            raise processing_error("Unknown original transaction.")
         wanted = txo.orig_index or 0
         if wanted >= original.outputs_count:
-            raise process_error("Not enough outputs in original transaction.")
+            raise processing_error("Not enough outputs in original transaction.")
         if original.next_output > wanted:
-            raise process_error("Rearranging of original outputs is not supported.")
+            raise processing_error("Rearranging of original outputs is not supported.")
         yield from self._skip_removed(original, wanted)
         before = yield from self._stream.output(wanted, original.tx_hash)
         old_script = self._owner.output_script(before)
         original.next_output += 1
         was_change = original.change.is_change(before)
         if old_script != script:
-            raise process_error("Not an original output.")
+            raise processing_error("Not an original output.")
         if is_change and not was_change:
             raise self._data("Original output is missing change-output parameters.")
         original.add_output(before, old_script)
@@ -165,20 +169,22 @@ class Replacement:
         """Refuse what pays more than the originals did, but for the fee."""
         before = self.total_in - self.total_out
         if before < 0:
-            raise process_error("Negative fees not supported in transaction replacement.")
+            raise processing_error("Negative fees not supported in transaction replacement.")
         if self._legacy:
             if draft.external_in != self.external_in:
-                raise process_error("Adding external inputs is not supported.")
+                raise processing_error("Adding external inputs is not supported.")
             paid = draft.total_out - draft.change_out - draft.external_in
             if paid > self.total_out - self.change_out - self.external_in:
-                raise process_error("Invalid replacement transaction.")
+                raise processing_error("Invalid replacement transaction.")
         else:
             spending = draft.total_in - draft.change_out - draft.external_in
             if spending - (self.total_in - self.change_out - self.external_in) > fee - before:
-                raise process_error("Invalid replacement transaction.")
+                raise processing_error("Invalid replacement transaction.")
         lock_time = 0 if draft.lock_time_disabled else draft.lock_time
         if any(lock_time != (0 if one.lock_time_disabled else one.lock_time) for one in self.originals):
-            raise process_error("Original transactions must have same effective nLockTime as replacement transaction.")
+            raise processing_error(
+                "Original transactions must have same effective nLockTime as replacement transaction."
+            )
 
     def verify(self) -> Workflow[None]:
         """Stream every original's inputs once more and check its signatures."""
@@ -192,6 +198,8 @@ class Replacement:
                 else:
                     txi = yield from self._restream(original, index)
                 if txi.script_type != InputScriptType.EXTERNAL or not self._legacy:
+                    if entry.segwit and _signed_fields(txi) != _signed_fields(entry.told):
+                        raise data_error("Invalid signature.")
                     proof = (txi.script_sig or b"", txi.witness or b"")
                     check_proof(entry.script, *proof, digests, index, txi.amount or 0)
             if not intact:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bursar.bitcoin import script as bitcoin_script
 from bursar.bitcoin.wire import read_stack
 from bursar.crypto import secp256k1
+from bursar.crypto.ecdsa import EcdsaSignature
 from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
 from bursar_devices.trezor.workflow import FailError, data_error
@@ -55,6 +56,10 @@ def check_proof(
     if len(items) != 2 or not items[0] or items[0][-1] != _ALL:
         raise _unsupported()
     signature, key = items
+    try:
+        EcdsaSignature.from_der(signature[:-1], allow_high_s=True)
+    except InvalidInputError as error:
+        raise _unsupported() from error
     code = bitcoin_script.p2pkh(hash160(key))
     program = bitcoin_script.p2wpkh(hash160(key))
     if witness and script in (program, bitcoin_script.p2sh(hash160(program))):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from trezorlib.messages import InputScriptType, OutputScriptType
 
 from bursar_devices.trezor import scripts
-from bursar_devices.trezor.workflow import FailError, data_error, process_error
+from bursar_devices.trezor.workflow import FailError, data_error, processing_error
 
 if TYPE_CHECKING:
     from trezorlib import messages
@@ -18,7 +18,7 @@ HASH = 32
 def changed(*, legacy: bool, data: bool = False) -> FailError:
     """The host told something else the second time."""
     text = "Transaction has changed during signing"
-    return data_error(text) if legacy and data else process_error(text)
+    return data_error(text) if legacy and data else processing_error(text)
 
 
 def check_input(txi: messages.TxInputType, *, legacy: bool) -> messages.TxInputType:
@@ -91,7 +91,7 @@ def check_output(txo: messages.TxOutputType, *, legacy: bool) -> messages.TxOutp
         if txo.orig_index is None:
             raise data_error("Missing orig_index field.")
         if legacy and len(txo.orig_hash) != HASH:
-            raise process_error("Encountered invalid orig_hash")
+            raise processing_error("Encountered invalid orig_hash")
     return txo
 
 

@@ -19,7 +19,7 @@ from bursar_devices.trezor.spending.rules import changed
 from bursar_devices.trezor.spending.signatures import Signatures
 from bursar_devices.trezor.spending.stream import Stream
 from bursar_devices.trezor.spending.weight import Weight
-from bursar_devices.trezor.workflow import FailError, Workflow, data_error, process_error, show
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, processing_error, show
 
 if TYPE_CHECKING:
     from bursar.keys.bip32 import ExtendedPrivateKey
@@ -144,7 +144,7 @@ class Signing:
             self.draft.external_in += txi.amount or 0
             return
         if self.board.strict:
-            raise process_error("Unverifiable external input.")
+            raise processing_error("Unverifiable external input.")
         self.unverified = True
 
     # Outputs
@@ -155,7 +155,7 @@ class Signing:
         is_change = draft.change.is_change(txo)
         script = b"" if self.legacy else self.owner.output_script(txo)
         if self.legacy and self.replacement and txo.orig_hash is None and not is_change:
-            raise process_error("Adding new external outputs in replacement transactions is not supported.")
+            raise processing_error("Adding new external outputs in replacement transactions is not supported.")
         draft.total_out = self._add(draft.total_out, txo.amount)
         if is_change:
             draft.change_out += txo.amount
@@ -188,7 +188,7 @@ class Signing:
         if not self.replacement:
             yield from self._confirm_output(txo, script)
         elif txo.script_type == OutputScriptType.PAYTOOPRETURN and txo.orig_hash is None:
-            raise process_error("Adding new OP_RETURN outputs in replacement transactions is not supported.")
+            raise processing_error("Adding new OP_RETURN outputs in replacement transactions is not supported.")
 
     def _confirm_output(self, txo: messages.TxOutputType, script: bytes) -> Workflow[None]:
         if txo.script_type == OutputScriptType.PAYTOOPRETURN:
@@ -199,7 +199,7 @@ class Signing:
 
     def _confirm_modified(self, txo: messages.TxOutputType, script: bytes, before: int) -> Workflow[None]:
         if txo.amount > before:
-            raise process_error("Increasing original output amounts is not supported.")
+            raise processing_error("Increasing original output amounts is not supported.")
         if txo.amount < before:
             address = txo.address or scripts.address_of(script, self.coin)
             yield from show(*self.layout.modified_output(address, before, txo.amount))

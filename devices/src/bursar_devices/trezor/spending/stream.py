@@ -10,7 +10,7 @@ from trezorlib.messages import RequestType
 from bursar.bitcoin.wire import compact_size, sized
 from bursar.crypto.hashes import sha256d
 from bursar_devices.trezor.spending import rules
-from bursar_devices.trezor.workflow import Exchange, Workflow, data_error, process_error
+from bursar_devices.trezor.workflow import Exchange, Workflow, data_error, processing_error
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -95,7 +95,7 @@ class Stream:
         outputs_count = meta.outputs_cnt or 0
         if outputs_count <= spent:
             text = "Not enough outputs in previous transaction."
-            raise data_error(text) if self.legacy else process_error(text)
+            raise data_error(text) if self.legacy else processing_error(text)
         body = (meta.version or 0).to_bytes(4, "little") + compact_size(meta.inputs_cnt or 0)
         for index in range(meta.inputs_cnt or 0):
             tx = yield from self._ask(RequestType.TXINPUT, index, tx_hash)
@@ -118,7 +118,7 @@ class Stream:
         if sha256d(body + (meta.lock_time or 0).to_bytes(4, "little")) != tx_hash[::-1]:
             if self.legacy:
                 raise data_error("Encountered invalid prevhash")
-            raise process_error("Encountered invalid prev_hash")
+            raise processing_error("Encountered invalid prev_hash")
         if not self.legacy and coin is not None:
             _compare(coin, amount, script)
 

@@ -11,7 +11,7 @@ from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, genuine
 from bursar_devices.trezor.ether import keys as ether_keys
 from bursar_devices.trezor.ether import signing as ether_signing
 from bursar_devices.trezor.spending import sign_tx
-from bursar_devices.trezor.workflow import FailError, Workflow, data_error, process_error
+from bursar_devices.trezor.workflow import FailError, Workflow, data_error, processing_error
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
@@ -28,6 +28,8 @@ _HANDLERS: dict[_Message, _Start] = {
     messages.EndSession: admin.end_session,
     messages.SetBusy: admin.set_busy,
     messages.GetEntropy: admin.get_entropy,
+    messages.CancelAuthorization: admin.cancel_authorization,
+    messages.DoPreauthorized: admin.do_preauthorized,
     messages.SetU2FCounter: admin.set_u2f_counter,
     messages.GetNextU2FCounter: admin.next_u2f_counter,
     messages.ApplySettings: settings.apply_settings,
@@ -65,6 +67,7 @@ _WHILE_LOCKED: tuple[_Message, ...] = (
     messages.EndSession,
     messages.WipeDevice,
     messages.SetBusy,
+    messages.CancelAuthorization,
     messages.GetFirmwareHash,
 )
 # On a Trezor One these ask for the PIN themselves, later, twice or never.
@@ -133,7 +136,7 @@ def start(board: Board, message: protobuf.MessageType) -> Workflow[protobuf.Mess
 def _nothing_to_continue(board: Board, message: protobuf.MessageType) -> FailError:
     if board.legacy:
         if isinstance(message, _NEEDING_UNLOCKED) and not board.unlocked:
-            return process_error("Locked")
+            return processing_error("Locked")
         if isinstance(message, messages.TxAck) and message.tx is None:
             return data_error("No transaction provided")
         return FailError(messages.FailureType.UnexpectedMessage, _CONTINUING[type(message)])
