@@ -109,16 +109,24 @@ def create(
     network: str,
     chain_id: int | None,
 ) -> Fingerprint:
-    """Write the folder, its settings, policy, store and the keystore; what exists already is kept."""
+    """Write the keystore, and what belongs to a wallet's folder."""
     from bursar.backends.software import keystore
+
+    session.home.create()
+    with session.output.progress("encrypting the keystore"):
+        header = keystore.create(path, mnemonic, password, passphrase=passphrase)
+    furnish(session, network=network, chain_id=chain_id)
+    return header.fingerprint
+
+
+def furnish(session: Session, *, network: str, chain_id: int | None) -> None:
+    """Settings, policy and store of a wallet's folder; what exists already is kept."""
     from bursar.bitcoin.network import Network
     from bursar.policy.policy import DEFAULT_POLICY_TOML
     from bursar.wallet.wallet import Wallet
 
     home = session.home
     home.create()
-    with session.output.progress("encrypting the keystore"):
-        header = keystore.create(path, mnemonic, password, passphrase=passphrase)
     if not home.config.exists():
         write_private(
             home.config,
@@ -127,7 +135,6 @@ def create(
     if not home.policy.exists():
         write_private(home.policy, DEFAULT_POLICY_TOML)
     Wallet.open(home.wallet, create=True).close()
-    return header.fingerprint
 
 
 def report(session: Session, path: Path, fingerprint: Fingerprint, **more: object) -> None:

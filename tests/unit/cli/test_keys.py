@@ -46,6 +46,15 @@ def test_init_shows_the_words_once_and_asks_for_three(cli: Any) -> None:
     assert not any(word in json.dumps(made) for word in words if len(word) > 4)
 
 
+def test_init_without_keys_for_a_hardware_wallet(cli: Any) -> None:
+    made = cli.json("init", "--no-keystore", "--network", "regtest")
+    assert made == {"home": str(cli.home), "keystore": None, "signer": None, "fingerprint": None}
+    assert list((cli.home / "keystores").iterdir()) == []
+    assert 'network = "regtest"' in (cli.home / "config.toml").read_text()
+    assert cli.json("account", "list") == {"accounts": []}
+    assert "without keys" in cli.text("init", "--no-keystore")
+
+
 def test_init_takes_the_words_in_capitals_and_with_composed_accents(cli: Any) -> None:
     def typed(answers: Any) -> str:
         word: str = asked_word(answers)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     examples=(
         "bursar init",
         "bursar init --network signet --words 12",
+        "bursar init --no-keystore                          # the keys are on a hardware wallet",
         "bursar init --name treasury --password-fd 3 --mnemonic-fd 4 3<password.txt 4>/dev/usb-printer",
     ),
 )
@@ -30,10 +31,12 @@ if TYPE_CHECKING:
 )
 @click.option("--language", default="english", show_default=True, help="Word list, one of BIP-39's ten.")
 @click.option("--mnemonic-fd", type=click.IntRange(min=0), metavar="N", help="Write the words to descriptor N instead.")
+@click.option("--no-keystore", is_flag=True, help="No keys here: a hardware wallet has them.")
 @setup.setup_options
 @pass_session
 def init(
     session: Session,
+    no_keystore: bool,
     words: str,
     language: str,
     mnemonic_fd: int | None,
@@ -46,11 +49,18 @@ def init(
 ) -> None:
     """Create a wallet: a folder, a fresh BIP-39 mnemonic and an encrypted keystore made from it.
 
+    With a hardware wallet, --no-keystore makes the folder alone.
+
     The words are shown once, on a screen that vanishes, and three of them are asked for before anything is written.
     Nothing prints them again: they are the only way back if the keystore or its password is lost.
     """
     from bursar.keys import mnemonic as mnemonics
 
+    if no_keystore:
+        setup.furnish(session, network=network, chain_id=chain_id)
+        document = {"home": str(session.home.folder), "keystore": None, "signer": None, "fingerprint": None}
+        session.output.answer(document, lambda: _without_keys(session))
+        return
     path = setup.free_keystore(session, name)
     source = unlock.source(session, entry=str(path))
     mnemonic = mnemonics.generate(int(words), language)
@@ -62,6 +72,11 @@ def init(
         _write_words(mnemonic_fd, mnemonic.text().expose())
     fingerprint = setup.create(session, path, mnemonic, password, passphrase=phrase, network=network, chain_id=chain_id)
     setup.report(session, path, fingerprint, words=int(words), language=language)
+
+
+def _without_keys(session: Session) -> None:
+    click.echo(f"Wallet ready in {session.home.folder}, without keys\n")
+    click.echo("Next: plug the hardware wallet in, bursar devices, bursar account add savings")
 
 
 def _write_words(descriptor: int, words: bytes) -> None:
