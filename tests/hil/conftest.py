@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,11 +15,12 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 if TYPE_CHECKING:
     from bursar_devices.device import Device
+    from bursar_devices.manifest import DeviceSpec
     from hil_faces import Face
 
     from bursar.nodes.sandbox import Sandbox
 
-_numbers = itertools.count()
+_numbers: defaultdict[object, Iterator[int]] = defaultdict(itertools.count)
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +36,14 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def number() -> int:
-    """An account number no other test of this worker has; devices take those up to 100."""
-    return next(_numbers) % 100
+def number(request: pytest.FixtureRequest, device_spec: DeviceSpec) -> int:
+    """An account number that no other test of this worker has for these keys; devices take those up to 100."""
+    kind = request.node.callspec.params.get("kind")
+    if kind not in ("p2pkh", "p2sh-p2wpkh", "p2tr"):
+        kind = "ether" if any("ethereum" in mark.args for mark in request.node.iter_markers("needs")) else "p2wpkh"
+    taken = next(_numbers[device_spec.family, kind])
+    assert taken <= 100, "too many accounts of one kind: devices ask before they tell keys of higher ones"
+    return taken
 
 
 @pytest.fixture
