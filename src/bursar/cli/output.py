@@ -7,8 +7,12 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from shutil import get_terminal_size
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _WIDE = 150
 
@@ -18,6 +22,7 @@ class Output:
 
     def __init__(self, *, json: bool) -> None:
         self.json = json
+        self._live: Console | None = None
 
     def answer(self, document: Mapping[str, object], words: Callable[[], None]) -> None:
         """Print ``document`` as JSON, or let ``words`` print the same for a person."""
@@ -38,8 +43,11 @@ class Output:
         return f"{text[:beginning]}…"
 
     def aside(self, text: str) -> None:
-        """A line for a person on standard error, JSON or not."""
-        click.echo(text, err=True)
+        """A line for a person on standard error, JSON or not; above the progress where some is shown."""
+        if self._live is not None:
+            self._live.print(text, markup=False, soft_wrap=True)
+        else:
+            click.echo(text, err=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[str] = ()) -> None:
         """A drawn table on a terminal, tab-separated lines elsewhere; ``numbers`` names the right-aligned columns."""
@@ -70,8 +78,12 @@ class Output:
         from rich.console import Console
         from rich.markup import escape
 
-        with Console(stderr=True, highlight=False).status(escape(text)) as status:
-            yield lambda more: status.update(escape(f"{text}: {more}"))
+        self._live = Console(stderr=True, highlight=False)
+        try:
+            with self._live.status(escape(text)) as status:
+                yield lambda more: status.update(escape(f"{text}: {more}"))
+        finally:
+            self._live = None
 
 
 def error_document(code: str, message: str, *, retryable: bool = False, **details: object) -> dict[str, object]:

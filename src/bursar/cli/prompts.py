@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import StrEnum
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,15 @@ from bursar.signing.protocols import SecretRequest
 if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.cli.terminal import Human
-    from bursar.signing.protocols import DeviceEvent
+    from bursar.signing.protocols import DeviceEvent, SignerBackend
+
+
+class PassphraseChoice(StrEnum):
+    """Which wallet of a Trezor is opened: that of no passphrase, of one typed here, or of one entered on the device."""
+
+    NONE = "none"
+    ASK = "ask"
+    DEVICE = "device"
 
 
 @dataclass
@@ -52,7 +61,7 @@ class SecretSource:
 
     def notify(self, event: DeviceEvent) -> None:
         """Fulfils ``signing.protocols.Prompt``."""
-        self.tell(event.text)
+        self.tell(event.text[:1].upper() + event.text[1:])
 
 
 def new_secret(human: Human, question: str) -> Secret:
@@ -90,6 +99,11 @@ class Unlock:
     signer: str | None = None
     password_fd: int | None = None
     keyring: bool = False
+    passphrase: PassphraseChoice = PassphraseChoice.ASK
+
+    def choices(self) -> list[SignerBackend]:
+        """The backends that this makes another choice for than the installed ones."""
+        return device_choices(self.passphrase)
 
     def source(self, session: Session, *, entry: str = "") -> SecretSource:
         """The ``Prompt`` for it."""
@@ -100,8 +114,17 @@ def password_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """``--password-fd`` and ``--keyring``, handed over as ``unlock``."""
 
     @wraps(function)
-    def packed(*args: Any, password_fd: int | None, keyring: bool, signer: str | None = None, **options: Any) -> Any:
-        return function(*args, unlock=Unlock(signer, password_fd, keyring), **options)
+    def packed(
+        *args: Any,
+        password_fd: int | None,
+        keyring: bool,
+        signer: str | None = None,
+        device_passphrase: str = PassphraseChoice.ASK,
+        **options: Any,
+    ) -> Any:
+        return function(
+            *args, unlock=Unlock(signer, password_fd, keyring, PassphraseChoice(device_passphrase)), **options
+        )
 
     for option in (
         click.option("--keyring", is_flag=True, help="Take the keystore's password from the OS keyring."),
@@ -117,6 +140,24 @@ def password_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The same with ``--signer``, for every command that opens one."""
+    """The same with ``--signer`` and ``--passphrase``, for every command that opens one."""
     described = "Name or fingerprint of the signer, where it is not clear (see 'bursar devices')."
-    return click.option("--signer", help=described)(password_options(function))
+    choice = click.option(
+        "--passphrase",
+        "device_passphrase",
+        type=click.Choice([one.value for one in PassphraseChoice]),
+        default=PassphraseChoice.ASK.value,
+        show_default=True,
+        help="A Trezor's passphrase: none, asked for here where passphrases are on, or entered on the device.",
+    )
+    return click.option("--signer", help=described)(choice(password_options(function)))
+
+
+def device_choices(passphrase: PassphraseChoice) -> list[SignerBackend]:
+    """The backends that open another wallet by that choice, to stand in for the installed ones."""
+    if passphrase is PassphraseChoice.ASK:
+        return []
+    from bursar.backends.trezor import NoPassphrase, PassphraseOnDevice, TrezorBackend
+
+    chosen = NoPassphrase() if passphrase is PassphraseChoice.NONE else PassphraseOnDevice()
+    return [TrezorBackend(passphrase=chosen)]

@@ -13,6 +13,7 @@ from bursar.cli.prompts import signer_options
 from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.policy.render import review_text
 from bursar.policy.verdict import Allow
+from bursar.signing.protocols import AddressDisplay
 from bursar.wallet.records import TransferState
 
 if TYPE_CHECKING:
@@ -108,6 +109,8 @@ class Sending:
             self._review(plan, rules)
         _name, signer = self._stack.enter_context(compose.signer(self._session, self._unlock, self._record.signer))
         approved = self._wallet.approval_of(plan.id) or self._wallet.approve(plan, rules)
+        if isinstance(signer, AddressDisplay) and _is_regtest(self._record):
+            self._session.output.aside("The device knows no regtest: it writes the same addresses as tb1….")
         with self._session.output.progress("signing"):
             return self._wallet.sign(approved, signer=signer, policy=rules)
 
@@ -160,3 +163,11 @@ def answer(session: Session, plan: Plan, record: TransferRecord) -> None:
         click.echo(f"Transfer    {record.id}, {fate(record)}")
 
     session.output.answer({"transfer": record.to_json(), "review": review_to_json(plan.review)}, words)
+
+
+def _is_regtest(record: AccountRecord) -> bool:
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.network import Network
+
+    account = record.account
+    return isinstance(account, BitcoinAccount) and account.network is Network.REGTEST

@@ -44,6 +44,19 @@ def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str
     assert captured.out == captured.err == ""
 
 
+def test_a_notice_stands_above_the_progress(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    output = Output(json=False)
+    with output.progress("signing"):
+        output.aside("Confirm on the [device]")
+    output.aside("afterwards")
+    lines = capsys.readouterr().err.splitlines()
+    assert any(line.endswith("Confirm on the [device]") and "signing" not in line for line in lines)
+    assert lines[-1].endswith("afterwards")
+
+
 def test_error_document_has_one_shape() -> None:
     assert error_document("a.b", "no") == {"error": {"code": "a.b", "message": "no", "retryable": False}}
     assert error_document("a", "no", retryable=True, needed=5)["error"] == {
