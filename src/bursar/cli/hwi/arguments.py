@@ -5,12 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from typing import IO, Any, NoReturn
+from typing import IO, TYPE_CHECKING, Any, NoReturn
 
 from bursar.cli.hwi.codes import Code
 from bursar.version import __version__
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 CHAINS = ("main", "test", "regtest", "signet", "testnet4")
+PASSPHRASES = ("none", "ask", "device")
 ADDRESS_TYPES = ("legacy", "wit", "sh_wit", "tap")
 
 
@@ -29,6 +33,13 @@ class Parser(argparse.ArgumentParser):
         self.print_usage()
         print(json.dumps({"error": f"{self.prog}: error: {message}", "code": Code.MISSING_ARGUMENTS}))
         self.exit(2)
+
+
+def password_among(words: Sequence[str]) -> bool:
+    """Whether ``words`` hold a password; those on the command line are read by every program on this computer."""
+    only = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    only.add_argument("--password", "-p")
+    return bool(only.parse_known_args(list(words))[0].password)
 
 
 def _address_type(text: str) -> str:
@@ -50,10 +61,16 @@ def parser() -> Parser:
     )
     top.add_argument("--device-path", "-d", metavar="PATH", help="where the device is, as 'enumerate' prints it")
     top.add_argument("--device-type", "-t", metavar="TYPE", help="trezor, ledger, software, …, or a model")
-    top.add_argument("--password", "-p", help="only the empty text: other programs see this line; see --stdinpass")
+    top.add_argument("--password", "-p", help="only empty, except by --stdin: others see this line")
     top.add_argument("--stdinpass", action="store_true", help="ask for the password or passphrase on the terminal")
     top.add_argument("--password-file", metavar="FILE", help="read it from a file that only its owner may read")
     top.add_argument("--keyring", action="store_true", help="take it from the operating system's keyring")
+    top.add_argument(
+        "--passphrase",
+        choices=PASSPHRASES,
+        default="ask",
+        help="a Trezor's: none, asked for (as the password options say), or entered on the device",
+    )
     top.add_argument("--chain", type=_chain, choices=CHAINS, default="main", help="which network")
     top.add_argument("--debug", action="store_true", help="accepted and ignored")
     top.add_argument("--fingerprint", "-f", metavar="HEX", help="the signer with this master key fingerprint")

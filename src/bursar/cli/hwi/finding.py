@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bursar.cli.hwi.codes import code_of_trouble
-from bursar.errors import InvalidInputError, SignerNotFoundError
+from bursar.cli.hwi.codes import Code, code_of_trouble
+from bursar.cli.hwi.prompting import aside
+from bursar.errors import BursarError, InvalidInputError, SignerNotFoundError
 from bursar.keys.origin import Fingerprint
 from bursar.signing.protocols import LocatesSigners
 from bursar.signing.registry import selector_of
 
 if TYPE_CHECKING:
+    from bursar.cli.hwi.prompting import HwiPrompt
     from bursar.signing.protocols import SignerInfo
     from bursar.signing.registry import Registry
 
@@ -26,28 +29,85 @@ class Wanted:
     emulators: bool
 
 
-def listed(known: Registry, *, emulators: bool) -> list[dict[str, Any]]:
-    """Everything that can be reached, as ``enumerate`` prints it."""
-    return [_row(info) for info in known.discover(emulators=emulators).signers]
+def listed(known: Registry, wanted: Wanted, prompt: HwiPrompt) -> list[dict[str, Any]]:
+    """What can be reached, as ``enumerate`` prints it; a type, path or fingerprint on the command line narrows it.
+
+    Where a password was given, devices that want a passphrase are opened with it to learn their fingerprint.
+    """
+    found = known.discover(emulators=wanted.emulators)
+    for one in found.broken:
+        aside(f"{one.name} could not look: {one.reason}")
+    rows = []
+    for info in found.signers:
+        if not _is(info, wanted.kind) or wanted.path not in (None, path_of(info)):
+            continue
+        row = _row(_learnt(known, info, prompt))
+        if wanted.fingerprint in (None, row.get("fingerprint")):
+            rows.append(row)
+    return rows
+
+
+def _learnt(known: Registry, info: SignerInfo, prompt: HwiPrompt) -> SignerInfo:
+    if not _wants_passphrase(info) or not prompt.knows_passphrase:
+        return info
+    try:
+        with closing(known.backend(info.backend).open(info, prompt)) as signer:
+            return replace(info, fingerprint=signer.info.fingerprint)
+    except BursarError as error:
+        return replace(info, trouble=error.message, trouble_code=error.code)
+
+
+def _wants_passphrase(info: SignerInfo) -> bool:
+    """A Trezor in order tells its fingerprint, unless that hangs on a passphrase."""
+    return info.backend == "trezor" and info.fingerprint is None and info.trouble is None
 
 
 def _row(info: SignerInfo) -> dict[str, Any]:
     row: dict[str, Any] = {
-        "type": info.backend,
-        "model": _model(info),
+        "type": type_of(info),
+        "model": model_of(info),
         "label": info.label,
-        "path": info.location,
-        "fingerprint": None if info.fingerprint is None else str(info.fingerprint),
+        "path": path_of(info),
         "needs_pin_sent": info.trouble_code == "signer.locked" and info.backend == "trezor",
-        "needs_passphrase_sent": False,
+        "needs_passphrase_sent": _wants_passphrase(info),
     }
-    if info.trouble is not None and info.fingerprint is None:
+    if info.fingerprint is not None:
+        row["fingerprint"] = str(info.fingerprint)
+    elif info.trouble is not None:
         row |= {"error": info.trouble, "code": int(code_of_trouble(info.trouble_code))}
+    elif row["needs_passphrase_sent"]:
+        row |= {
+            "error": "Passphrase protection is enabled: choose by -p '' (none), --stdinpass, --password-file or "
+            "--passphrase device",
+            "code": int(Code.NO_PASSWORD),
+        }
     return row
 
 
-def _model(info: SignerInfo) -> str:
-    return f"{info.backend}_{info.model.lower().replace(' ', '_')}"
+def type_of(info: SignerInfo) -> str:
+    """``hwi``'s name of the family; a device behind ``hwi`` itself has it in its location."""
+    return info.location.partition(":")[0] if info.backend == "hwi" else info.backend
+
+
+def path_of(info: SignerInfo) -> str:
+    """The place, as ``--device-path`` takes it."""
+    return info.location.partition(":")[2] if info.backend == "hwi" else info.location
+
+
+def model_of(info: SignerInfo) -> str:
+    """``hwi``'s name of the model: ``trezor_1``, ``trezor_safe 3``, ``ledger_nano_s_plus``."""
+    if info.backend == "hwi":
+        return info.model
+    name = info.model.lower()
+    if info.backend == "trezor":
+        name = name.removeprefix("trezor").strip()
+        name = {"one": "1", "model t": "t"}.get(name, name)
+    elif info.backend == "ledger":
+        # which model runs in an emulator nobody can tell: hwi calls them all so
+        name = "nano_s" if info.emulated else name.removeprefix("ledger").strip().replace(" ", "_")
+    else:
+        name = name.replace(" ", "_")
+    return f"{info.backend}_{name}" + ("_simulator" if info.emulated else "")
 
 
 def find(known: Registry, wanted: Wanted) -> SignerInfo:
@@ -60,18 +120,28 @@ def find(known: Registry, wanted: Wanted) -> SignerInfo:
     if wanted.kind is not None and wanted.path is not None:
         return _expecting(_at(known, wanted.kind, wanted.path), expected)
     found = [one for one in known.discover(emulators=wanted.emulators).signers if _is(one, wanted.kind)]
+    silent: list[SignerInfo] = []
     if expected is not None:
         same = [one for one in found if one.fingerprint == expected]
-        found = same or [one for one in found if one.fingerprint is None and one.trouble is None]
+        silent = [one for one in found if one.fingerprint is None]
+        found = same or [one for one in silent if one.trouble_code in (None, "signer.locked")]
     if not found:
-        raise SignerNotFoundError("Could not find device with specified fingerprint or type")
+        raise SignerNotFoundError("Could not find device with specified fingerprint or type" + _hindered(silent))
     if len(found) > 1:
         raise SignerNotFoundError(f"several devices answer to that: name one of {', '.join(map(selector_of, found))}")
     return _expecting(found[0], expected)
 
 
+def _hindered(silent: list[SignerInfo]) -> str:
+    """The devices that would not say whose keys they have."""
+    return "".join(f"; {selector_of(one)}: {one.trouble}" for one in silent if one.trouble is not None)
+
+
 def _at(known: Registry, kind: str, path: str) -> SignerInfo:
-    backend = known.backend(kind.partition("_")[0])
+    name = kind.partition("_")[0]
+    if name not in known.names() and "hwi" in known.names():
+        name, path = "hwi", f"{name}:{path}"
+    backend = known.backend(name)
     located = backend.locate(path) if isinstance(backend, LocatesSigners) else None
     if located is not None:
         return located
@@ -82,7 +152,8 @@ def _at(known: Registry, kind: str, path: str) -> SignerInfo:
 
 
 def _is(info: SignerInfo, kind: str | None) -> bool:
-    return kind is None or kind in (info.backend, info.model, _model(info))
+    model = model_of(info)
+    return kind is None or kind in (type_of(info), info.backend, info.model, model, model.removesuffix("_simulator"))
 
 
 def _expecting(info: SignerInfo, expected: Fingerprint | None) -> SignerInfo:

@@ -10,7 +10,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from bursar.cli import stopping
-from bursar.cli.hwi.arguments import parser
+from bursar.cli.hwi.arguments import parser, password_among
 from bursar.cli.hwi.codes import Code, code_of
 from bursar.errors import BursarError, UnsupportedError
 
@@ -28,13 +28,12 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     stopping.install()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if "--stdin" in words:
-        words += _from_stdin()
+    unseen = _from_stdin() if "--stdin" in words else []
     try:
-        options = parser().parse_args(words)
+        options = parser().parse_args(words + unseen)
     except SystemExit as stop:
         return int(stop.code or 0)
-    print(json.dumps(_answered(options)))
+    print(json.dumps(_answered(options, seen=password_among(words))))
     return 0
 
 
@@ -46,9 +45,9 @@ def _from_stdin() -> list[str]:
     return words
 
 
-def _answered(options: Namespace) -> Any:
+def _answered(options: Namespace, *, seen: bool) -> Any:
     try:
-        return _answer(options)
+        return _answer(options, seen=seen)
     except BursarError as error:
         return {"error": error.message, "code": int(code_of(error))}
     except (KeyboardInterrupt, stopping.TerminatedError):
@@ -57,11 +56,13 @@ def _answered(options: Namespace) -> Any:
         return {"error": str(error), "code": int(Code.UNKNOWN_ERROR)}
 
 
-def _answer(options: Namespace) -> Any:
+def _answer(options: Namespace, *, seen: bool) -> Any:
     from bursar.backends.software import SoftwareBackend
     from bursar.cli.home import locate
+    from bursar.cli.hwi import unlocking
     from bursar.cli.hwi.finding import Wanted, find, listed
     from bursar.cli.hwi.prompting import prompt_of
+    from bursar.cli.prompts import device_choices
     from bursar.cli.terminal import Terminal
     from bursar.signing.registry import Registry
 
@@ -69,11 +70,18 @@ def _answer(options: Namespace) -> Any:
         from bursar.cli.hwi.administration import install_udev_rules
 
         return install_udev_rules(options)
-    known = Registry.installed([SoftwareBackend(locate(None).keystores)])
-    prompt = prompt_of(options, Terminal())
+    prompt = prompt_of(options, Terminal(), seen=seen)
+    wanted = Wanted(options.device_type, options.device_path, options.fingerprint, options.emulators)
+    if options.command == "sendpin":
+        return unlocking.sendpin(wanted, options)
+    known = Registry.installed([SoftwareBackend(locate(None).keystores), *device_choices(prompt.passphrase)])
     if options.command == "enumerate":
-        return listed(known, emulators=options.emulators)
-    info = find(known, Wanted(options.device_type, options.device_path, options.fingerprint, options.emulators))
+        return listed(known, wanted, prompt)
+    info = find(known, wanted)
+    if options.command in unlocking.COMMANDS:
+        return {"promptpin": unlocking.promptpin, "togglepassphrase": unlocking.togglepassphrase}[options.command](
+            info, prompt
+        )
     if prompt.keyring_entry is not None:
         prompt.keyring_entry = info.location
     return _with_device(known, info, prompt, options)
@@ -91,7 +99,7 @@ def _with_device(known: Registry, info: SignerInfo, prompt: HwiPrompt, options: 
         if not isinstance(backend, AdministersDevices):
             raise UnsupportedError(f"{info.backend} is no device to be set up", operation=options.command)
         with closing(backend.administer(info, prompt)) as admin:
-            return ADMINISTRATION[options.command](admin, options)
+            return ADMINISTRATION[options.command](admin, options, prompt)
     if options.command not in COMMANDS:
         raise UnsupportedError(f"{options.command} is not available for {info.backend}", operation=options.command)
     with closing(backend.open(info, prompt)) as signer:
