@@ -5,7 +5,18 @@ from __future__ import annotations
 import pytest
 from bursar_devices.device import Page
 from bursar_devices.emulators.ledger_screens import NanoHands, Step, TouchHands, hands_for
-from bursar_devices.emulators.speculos_rest import Line
+from bursar_devices.emulators.speculos_rest import Line, joined
+
+
+def test_pieces_that_touch_are_one_line() -> None:
+    pieces = [
+        Line("_RETURN", 48, 28, 52, 12),
+        Line("OP", 34, 29, 14, 8),
+        Line("0x68", 31, 43, 67, 8),
+        Line("To", 58, 6, 13, 8),
+    ]
+    assert sorted(line.text for line in joined(pieces)) == ["0x68", "OP_RETURN", "To"]
+    assert len(joined([Line("Cancel", 49, 538, 94, 32), Line("1 of 2", 300, 538, 70, 32)])) == 2
 
 
 class Fingers:
@@ -29,6 +40,11 @@ ASKING = [
     (nano(("Review transaction", 28), ("to send bitcoin", 42)), Page("Review transaction to send bitcoin"), Step.TURN),
     (nano(("Amount", 6), ("BTC 0.5", 36)), Page("Amount", ("BTC 0.5",)), Step.TURN),
     (nano(("name", 8), ("anna", 36)), Page("name", ("anna",)), Step.TURN),
+    (
+        nano(("Blind signing ahead", 22), ("To accept risk, press", 36), ("both buttons", 50)),
+        Page("Blind signing ahead", ("To accept risk, press", "both buttons")),
+        Step.ACCEPT,
+    ),
     (nano(("Sign transaction", 36)), Page("Sign transaction"), Step.ACCEPT),
     (nano(("Accept risk and", 28), ("sign transaction", 42)), Page("Accept risk and sign transaction"), Step.ACCEPT),
     (nano(("Approve public key", 36)), Page("Approve public key"), Step.ACCEPT),
@@ -118,7 +134,7 @@ FLEX_RISK = (
 @pytest.mark.parametrize(
     ("lines", "page", "accepted", "refused"),
     [
-        (FLEX_INTRO, Page("Verify Ethereum", ("address",)), "429,554", "96,554"),
+        (FLEX_INTRO, Page("Verify Ethereum address"), "429,554", "96,554"),
         (FLEX_ADDRESS, Page("Address", ("0x73d0385F4d8E00C5", "e6504C6030F47BF621")), "240,434", "96,554"),
         (FLEX_SIGN, Page("Hold to sign", ("Sign message?",)), "136,430 held", "96,554"),
         (FLEX_RISK, Page("Security risk", ("Unverified inputs",)), "240,552", "240,462"),

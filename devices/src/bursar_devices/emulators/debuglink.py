@@ -24,6 +24,7 @@ class Kind(IntEnum):
     FAILURE = 3
     LOAD_DEVICE = 13
     FEATURES = 17
+    LOCK_DEVICE = 24
     BUTTON_REQUEST = 26
     BUTTON_ACK = 27
     GET_FEATURES = 55

@@ -41,6 +41,7 @@ class Hands(Protocol):
 
 
 _TITLE_BELOW = 10
+_HEADINGS = ("Blind signing ahead", "Security risk", "High fees warning")
 _HOME = re.compile(r"app is ready|^(App settings|App info|Quit app|Back|Version\b.*|Developer\b.*|Copyright\b.*)$")
 _STATUS = re.compile(
     r"(processing|loading|signing|please wait)\b.*"
@@ -63,7 +64,7 @@ class NanoHands:
         """A title on top with its value below, or a sentence in the middle."""
         if not lines or any(_HOME.search(line.text) for line in lines):
             return None
-        if lines[0].y < _TITLE_BELOW:
+        if lines[0].y < _TITLE_BELOW or lines[0].text in _HEADINGS:
             return Page(lines[0].text, tuple(line.text for line in lines[1:]))
         sentence = " ".join(line.text for line in lines)
         return None if _STATUS.fullmatch(sentence) else Page(sentence)
@@ -87,30 +88,32 @@ class NanoHands:
         rest.button("both" if self.step(lines) in (Step.REFUSE, Step.NOTICE) else "right")
 
 
-_FOOTER = re.compile(r"(Reject|Cancel|\d+ of \d+|Swipe to \w+|Tap to continue|Skip)")
+_FOOTER = re.compile(r"\d+ of \d+|Tap to continue")
+_HINT = re.compile(r"Swipe to \w+|Skip")
 _PROGRESS = re.compile(r"(\d+) of (\d+)")
 _BUTTONS_REFUSE = ("Yes, reject", "Back to safety", "Reject transaction", "Reject", "Cancel", "Close")
 _BUTTONS_ACCEPT = ("Continue anyway", "Accept risk and continue", "Confirm", "Approve", "Sign", "Register account")
 _HOLD = "Hold to sign"
 _LOWER_HALF = 300
+_HEAD_UNTIL = 100
 
 
 class TouchHands:
     """A glass: what is tapped are the words themselves, and the arrow at the right of the footer."""
 
     def page(self, lines: Sequence[Line]) -> Page | None:
-        """The first line as title, the rest without buttons and footer; only screens with a button wait."""
+        """The head, or the big letters in the middle, as title; buttons left out. Only screens with a button wait."""
         if self._find(lines, *_BUTTONS_REFUSE) is None:
             return None
-        holding = self._find(lines, _HOLD)
-        shown = [line.text for line in lines if not self._is_control(line)]
-        if holding is not None:
-            return Page(_HOLD, tuple(shown))
-        accepting = self._find(lines, *_BUTTONS_ACCEPT)
-        if not shown and accepting is not None:
-            return Page(accepting.text)
-        title, *rest = shown or [""]
-        return Page(title, tuple(rest))
+        shown = [line for line in lines if not self._is_control(line)]
+        if self._find(lines, _HOLD) is not None:
+            return Page(_HOLD, tuple(line.text for line in shown))
+        if not shown:
+            return Page("")
+        head = 1 if shown and shown[0].y < _HEAD_UNTIL else 0
+        while not head or (shown[0].y >= _HEAD_UNTIL and head < len(shown) and shown[head].height == shown[0].height):
+            head += 1
+        return Page(" ".join(line.text for line in shown[:head]), tuple(line.text for line in shown[head:]))
 
     def step(self, lines: Sequence[Line]) -> Step:
         """By the buttons there are."""
@@ -149,9 +152,10 @@ class TouchHands:
 
     @staticmethod
     def _is_control(line: Line) -> bool:
-        return line.y >= _LOWER_HALF and (
-            _FOOTER.fullmatch(line.text) is not None or line.text in (_HOLD, *_BUTTONS_REFUSE, *_BUTTONS_ACCEPT)
-        )
+        if _HINT.fullmatch(line.text):
+            return True
+        controls = (_HOLD, *_BUTTONS_REFUSE, *_BUTTONS_ACCEPT)
+        return line.y >= _LOWER_HALF and (line.text in controls or _FOOTER.fullmatch(line.text) is not None)
 
 
 def hands_for(model: str) -> Hands:

@@ -118,4 +118,8 @@ def _read(window: bytes, x: int, font: Font, known: dict[int, str | None]) -> st
         if rest is not None:
             known[x] = glyph + rest
             break
+    else:
+        seen = window[x:]  # what does not fit is cut off at the right edge, in the middle of a character
+        if len(seen) < font.widest and any(columns.startswith(seen) for columns in font.glyphs):
+            known[x] = ""
     return known[x]

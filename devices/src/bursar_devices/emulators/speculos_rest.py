@@ -5,11 +5,13 @@ from __future__ import annotations
 import http.client
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 _SETTLED_AFTER = 3
 _BETWEEN_LOOKS = 0.01
+_TOUCHING = 3
 HOLD = 2.0
 """Seconds a finger stays on "Hold to sign"."""
 
@@ -32,6 +34,25 @@ class Line:
     def centre(self) -> tuple[int, int]:
         """Where a finger would touch it."""
         return self.x + self.width // 2, self.y + self.height // 2
+
+
+def joined(pieces: Sequence[Line]) -> list[Line]:
+    """The pieces with those put together that Speculos tells apart although they touch, as "OP" and "_RETURN"."""
+    lines: list[Line] = []
+    for piece in sorted(pieces, key=lambda piece: piece.x):
+        before = next((line for line in lines if _goes_on(line, piece)), None)
+        if before is None:
+            lines.append(piece)
+            continue
+        y, width = min(before.y, piece.y), piece.x + piece.width - before.x
+        height = max(before.y + before.height, piece.y + piece.height) - y
+        lines[lines.index(before)] = Line(before.text + piece.text, before.x, y, width, height)
+    return lines
+
+
+def _goes_on(line: Line, piece: Line) -> bool:
+    gap = piece.x - (line.x + line.width)
+    return -_TOUCHING <= gap <= _TOUCHING and line.y < piece.y + piece.height / 2 < line.y + line.height + _TOUCHING
 
 
 class Rest:
@@ -66,7 +87,7 @@ class Rest:
     def _look(self) -> tuple[Line, ...]:
         events = self._call("GET", "/events?currentscreenonly=true")["events"]
         lines = [Line(e["text"].strip(), e["x"], e["y"], e["w"], e["h"]) for e in events]
-        return tuple(sorted(lines, key=lambda line: (line.y, line.x)))
+        return tuple(sorted(joined(lines), key=lambda line: (line.y, line.x)))
 
     def _call(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=HOLD + 8)

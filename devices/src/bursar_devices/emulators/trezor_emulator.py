@@ -31,6 +31,7 @@ _NO, _YES = 0, 1
 class TrezorEmulator(Emulated):
     """``binary`` is an emulator built with debug link; it is given ``mnemonic`` as its seed, unless that is ``None``.
 
+    With a ``pin`` it is locked when it is handed over.
     A free port is taken where the binary lets it be chosen by an environment variable; else there is one such device
     at a time, on the port that is built in. "No" on an address page shows its QR code: only the host can end it.
     """
@@ -125,6 +126,8 @@ class TrezorEmulator(Emulated):
             kind, reply = main.ask(Kind.BUTTON_ACK, within=10)
         if kind != Kind.SUCCESS:
             raise EmulatorError(f"it did not take the seed: {reply.get(2, b'')!r}")
+        if self._pin is not None:
+            main.ask(Kind.LOCK_DEVICE)
 
     def _read_page(self) -> Page | None:
         layout = self._settled()
