@@ -19,6 +19,7 @@ _ROOMS = {
     "bursar.ethereum.fees": "Eip1559Fees",
     "bursar.ethereum.token": "Token",
     "bursar.ethereum.transaction": "SignedTransaction UnsignedTransaction",
+    "bursar.ethereum.typed_data": "TypedData",
     "bursar.ethereum.units": "Wei",
     "bursar.keys.bip32": "ExtendedPrivateKey ExtendedPublicKey",
     "bursar.keys.mnemonic": "Mnemonic",
@@ -35,11 +36,12 @@ _ROOMS = {
     "bursar.policy.review": "Asset Change Payment Review ReviewWarning",
     "bursar.policy.verdict": "Allow Deny NeedApproval",
     "bursar.signing.checks": (
-        "confirm_address request_message request_personal_message request_signatures request_transaction"
+        "confirm_address request_message request_personal_message request_signatures request_transaction "
+        "request_typed_data"
     ),
     "bursar.signing.protocols": (
         "AddressDisplay DeviceEvent EthereumSigner MessageSigner PersonalMessageSigner Prompt PsbtSigner "
-        "SecretRequest Signer SignerBackend SignerInfo"
+        "SecretRequest Signer SignerBackend SignerInfo TypedDataSigner"
     ),
     "bursar.signing.registry": "Registry",
     "bursar.version": "__version__",

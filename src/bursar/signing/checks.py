@@ -1,4 +1,4 @@
-"""The only callers of signers: each holds the answer to the question (BIP-174, EIP-155, EIP-191)."""
+"""The only callers of signers: each holds the answer to the question (BIP-174, EIP-155, EIP-191, EIP-712)."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.transaction import Txid
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.path import DerivationPath
     from bursar.signing.amounts import SeenAmounts
     from bursar.signing.protocols import (
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
         PersonalMessageSigner,
         PsbtSigner,
         Signer,
+        TypedDataSigner,
     )
 
 
@@ -106,6 +108,27 @@ def request_personal_message(
     signature = _checked(signer, signer.sign_personal_message(path, message))
     if _recovered(signer, personal_digest(message), signature) != sender:
         raise _misbehaved(signer, f"its signature is not one of this message by {sender}")
+    return signature
+
+
+def request_typed_data(
+    signer: TypedDataSigner,
+    path: DerivationPath,
+    typed: TypedData,
+    *,
+    sender: EthereumAddress,
+    chain_id: int,
+    any_chain: bool = False,
+) -> EcdsaSignature:
+    """Ask for a signature of typed data (EIP-712); it must recover to ``sender``.
+
+    The domain must be of ``chain_id``; one that names no chain, whose signature counts on all of them, needs
+    ``any_chain``. ``InvalidInputError`` (``input.typed-data.chain``) before the signer is asked.
+    """
+    typed.check_chain(chain_id, absent=any_chain)
+    signature = _checked(signer, signer.sign_typed_data(path, typed))
+    if _recovered(signer, typed.digest(), signature) != sender:
+        raise _misbehaved(signer, f"its signature is not one of this typed data by {sender}")
     return signature
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.crypto.secret import Secret
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.bip32 import ExtendedPublicKey
     from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
@@ -102,6 +103,13 @@ class PersonalMessageSigner(Signer, Protocol):
     """Signs an Ethereum personal message (EIP-191 version 0x45)."""
 
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature: ...
+
+
+@runtime_checkable
+class TypedDataSigner(Signer, Protocol):
+    """Signs Ethereum typed data (EIP-712); a device that shows hashes only tells its human so first."""
+
+    def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature: ...
 
 
 @runtime_checkable

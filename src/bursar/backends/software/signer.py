@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
     from bursar.crypto.secret import Secret
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.bip32 import ExtendedPrivateKey, ExtendedPublicKey
     from bursar.keys.mnemonic import Mnemonic
     from bursar.keys.path import DerivationPath
@@ -110,11 +111,7 @@ class SoftwareSigner:
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
         """The signature of an Ethereum transaction of type 0, 1 or 2; Bitcoin's own paths are refused."""
-        indexes = path.indexes
-        if len(indexes) > 1 and indexes[1] == HARDENED + CoinType.BITCOIN and indexes[0] >= HARDENED:
-            raise InvalidInputError(
-                f"{path} is a path of bitcoin keys: an ethereum transaction is not signed there", code="input.path"
-            )
+        _check_no_bitcoin_key(path, "an ethereum transaction")
         return self._sign(path, tx.digest())
 
     def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
@@ -124,6 +121,11 @@ class SoftwareSigner:
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """The signature of an Ethereum personal message (EIP-191 version 0x45)."""
         return self._sign(path, personal_digest(message))
+
+    def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
+        """The signature of Ethereum typed data (EIP-712); Bitcoin's own paths are refused."""
+        _check_no_bitcoin_key(path, "typed data")
+        return self._sign(path, typed.digest())
 
     def unsafe_sign_digest(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
         """Sign 32 bytes that nobody can read. Unsafe: whoever chooses them may have chosen a payment."""
@@ -168,3 +170,9 @@ class SoftwareSigner:
                 message = "the signature does not verify: this machine computes wrongly, do not sign on it"
                 raise SignerError(message, code="signer.fault")
         return signature
+
+
+def _check_no_bitcoin_key(path: DerivationPath, what: str) -> None:
+    indexes = path.indexes
+    if len(indexes) > 1 and indexes[1] == HARDENED + CoinType.BITCOIN and indexes[0] >= HARDENED:
+        raise InvalidInputError(f"{path} is a path of bitcoin keys: {what} is not signed there", code="input.path")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.errors import BursarError
-from bursar.signing.conformance import account_cases, hostile_cases, psbt_cases
+from bursar.signing.conformance import account_cases, hostile_cases, psbt_cases, typed_data_cases
 from bursar.signing.conformance.case import Case, NonconformanceError, Profile
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CASES", "Case", "NonconformanceError", "Profile", "Report", "assert_signer", "run_case"]
 
-CASES: tuple[Case, ...] = (*psbt_cases.CASES, *hostile_cases.CASES, *account_cases.CASES)
+CASES: tuple[Case, ...] = (*psbt_cases.CASES, *hostile_cases.CASES, *account_cases.CASES, *typed_data_cases.CASES)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,8 @@ class Profile:
     (``Case.name``) that it is known to sign; our checks refuse those before it is asked, and a reader of the profile
     sees the weakness. ``chain_id`` is the Ethereum chain of the transactions, ``transaction_types`` (EIP-2718) those it
     signs. A device that signs no PSBT with inputs of others among its own, or no taproot input with hash type ALL,
-    says so by ``foreign_inputs`` and ``taproot_all``: then the kit demands that it refuses them in the typed way.
+    says so by ``foreign_inputs`` and ``taproot_all``: then the kit demands that it refuses them in the typed way. So
+    with ``nested_arrays``, for typed data (EIP-712) with arrays of arrays.
     """
 
     schemes: tuple[Scheme, ...] = (Scheme.BIP44, Scheme.BIP49, Scheme.BIP84, Scheme.BIP86)
@@ -34,6 +35,7 @@ class Profile:
     transaction_types: tuple[int, ...] = (0, 1, 2)
     foreign_inputs: bool = True
     taproot_all: bool = True
+    nested_arrays: bool = True
     tolerated: frozenset[str] = frozenset()
 
 
