@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Self
 
-from bursar.backends.trezor import encoding
+from bursar.backends.trezor import decoding, encoding
 from bursar.errors import InvalidInputError, MissingExtraError, SignerMisbehavedError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def decode(kind: int, data: bytes) -> Any:
     from trezorlib.mapping import DEFAULT_MAPPING
 
     try:
-        return DEFAULT_MAPPING.decode(kind, data)
+        return decoding.decode(DEFAULT_MAPPING.type_to_class[kind], data)
     except _MALFORMED as error:
         raise SignerMisbehavedError(
             f"the trezor sent bytes that are no message (type {kind}): unplug it and open it again"
@@ -217,7 +217,20 @@ def thp_client(wire: Any, credentials: Sequence[Any], confirm: Callable[[Any], N
     from trezorlib.thp.client import TrezorClientThp
 
     app = AppManifest(app_name=APP, button_callback=confirm, credentials=credentials)
-    return TrezorClientThp(app=app, transport=wire, mapping=None, model=None)
+    return TrezorClientThp(app=app, transport=wire, mapping=_bounded_mapping(), model=None)
+
+
+@cache
+def _bounded_mapping() -> Any:
+    """trezorlib's table of messages with a reader that a device cannot exhaust."""
+    from trezorlib import messages as found
+    from trezorlib.mapping import ProtobufMapping
+
+    class Bounded(ProtobufMapping):
+        def decode(self, msg_wire_type: int, msg_bytes: bytes) -> Any:
+            return decoding.decode(self.type_to_class[msg_wire_type], msg_bytes)
+
+    return Bounded.from_module(found)
 
 
 def thp_model(wire: Any) -> str:
