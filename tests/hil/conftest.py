@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from bursar.nodes.sandbox import Sandbox
 
+PAUSE = 0.005
 _numbers: defaultdict[object, Iterator[int]] = defaultdict(itertools.count)
 
 
@@ -33,6 +34,26 @@ def sandbox() -> Iterator[Sandbox]:
     with Sandbox(ethereum="py-evm") as started:
         started.mine(110)
         yield started
+
+
+@pytest.fixture(autouse=True)
+def brisk(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A simulator says at once what it has to say: the pause in which a device's stale replies may come is cut short.
+
+    Not where cables are pulled out, for there are stale replies.
+    """
+    if "device_spec" not in request.fixturenames or "cable" in vars(request.module):
+        return
+    from bursar_devices.starting import is_simulator
+
+    from bursar.backends.ledger import link
+    from bursar.backends.ledger.transport import drained
+    from bursar.backends.trezor import framing
+
+    if not is_simulator(request.getfixturevalue("device_spec")):
+        return
+    monkeypatch.setattr(framing, "drain", lambda _wire: None)
+    monkeypatch.setattr(link, "drained", lambda transport, *, seconds: drained(transport, seconds=min(seconds, PAUSE)))
 
 
 @pytest.fixture
