@@ -155,6 +155,14 @@ def test_flex_asks_again_before_it_refuses() -> None:
     assert rest.done == ["240,436"]
 
 
+def test_flex_content_that_looks_like_the_footer() -> None:
+    rest = Fingers()
+    content = (Line("Transaction output", 32, 44, 200, 32), Line("1 of 2", 32, 82, 90, 40))
+    TouchHands().accept(rest, (*content, *FLEX_INTRO[3:]))  # type: ignore[arg-type]
+    assert rest.done == ["429,554"]
+    assert TouchHands().page((*content, *FLEX_INTRO[3:])) == Page("Transaction output", ("1 of 2",))
+
+
 def test_flex_home_asks_nothing() -> None:
     assert TouchHands().page(FLEX_HOME) is None
     assert TouchHands().page((Line("Address verified", 98, 326, 284, 40),)) is None

@@ -135,7 +135,7 @@ class TouchHands:
         elif accepting is not None:
             rest.tap(*accepting.centre)
         else:
-            footer = next((line for line in lines if _PROGRESS.fullmatch(line.text)), None)
+            footer = next((line for line in reversed(lines) if _PROGRESS.fullmatch(line.text)), None)
             x, y = footer.centre if footer is not None else (336, 550)
             rest.tap(x + 94, y)
 
