@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from bursar.bitcoin.network import Network
-from bursar.cli import compose, config
+from bursar.cli import compose, config, udev
 from bursar.errors import BursarError
 from bursar.version import __version__
 
@@ -26,7 +26,11 @@ _EXTRAS = {
     "ethereum": (("web3",), "Ethereum nodes"),
     "sandbox": (("pbk", "eth"), "the private chains and 'bursar demo'"),
     "keyring": (("keyring",), "passwords kept by the operating system"),
+    "trezor": (("trezorlib",), "Trezor devices"),
+    "ledger": (("ledger_bitcoin", "hid"), "Ledger devices"),
+    "qr": (("segno", "zxingcpp", "PIL"), "QR codes of devices that are never connected"),
 }
+_INSTALL_UDEV = "sudo bursar devices install-udev"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ def examine(session: Session) -> Iterator[Finding]:
     yield Finding("bursar", "ok", f"{__version__} on {platform.python_implementation()} {platform.python_version()}")
     yield _curve()
     yield from _extras()
+    yield from _plugged_in()
     if not session.home.config.is_file():
         yield Finding("folder", "note", f"no wallet in {session.home.folder} yet: run 'bursar init'")
         return
@@ -70,12 +75,32 @@ def _curve() -> Finding:
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, (modules, purpose) in _EXTRAS.items():
-        missing = [module for module in modules if importlib.util.find_spec(module) is None]
-        if missing:
+    for extra, (_, purpose) in _EXTRAS.items():
+        if _missing(extra):
             yield Finding(extra, "note", f"not installed, needed for {purpose}: pip install 'bursar[{extra}]'")
         else:
             yield Finding(extra, "ok", f"installed, for {purpose}")
+
+
+def _missing(extra: str) -> list[str]:
+    return [module for module in _EXTRAS[extra][0] if importlib.util.find_spec(module) is None]
+
+
+def _plugged_in() -> Iterator[Finding]:
+    """The devices on this machine's USB that cannot be opened, with the rule that would let them be."""
+    for device in udev.seen():
+        needed = f"bursar[{device.extra}]"
+        if not device.permitted:
+            rule = udev.rule(*device.ids).replace("\n", "\n    ").rstrip()
+            text = (
+                f"{device.name} is plugged in at {device.place} and this system does not let you open it "
+                f"({', '.join(device.closed)}): run '{_INSTALL_UDEV}' and plug it in again. The rule:\n    {rule}"
+            )
+            yield Finding("device", "problem", text)
+        elif _missing(device.extra):
+            yield Finding("device", "problem", f"{device.name} is plugged in: pip install '{needed}' to use it")
+        else:
+            yield Finding("device", "ok", f"{device.name} is plugged in at {device.place} and may be opened")
 
 
 def _private(folder: Path) -> Iterator[Finding]:
@@ -88,12 +113,17 @@ def _private(folder: Path) -> Iterator[Finding]:
 def _signers(session: Session) -> Iterator[Finding]:
     from bursar.signing.registry import selector_of
 
-    found = compose.registry(session).discover()
-    for info in found.signers:
-        state: State = "problem" if info.trouble and info.fingerprint is None else "ok"
-        yield Finding("signer", state, f"{selector_of(info)}: {info.trouble or 'ready'}")
-    for one in found.broken:
-        yield Finding("signer", "problem", f"{one.name}: {one.reason}")
+    known = compose.registry(session)
+    wanting = {extra for extra in ("trezor", "ledger") if _missing(extra)}
+    for name in known.names():
+        if name in wanting:
+            continue  # said already
+        found = known.discover(only=name)
+        for info in found.signers:
+            state: State = "problem" if info.trouble and info.fingerprint is None else "ok"
+            yield Finding("signer", state, f"{selector_of(info)}: {info.trouble or 'ready'}")
+        for one in found.broken:
+            yield Finding("signer", "problem", f"{one.name}: {one.reason}")
 
 
 def _store(session: Session) -> Iterator[Finding]:
