@@ -70,7 +70,11 @@ def connected(location: str) -> socket.socket:
     scheme, host, port = location.split(":")
     made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if scheme == "udp" else socket.SOCK_STREAM)
     made.settimeout(2)
-    made.connect((host, int(port)))
+    try:
+        made.connect((host, int(port)))
+    except OSError:
+        made.close()
+        raise
     return made
 
 

@@ -65,7 +65,9 @@ def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.delenv("BURSAR_DEVICES_MANIFEST", raising=False)
     pytester.syspathinsert(HERE)
     pytester.makefile(".toml", devices=MANIFEST)
-    pytester.makeini("[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider\nfilterwarnings = error")
+    pytester.makeini(
+        "[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider -p no:xdist -p no:cov -p no:timeout -p no:hypothesispytest\nfilterwarnings = error"
+    )
     pytester.makepyfile(TESTS)
     return pytester
 
