@@ -6,15 +6,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from bursar.bitcoin.descriptors.checksum import add_checksum as add_checksum
+from bursar.bitcoin.descriptors.checksum import checksum as checksum
+from bursar.bitcoin.descriptors.checksum import strip_checksum as strip_checksum
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.scheme import Scheme
 
-_INPUT: Final = "0123456789()[],'/*abcdefgh@:$%{}IJKLMNOPQRSTUVWXYZ&+-.;<=>?!^_|~ijklmnopqrstuvwxyzABCDEFGH`#\"\\ "
-_OUTPUT: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
-_GENERATORS: Final = (0xF5DEE51989, 0xA9FDCA3312, 0x1BAB10E32D, 0x3706B1677A, 0x644D626FFD)
-_LONGEST: Final = 100_000  # characters: the checksum is slow, and no descriptor in use comes near
 _WRAPPERS: Final = {
     Scheme.BIP44: ("pkh(", ")"),
     Scheme.BIP49: ("sh(wpkh(", "))"),
@@ -24,63 +23,6 @@ _WRAPPERS: Final = {
 _KEY: Final = re.compile(
     r"\[([0-9a-fA-F]{8}(?:/[0-9]+[hH']?)*)\]([a-zA-Z0-9]{100,120})/(?:([0-9]{1,10})|<([0-9]{1,10});([0-9]{1,10})>)/\*"
 )
-
-
-def _step(state: int, value: int) -> int:
-    top = state >> 35
-    state = (state & 0x7FFFFFFFF) << 5 ^ value
-    for bit, generator in enumerate(_GENERATORS):
-        if top >> bit & 1:
-            state ^= generator
-    return state
-
-
-def checksum(text: str) -> str:
-    """The eight characters that belong behind ``#`` (BIP-380); ``text`` is the descriptor without them."""
-    if len(text) > _LONGEST:
-        raise InvalidInputError(
-            f"descriptor of {len(text)} characters is too long: at most {_LONGEST}", code="input.descriptor"
-        )
-    state = 1
-    group = 0
-    for count, char in enumerate(text, 1):
-        value = _INPUT.find(char)
-        if value < 0:
-            raise InvalidInputError(f"descriptor character {char!r} is not allowed", code="input.descriptor")
-        state = _step(state, value & 31)
-        group = 3 * group + (value >> 5)
-        if count % 3 == 0:
-            state = _step(state, group)
-            group = 0
-    if len(text) % 3:
-        state = _step(state, group)
-    for _ in range(8):
-        state = _step(state, 0)
-    state ^= 1
-    return "".join([_OUTPUT[state >> 5 * (7 - place) & 31] for place in range(8)])
-
-
-def add_checksum(text: str) -> str:
-    """``text`` with its checksum behind ``#``; one already there must be right."""
-    bare = strip_checksum(text, required=False)
-    return f"{bare}#{checksum(bare)}"
-
-
-def strip_checksum(text: str, *, required: bool = True) -> str:
-    """``text`` without its checksum; ``InvalidInputError`` (``input.descriptor.checksum``) if wrong or missing."""
-    bare, mark, given = text.partition("#")
-    if not mark:
-        if required:
-            raise InvalidInputError(
-                f"descriptor has no checksum: it ends in #{checksum(bare)} if it is copied right",
-                code="input.descriptor.checksum",
-            )
-        return bare
-    if given != checksum(bare):
-        raise InvalidInputError(
-            f"descriptor checksum {given[:16]!r} is wrong: copy the descriptor again", code="input.descriptor.checksum"
-        )
-    return bare
 
 
 @dataclass(frozen=True, slots=True)

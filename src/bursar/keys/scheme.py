@@ -1,4 +1,4 @@
-"""Account schemes (BIP-44, BIP-49, BIP-84, BIP-86) and the coin types of SLIP-44."""
+"""Account schemes (BIP-44, BIP-49, BIP-84, BIP-86), multisig paths (BIP-45, BIP-48), coin types (SLIP-44)."""
 
 from __future__ import annotations
 
@@ -27,9 +27,30 @@ class CoinType(IntEnum):
     ETHEREUM = 60
 
 
+@unique
+class MultisigScript(IntEnum):
+    """The last step of a BIP-48 path; the standard names the two segwit kinds, wallets use 0 for plain ``sh``."""
+
+    SH = 0
+    SH_WSH = 1
+    WSH = 2
+
+
+def _check_index(name: str, value: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < HARDENED:
+        raise InvalidInputError(f"the {name} is from 0 to 2147483647, not {value!r}", code="input.path")
+
+
+def multisig_path(script: MultisigScript, coin_type: int, account: int) -> DerivationPath:
+    """``m / 48' / coin_type' / account' / script_type'`` (BIP-48)."""
+    _check_index("coin type", coin_type)
+    _check_index("account", account)
+    steps = (48, int(coin_type), account, MultisigScript(script).value)
+    return DerivationPath(tuple(HARDENED + step for step in steps))
+
+
 def account_path(scheme: Scheme, coin_type: int, account: int) -> DerivationPath:
     """``m / purpose' / coin_type' / account'``; ``coin_type`` and ``account`` from 0 to 2147483647."""
-    for name, value in (("coin type", coin_type), ("account", account)):
-        if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < HARDENED:
-            raise InvalidInputError(f"the {name} is from 0 to 2147483647, not {value!r}", code="input.path")
+    _check_index("coin type", coin_type)
+    _check_index("account", account)
     return DerivationPath((HARDENED + Scheme(scheme).value, HARDENED + int(coin_type), HARDENED + account))

@@ -1,0 +1,20 @@
+"""Output descriptors: parsing, canonical text, scripts and addresses (BIP-380 to 387, 389, 390)."""
+
+from __future__ import annotations
+
+from bursar.bitcoin.descriptors.checksum import add_checksum, checksum, strip_checksum
+from bursar.bitcoin.descriptors.descriptor import Descriptor
+from bursar.bitcoin.descriptors.keys import Key, KeyExpression, MusigExpression
+from bursar.bitcoin.descriptors.spending import LeafSpend, Spending
+
+__all__ = [
+    "Descriptor",
+    "Key",
+    "KeyExpression",
+    "LeafSpend",
+    "MusigExpression",
+    "Spending",
+    "add_checksum",
+    "checksum",
+    "strip_checksum",
+]
