@@ -146,7 +146,7 @@ class LedgerBackend:
             return LedgerBitcoinSigner(link, info, greeting.app, greeting.fingerprint, policies=self._policies)
         from bursar.backends.ledger.signer_ethereum import LedgerEthereumSigner
 
-        return LedgerEthereumSigner(link, info, tokens=self._tokens)
+        return LedgerEthereumSigner(link, info, greeting.app, tokens=self._tokens)
 
     def _with_app(
         self, place: Place, link: Link, greeting: Greeting, app: str, prompt: Prompt

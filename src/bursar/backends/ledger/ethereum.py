@@ -99,15 +99,20 @@ def sign_personal_message(path: DerivationPath, message: bytes) -> Exchange[Ecds
     return message_signature(data, doing)
 
 
-def sign_typed_hashes(path: DerivationPath, domain_hash: bytes, message_hash: bytes) -> Exchange[EcdsaSignature]:
-    """Sign typed data (EIP-712) by its two hashes, which is all the device shows: blind signing must be on."""
+def sign_typed_hashes(
+    path: DerivationPath, domain_hash: bytes, message_hash: bytes, *, confirm: str | None = None
+) -> Exchange[EcdsaSignature]:
+    """Sign typed data (EIP-712) by its two hashes, which is all the device shows: blind signing must be on.
+
+    ``confirm`` is what the human is told to do.
+    """
     if len(domain_hash) != 32 or len(message_hash) != 32:
         raise InvalidInputError("the hashes of typed data are 32 bytes each", code="input.message")
     payload = path_bytes(path) + domain_hash + message_hash
     settings = yield from configuration()
     if not settings.blind_signing:
         raise blind("typed data by its hashes")
-    confirm = "Compare domain hash and message hash on the Ledger, and confirm."
+    confirm = confirm or "Compare domain hash and message hash on the Ledger, and confirm."
     reply = yield Command(CLA, _SIGN_TYPED, 0, 0, payload, confirm)
     if reply.status != OK:
         raise ethereum_refusal(reply, "the typed data", remedy=BLIND_REMEDY)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Self
 
-from bursar.backends.ledger import ethereum
+from bursar.backends.ledger import advice, ethereum, ethereum_typed_data
 from bursar.backends.ledger.ethereum_key import ethereum_key, extended_key
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.ethereum.account import EthereumAccount
+from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import TracebackType
 
+    from bursar.backends.ledger.dashboard import AppInfo
     from bursar.backends.ledger.ethereum_token import TokenDescriptor
     from bursar.backends.ledger.link import Link
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.crypto.secp256k1 import EcdsaSignature
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.bip32 import ExtendedPublicKey
     from bursar.keys.path import DerivationPath
     from bursar.signing.protocols import SignerInfo
 
 
 class LedgerEthereumSigner:
-    """Signs transactions of types 0 to 2 and personal messages and shows addresses, with the Ethereum app open.
+    """Signs transactions of types 0 to 2, messages and typed data and shows addresses, with the Ethereum app open.
 
     ``info.fingerprint`` is ``None``: the app has keys below ``m/44h/60h`` and ``m/45h`` only and tells no fingerprint
     of the master key. What makes sure that it is the right device is its key at the account's path
@@ -32,10 +35,11 @@ class LedgerEthereumSigner:
     Not for two threads at once.
     """
 
-    def __init__(self, link: Link, info: SignerInfo, *, tokens: Iterable[TokenDescriptor] = ()) -> None:
+    def __init__(self, link: Link, info: SignerInfo, app: AppInfo, *, tokens: Iterable[TokenDescriptor] = ()) -> None:
         """Takes ownership of ``link``. ``tokens`` are the vendor's descriptors by which token calls are shown."""
         self._link = link
         self._info = info
+        self._app = app
         self._tokens = {(token.chain_id, token.contract): token for token in tokens}
         self._xpubs: dict[tuple[int, ...], ExtendedPublicKey] = {}
 
@@ -59,6 +63,16 @@ class LedgerEthereumSigner:
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """The signature of a personal message (EIP-191 version 0x45)."""
         return self._link.run(ethereum.sign_personal_message(path, message))
+
+    def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
+        """The signature of typed data (EIP-712), streamed field by field, or by its hashes where it is too large.
+
+        Needs the app's blind signing, and a version that hashes rightly (``signer.firmware``).
+        """
+        self._link.check_usable()
+        for notice in advice.check_feature(self._app, "typed-data"):
+            self._link.notify(DeviceEvent("notice", str(notice)))
+        return self._link.run(ethereum_typed_data.sign_typed_data(path, typed, model=self._info.model))
 
     def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
         """Show an address, below the name of the account's chain, and return the one the device gave."""
