@@ -6,14 +6,13 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bursar.backends.airgap.public_keys import PublicKeys, read_text
-from bursar.backends.airgap.signer import AirgapSigner
 from bursar.errors import InvalidInputError, SignerError, SignerNotFoundError
 from bursar.signing.protocols import SignerInfo
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bursar.backends.airgap.signer import AirgapSigner
     from bursar.signing.protocols import Prompt
 
 
@@ -30,6 +29,8 @@ class AirgapBackend:
 
     def add(self, name: str, export: Path) -> SignerInfo:
         """Keep the public keys of an export under ``name``."""
+        from bursar.backends.airgap.public_keys import PublicKeys, read_text
+
         return self._info(PublicKeys.from_export(read_text(export)).save(self._folder, name))
 
     def discover(self, *, emulators: bool = False) -> Sequence[SignerInfo]:  # noqa: ARG002
@@ -38,6 +39,9 @@ class AirgapBackend:
 
     def open(self, info: SignerInfo, prompt: Prompt) -> AirgapSigner:
         """Open a device; nothing is asked for until something is to be signed."""
+        from bursar.backends.airgap.public_keys import PublicKeys
+        from bursar.backends.airgap.signer import AirgapSigner
+
         path = Path(info.location)
         if not path.is_file():
             raise SignerNotFoundError(f"{path} is gone: add the device again")
@@ -47,6 +51,8 @@ class AirgapBackend:
         return AirgapSigner(self._info(path), keys, prompt, outbox=self._folder / "outbox")
 
     def _info(self, path: Path) -> SignerInfo:
+        from bursar.backends.airgap.public_keys import PublicKeys
+
         try:
             fingerprint, trouble = PublicKeys.load(path).fingerprint, None
         except (InvalidInputError, OSError) as error:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bursar.crypto.secret import Secret
 
 VARIABLE: Final = "BURSAR_HWI"
+_CALLED: Final = "BURSAR_CALLED_AS_HWI"
 QUICK_SECONDS: Final = 20.0
 HUMAN_SECONDS: Final = 300.0
 _LONGEST: Final = 100_000_000
@@ -47,7 +48,13 @@ _CODES: Final[dict[int, tuple[type[SignerError] | type[InvalidInputError], str |
 
 
 def find_hwi() -> Path | None:
-    """The command: ``$BURSAR_HWI``, else on the search path. ``InvalidInputError`` when the variable names no file."""
+    """The command: ``$BURSAR_HWI``, else on the search path. ``InvalidInputError`` when the variable names no file.
+
+    There is none for a process that this one started as ``hwi``: ``bursar-hwi`` may have been installed under that
+    name, and would call itself.
+    """
+    if os.environ.get(_CALLED):
+        return None
     named = os.environ.get(VARIABLE)
     if named:
         if not Path(named).is_file():
@@ -79,6 +86,7 @@ class HwiCommand:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
+                env={**os.environ, _CALLED: "1"},
             )
         except OSError as error:
             raise SignerUnavailableError(f"{self.program} cannot be run: {error.strerror}") from error

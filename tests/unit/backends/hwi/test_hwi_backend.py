@@ -261,3 +261,13 @@ def test_a_locked_device_gets_its_pin(tmp_path: Path) -> None:
     assert signer.info.trouble is None
     assert signer.info.fingerprint is not None
     assert json.dumps(os.environ.copy()).count("1379") == 0
+
+
+def test_the_command_is_never_this_package_under_another_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody linked ``hwi`` to ``bursar-hwi``: it looks for devices, and not for an hwi that is itself."""
+    link = tmp_path / "hwi"
+    link.write_text(f"#!{sys.executable}\nimport sys\nfrom bursar.cli.hwi.front import run\nsys.exit(run())\n")
+    link.chmod(0o755)
+    monkeypatch.setenv("BURSAR_HWI", str(link))
+    monkeypatch.setenv("BURSAR_HOME", str(tmp_path))
+    assert HwiBackend().discover() == ()
