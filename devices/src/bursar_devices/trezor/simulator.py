@@ -84,7 +84,7 @@ class TrezorSimulator:
     ) -> None:
         self._model = model_named(model)
         self._version = self._model.firmware if firmware is None else parse_version(firmware)
-        self.lies: set[Lie] = set(lies)
+        self._lies: set[Lie] = set(lies)
         self._human = human
         self._typed = tuple(typed)
         self._bootloader = bootloader
@@ -130,6 +130,17 @@ class TrezorSimulator:
         return f"trezor:{self.location}"
 
     @property
+    def lies(self) -> set[Lie]:
+        """What it does wrong from now on; change the set, or set another."""
+        return self._lies
+
+    @lies.setter
+    def lies(self, lies: Iterable[Lie]) -> None:
+        wanted = set(lies)
+        self._lies.clear()
+        self._lies.update(wanted)
+
+    @property
     def human(self) -> Human | None:
         return self._human
 
@@ -165,7 +176,7 @@ class TrezorSimulator:
         wire, _ = self._wires = _port_pair(self._port)
         self._stop = socket.socketpair()
         self._port = wire.getsockname()[1]
-        board = Board(self._model, self._version, self._storage, self._chance, self.lies)
+        board = Board(self._model, self._version, self._storage, self._chance, self._lies)
         board.bootloader = self._bootloader
         self._machine = Machine(board, self._send_wire, self._send_debug, self._human)
         self._machine.typed.extend(self._typed)
