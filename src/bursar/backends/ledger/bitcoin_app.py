@@ -170,6 +170,18 @@ class BitcoinApp:
         rounds: int = _FEW_ROUNDS,
         seconds: float = 0.0,
     ) -> Any:
+        with self._link.turn():
+            return self._called(doing, method, arguments, confirm, rounds, seconds)
+
+    def _called(
+        self,
+        doing: str,
+        method: Callable[..., Any],
+        arguments: tuple[object, ...],
+        confirm: str | None,
+        rounds: int,
+        seconds: float,
+    ) -> Any:
         limits = self._link.limits
         self._link.check_usable()
         if confirm is not None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bursar.bitcoin.account import CHANGE
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.wire import compact_size
 from bursar.errors import InvalidInputError
+from bursar.signing.change import MOST_INDEX
 
 if TYPE_CHECKING:
     from bursar.backends.ledger.bitcoin_spends import Spend
@@ -51,7 +53,7 @@ def document_for(psbt: Psbt, spend: Spend, fingerprint: Fingerprint) -> bytes:
         maps.append(fields)
     for output, known in zip(tx.outputs, psbt.outputs, strict=True):
         fields = {_AMOUNT: int(output.value).to_bytes(8, "little"), _SCRIPT: output.script}
-        origins = _origins(known, r.OUT_BIP32, r.OUT_TAP_BIP32, fingerprint)
+        origins = _change_origins(known, fingerprint)
         if origins:
             fields.update({key: known.fields[key] for key in _KEPT_OUTPUT if key in known.fields})
             fields.update(origins)
@@ -85,6 +87,17 @@ def _origins(one: PsbtInput | PsbtOutput, ecdsa: bytes, taproot: bytes, fingerpr
         elif kind == taproot and value[1 + 32 * value[0] :][:4] == fingerprint:
             kept[key] = value
     return kept
+
+
+def _change_origins(output: PsbtOutput, fingerprint: Fingerprint) -> dict[bytes, bytes]:
+    """Those at ``…/1/index`` with an index that a wallet looks at: the app hides change at any, however far off."""
+    kept = _origins(output, r.OUT_BIP32, r.OUT_TAP_BIP32, fingerprint)
+    return {key: value for key, value in kept.items() if _is_near(value)}
+
+
+def _is_near(origin: bytes) -> bool:
+    branch, index = origin[-8:-4], origin[-4:]
+    return branch == _u32(CHANGE) and int.from_bytes(index, "little") <= MOST_INDEX
 
 
 def _u32(number: int) -> bytes:

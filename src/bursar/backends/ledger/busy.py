@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import tempfile
 from pathlib import Path
 
@@ -32,8 +33,7 @@ class DeviceLock:
 
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if self._path.parent.stat().st_uid != os.geteuid():
-                raise PermissionError(errno.EACCES, f"{self._path.parent} belongs to another user")
+            _check_ours(self._path.parent)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise SignerUnavailableError(
@@ -54,3 +54,10 @@ class DeviceLock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def _check_ours(folder: Path) -> None:
+    """In a folder for everybody, anybody may have put a link or a folder of this name before us."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise PermissionError(errno.EACCES, "its folder can be changed by others: it must be yours, with mode 0700")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -12,7 +14,7 @@ from bursar.errors import SignerMisbehavedError, SignerUnavailableError
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bursar.backends.ledger.apdu import Command, Exchange
     from bursar.backends.ledger.transport import Transport
@@ -51,6 +53,7 @@ class Link:
         self._prompt = prompt
         self._released = released
         self._closed: str | None = None
+        self._turn = threading.Lock()
         self.limits = limits or Limits()
 
     @property
@@ -60,6 +63,25 @@ class Link:
 
     def ask(self, command: Command) -> Reply:
         """Send one command and wait for its reply; ``command.confirm`` is told to the human first."""
+        with self.turn():
+            return self._ask(command)
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """One conversation at a time: replies carry no numbers, so two would take each other's.
+
+        ``SignerUnavailableError`` (``signer.busy``) meanwhile, for another thread and for a prompt.
+        """
+        if not self._turn.acquire(blocking=False):
+            raise SignerUnavailableError(
+                "the ledger is in a conversation: wait until its answer is there", code="signer.busy"
+            )
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    def _ask(self, command: Command) -> Reply:
         self.check_usable()
         if command.confirm is not None:
             self.notify(DeviceEvent("confirm", command.confirm))
@@ -68,19 +90,20 @@ class Link:
 
     def run(self, conversation: Exchange[T]) -> T:
         """Run a conversation to its end and hand on its result; an answer it calls misbehaved ends the link too."""
-        self.check_usable()
-        try:
-            command = next(conversation)
-            while True:
-                command = conversation.send(self.ask(command))
-        except StopIteration as end:
-            result: T = end.value
-            return result
-        except SignerMisbehavedError:
-            self._end("it answered what was not asked")
-            raise
-        finally:
-            conversation.close()
+        with self.turn():
+            self.check_usable()
+            try:
+                command = next(conversation)
+                while True:
+                    command = conversation.send(self._ask(command))
+            except StopIteration as end:
+                result: T = end.value
+                return result
+            except SignerMisbehavedError:
+                self._end("it answered what was not asked")
+                raise
+            finally:
+                conversation.close()
 
     def exchange(self, message: bytes, *, deadline: float) -> Reply:
         """Send one serialised command and wait; ``deadline`` is a time of ``time.monotonic()``."""

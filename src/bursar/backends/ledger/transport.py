@@ -6,6 +6,7 @@ import contextlib
 import ipaddress
 import secrets
 import socket
+import threading
 import time
 from typing import Any, Final, Protocol
 
@@ -86,6 +87,7 @@ class HidTransport:
     def __init__(self, device: Any, *, channel: int | None = None) -> None:
         self._device = device
         self._channel = secrets.randbelow(0xFFFF) + 1 if channel is None else channel
+        self._using = threading.RLock()  # hidapi frees the handle in close(), whoever still reads
 
     @classmethod
     def open(cls, path: str) -> HidTransport:
@@ -112,12 +114,13 @@ class HidTransport:
                     return message
 
     def close(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with self._using, contextlib.suppress(OSError, ValueError):
             self._device.close()
 
     def _call(self, name: str, *arguments: object) -> Any:
         try:
-            return getattr(self._device, name)(*arguments)
+            with self._using:
+                return getattr(self._device, name)(*arguments)
         except ValueError as error:  # hidapi's word for a device that is not open any more
             raise OSError(f"the device is gone: {error}") from error
 

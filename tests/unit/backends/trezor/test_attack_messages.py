@@ -31,7 +31,8 @@ def field(tag: int, content: bytes, *, says: int | None = None) -> bytes:
 
 
 def tag_of(kind: Any, name: str) -> int:
-    return next(tag for tag, one in kind.FIELDS.items() if one.name == name)
+    fields: dict[int, Any] = kind.FIELDS
+    return next(tag for tag, one in fields.items() if one.name == name)
 
 
 def refused(kind: Any, data: bytes) -> None:
@@ -73,7 +74,7 @@ def test_what_the_vendor_writes_is_read_the_same() -> None:
     node = messages.HDNodeType(depth=3, fingerprint=2**32 - 1, child_num=0, chain_code=b"c" * 32, public_key=b"k" * 33)
     samples = [
         messages.Features(major_version=1, minor_version=2, patch_version=3, label="\N{SNOWMAN}", unlocked=False),
-        messages.Features(major_version=1, minor_version=2, patch_version=3, capabilities=[1, 7, 17]),
+        messages.Features(major_version=1, minor_version=2, patch_version=3, capabilities=list(messages.Capability)[:3]),
         messages.PublicKey(node=node, xpub="xpub", root_fingerprint=0),
         messages.TxRequest(
             request_type=messages.RequestType.TXINPUT,
