@@ -95,13 +95,13 @@ class Comm:
         self.peer.close()
 
 
-@dataclass
+@dataclass(unsafe_hash=True)
 class Wallet:
     """The keys of the device's seed by a second implementation (embit), and PSBTs for them."""
 
     mnemonic: str = MNEMONIC
     coin_type: int = 1
-    root: Any = field(init=False)
+    root: Any = field(init=False, hash=False, compare=False)
 
     def __post_init__(self) -> None:
         self.root = bip32.HDKey.from_seed(bip39.mnemonic_to_seed(self.mnemonic))
@@ -155,6 +155,7 @@ class Wallet:
         change_place: tuple[int, int] = (1, 5),
         account: int = 0,
         locktime: int = 7,
+        sequence: int = 0xFFFFFFFD,
     ) -> Psbt:
         """A PSBT whose input ``n`` spends receive address ``n``; amounts in satoshi."""
         spends, previous = [], []
@@ -166,7 +167,7 @@ class Wallet:
                 [TxOut(Sats(5_000), STRANGER), TxOut(Sats(amount), script)],
             )
             previous.append(before)
-            spends.append(TxIn(OutPoint(before.txid, 1), b"", 0xFFFFFFFD))
+            spends.append(TxIn(OutPoint(before.txid, 1), b"", sequence))
         outputs = [TxOut(Sats(amount), script) for script, amount in payments]
         change_path = self.path(kind, *change_place, account)
         if change is not None:

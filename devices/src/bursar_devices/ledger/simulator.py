@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bursar_devices.ledger.task import App
 
 MODELS = ("nanosp", "flex")
+_PIN_ATTEMPTS = 3
 MNEMONIC = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 
 
@@ -59,11 +60,13 @@ class LedgerSimulator:
             raise ValueError(f"app {app!r} is not simulated: one of BOLOS, {', '.join(APP_VERSIONS)}")
         self.model = model
         self.lies: set[Lie] = set(lies)
-        self.human = human
+        self._human = human
         self.pages: list[Page] = []
         self.blind_signing = blind_signing
         self.failure: BaseException | None = None
         self._pin = pin
+        self._wrong_pins = 0
+        self._attended = 0
         self._speculos = speculos
         self._remember = remember
         self._versions = dict(APP_VERSIONS) | ({app: version} if version is not None else {})
@@ -119,6 +122,18 @@ class LedgerSimulator:
     def selector(self) -> str:
         """What the command line calls it."""
         return f"ledger:{self.location}"
+
+    @property
+    def human(self) -> Human | None:
+        """Who presses the buttons; may be exchanged at any time."""
+        return self._human
+
+    @human.setter
+    def human(self, human: Human | None) -> None:
+        with self._lock:
+            self._human = human
+            self._attended = 0
+            self._page_shown.notify_all()
 
     @property
     def running(self) -> bool:
@@ -184,12 +199,19 @@ class LedgerSimulator:
             self._machine.locked = True
 
     def unlock(self, pin: str | None = None) -> bool:
-        """Enter the PIN; False if it is another."""
+        """Enter the PIN; False if it is another. After the third wrong one in a row it has forgotten its seed."""
         with self._lock:
-            if self._pin is not None and pin != self._pin:
+            if self._pin is not None and (pin != self._pin or self.wiped):
+                self._wrong_pins += 1
                 return False
+            self._wrong_pins = 0
             self._machine.locked = False
             return True
+
+    @property
+    def wiped(self) -> bool:
+        """Whether it has forgotten its seed and stays locked."""
+        return self._wrong_pins >= _PIN_ATTEMPTS
 
     def open_app(self, name: str) -> None:
         """Open an app (or "BOLOS") by hand; the connections are cut, as on a real device."""
@@ -223,27 +245,28 @@ class LedgerSimulator:
     def _end(self) -> None:
         self._closed = True
         self._page_shown.notify_all()
-        self._wire.close()
+        self._wire.stop()
 
     def _press_for_human(self) -> None:
-        seen = 0
         while True:
             with self._lock:
-                while not self._closed and not (self._ready() and len(self.pages) != seen):
+                while not self._closed and not self._wanted():
                     self._page_shown.wait()
                 if self._closed:
                     return
-                page, seen, human = self._machine.page(), len(self.pages), self.human
-            if page is None or human is None:
-                continue
+                page, self._attended, human = self._machine.page(), len(self.pages), self._human
+            assert page is not None
+            assert human is not None
             try:
                 press = press_for(human, page)
             except BaseException as failure:  # noqa: BLE001  (whatever a test's human raises is the test's result)
                 self.failure = failure
                 press = Press.REFUSE
             with self._lock:
-                if len(self.pages) == seen:
+                if len(self.pages) == self._attended:
                     self._machine.press(press)
 
-    def _ready(self) -> bool:
-        return self.human is not None and self._machine.page() is not None
+    def _wanted(self) -> bool:
+        """Whether a page waits that the human has not seen."""
+        waits = self._human is not None and self._machine.page() is not None
+        return waits and len(self.pages) != self._attended

@@ -69,15 +69,19 @@ class Wire:
         with contextlib.suppress(OSError):
             self._wake_in.send(b"\0")
 
-    def close(self) -> None:
-        """Stop listening and end the thread; idempotent, from any thread."""
+    def stop(self) -> None:
+        """Let the thread end by itself; from any thread, holding whatever lock."""
         with self._lock:
             self._closing = True
         self.wake()
-        if self._thread.is_alive() and threading.current_thread() is not self._thread:
-            self._thread.join(5)
-        elif not self._thread.is_alive():
+
+    def close(self) -> None:
+        """Stop listening and wait for the thread to end; idempotent."""
+        self.stop()
+        if not self._thread.is_alive():
             self._shut()
+        elif threading.current_thread() is not self._thread:
+            self._thread.join(5)
 
     def _shut(self) -> None:
         for connection in list(self._buffers):
