@@ -10,6 +10,7 @@ from trezorlib import messages, protobuf
 from bursar_devices.trezor import admin, bitcoin_keys, bitcoin_messages, genuine, locks, recovery, settings, setup
 from bursar_devices.trezor.ether import keys as ether_keys
 from bursar_devices.trezor.ether import signing as ether_signing
+from bursar_devices.trezor.ether import typed_data
 from bursar_devices.trezor.spending import sign_tx
 from bursar_devices.trezor.workflow import FailError, Workflow, data_error, processing_error
 
@@ -55,7 +56,10 @@ _HANDLERS: dict[_Message, _Start] = {
     messages.EthereumSignTx: ether_signing.sign_tx,
     messages.EthereumSignTxEIP1559: ether_signing.sign_tx_eip1559,
 }
-_CORE_ONLY: dict[_Message, _Start] = {messages.AuthenticateDevice: genuine.authenticate_device}
+_CORE_ONLY: dict[_Message, _Start] = {
+    messages.AuthenticateDevice: genuine.authenticate_device,
+    messages.EthereumSignTypedData: typed_data.sign_typed_data,
+}
 _LEGACY_ONLY: dict[_Message, _Start] = {messages.EthereumSignTypedHash: ether_keys.sign_typed_hash}
 # Answered while locked; every other message has a locked device ask for its PIN first.
 _WHILE_LOCKED: tuple[_Message, ...] = (
@@ -92,6 +96,7 @@ _CONTINUING: dict[_Message, str] = {
     messages.EntropyCheckContinue: "Entropy check not ready",
     messages.WordAck: "Not in Recovery mode",
 }
+_CONTINUING_CORE: tuple[_Message, ...] = (messages.EthereumTypedDataStructAck, messages.EthereumTypedDataValueAck)
 _ACKS: tuple[_Message, ...] = (messages.ButtonAck, messages.PinMatrixAck, messages.PassphraseAck)
 TINY = ("PinMatrixAck", "ButtonAck", "PassphraseAck", "Cancel", "Initialize")
 # What ends a streamed request on a Trezor One; other messages are answered beside it.
@@ -117,6 +122,8 @@ def known(board: Board, kind: _Message | None) -> bool:
         return kind in _IN_BOOTLOADER
     if kind in _ACKS:
         return not board.legacy  # which knows them only while it waits for one
+    if kind in _CONTINUING_CORE:
+        return not board.legacy
     return kind in _CONTINUING or _handler(board, kind) is not None
 
 

@@ -16,6 +16,8 @@ _FEE_MARKET: Final = ((1, 10, 4), (2, 4, 2))
 _SIGNET: Final = ((1, 14, 2), (2, 12, 1))
 _SORTED_MULTISIG: Final = ((1, 13, 0), (2, 8, 7))
 _REPLACEMENT: Final = ((1, 9, 4), (2, 3, 5))
+_TYPED_DATA: Final = ((1, 10, 5), (2, 6, 0))  # later ones have it from 2.4.3, with fields of 1024 bytes at most
+_MESSAGE_HASH_SHOWN: Final = (2, 9, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,16 @@ class Firmware:
     def fee_market(self) -> bool:
         """Ethereum transactions of type 2 (EIP-1559)."""
         return self.has(_FEE_MARKET)
+
+    @property
+    def typed_data(self) -> bool:
+        """Typed data (EIP-712): on a Trezor One by its hashes."""
+        return self.has(_TYPED_DATA)
+
+    @property
+    def message_hash_shown(self) -> bool:
+        """Whether it compares the message hash of typed data with ours, and shows it."""
+        return not self.legacy and self.version >= _MESSAGE_HASH_SHOWN
 
     @property
     def signet(self) -> bool:

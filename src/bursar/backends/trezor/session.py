@@ -206,6 +206,10 @@ class Wallet:
     def state(self) -> DeviceState:
         return self._session.state
 
+    def tell(self, event: DeviceEvent) -> None:
+        """Tell the human at the host."""
+        self._session.prompt.notify(event)
+
     def run(self, exchange: Exchange[T]) -> T:
         """Run it in this wallet's session."""
         return self._session.run(exchange if self._session.thp else self._resumed(exchange))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
 
-from bursar.backends.trezor import addresses, bitcoin_signing, ethereum, vendor
+from bursar.backends.trezor import addresses, bitcoin_signing, ethereum, ethereum_typed_data, vendor
 from bursar.backends.trezor import messages as signed_messages
 from bursar.backends.trezor.public_keys import public_key
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import InvalidInputError, SignerMisbehavedError
+from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.crypto.secp256k1 import EcdsaSignature
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.bip32 import ExtendedPublicKey
     from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
@@ -135,6 +137,21 @@ class TrezorEthereumSigner(TrezorSigner):
         return self._wallet.run(
             signed_messages.sign_personal_message(
                 vendor.messages(), path, message, firmware=state.abilities, strict=state.strict
+            )
+        )
+
+    def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
+        """The signature of typed data (EIP-712), shown field by field; a Trezor One shows its two hashes only."""
+        state = self._wallet.state
+        if ethereum_typed_data.shows_hashes_only(state.abilities):
+            text = (
+                "The Trezor One cannot show typed data, only its hashes. Compare them on it: domain hash "
+                f"{typed.domain_separator.hex()}, message hash {typed.message_hash.hex()}."
+            )
+            self._wallet.tell(DeviceEvent("notice", text))
+        return self._wallet.run(
+            ethereum_typed_data.sign_typed_data(
+                vendor.messages(), path, typed, firmware=state.abilities, strict=state.strict
             )
         )
 
