@@ -177,6 +177,8 @@ def placeholders(template: str) -> list[Placeholder]:
     at = 0 if plain is None else plain.end()
     if at != len(outside) or "K" in template:
         raise _invalid("a key is written @i/** or @i/<M;N>/*, and nothing but such keys may stand there", at)
+    if "musig(" in outside:
+        raise _invalid("musig() holds bare @i, and its branches stand behind it", outside.index("musig("))
     bare = _LONG_HEX.search(_HASH.sub(lambda hashed: "_" * len(hashed[0]), outside))
     if bare is not None:
         raise _invalid("a key of its own stands in the template: give it a place in the list of keys", bare.start())

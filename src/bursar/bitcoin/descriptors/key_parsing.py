@@ -148,8 +148,12 @@ class KeyParser:
                 raise
             raise reader.refusal(f"this is not a key: {error.message}", start) from error
         key = public_key(payload[1:33])
-        key = key if len(payload) == 34 else uncompressed(key)
-        return KeyExpression(key, origin, private=Secret(payload[1:33]), wif_testnet=testnet)
+        x_only = place is Place.TR and len(payload) == 34
+        if x_only:
+            key = b"\x02" + key[1:]
+        elif len(payload) == 33:
+            key = uncompressed(key)
+        return KeyExpression(key, origin, x_only=x_only, private=Secret(payload[1:33]), wif_testnet=testnet)
 
     def _hexadecimal(self, word: str, origin: KeyOrigin | None, place: Place, start: int) -> KeyExpression:
         reader = self._reader
