@@ -89,7 +89,7 @@ DESCRIPTORS = st.integers(1, 3).flatmap(descriptors_of)
 
 
 @given(DESCRIPTORS, STEP)
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_text_and_meaning_round_trip(text: str, index: int) -> None:
     descriptor = Descriptor.parse(text)
     assert strip_checksum(str(descriptor)) == text.replace("'", "h")
@@ -103,7 +103,7 @@ def test_text_and_meaning_round_trip(text: str, index: int) -> None:
 
 
 @given(DESCRIPTORS, st.data())
-@settings(max_examples=150)
+@settings(max_examples=60)
 def test_one_wrong_character_is_never_mistaken(text: str, data: st.DataObject) -> None:
     """The checksum finds it; without the checksum it is another descriptor that reads as written, or refused."""
     whole = add_checksum(text)

@@ -1,0 +1,122 @@
+"""From scripts and key origins back to descriptors, as PSBTs tell them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bursar.bitcoin.descriptors import Descriptor, strip_checksum
+from bursar.bitcoin.descriptors.inference import infer, infer_input, infer_output, raw_extended
+from bursar.bitcoin.network import Network
+from bursar.bitcoin.psbt import Psbt
+from bursar.bitcoin.script import op_return, p2sh, p2wpkh, p2wsh
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
+from bursar.bitcoin.units import Sats
+from bursar.crypto.hashes import hash160, sha256
+from bursar.crypto.secp256k1 import public_key, taproot_output_key, uncompressed
+from bursar.keys.bip32 import ExtendedPrivateKey
+from bursar.keys.origin import KeyOrigin
+from bursar.keys.path import DerivationPath
+from bursar.keys.scheme import Scheme
+
+POINTS = [public_key(bytes((number,)) * 32) for number in range(1, 6)]
+HOME = DerivationPath.from_text("m/48h/1h/0h/2h")
+ROOTS = [ExtendedPrivateKey.from_seed(bytes((number,)) * 32, testnet=True) for number in range(1, 4)]
+COSIGNERS = [(KeyOrigin(root.fingerprint, HOME), root.derive(HOME).public()) for root in ROOTS]
+KEYS = ",".join(f"[{origin}]{xpub}/<0;1>/*" for origin, xpub in COSIGNERS)
+
+
+def document(descriptor: Descriptor) -> Psbt:
+    before = Transaction(
+        2, (TxIn(OutPoint(Txid(bytes(range(32))), 0)),), (TxOut(Sats(90_000), descriptor.script(0, 3)),), 0
+    )
+    output = TxOut(Sats(80_000), descriptor.script(1, 4))
+    psbt = Psbt(Transaction(2, (TxIn(OutPoint(before.txid, 0)),), (output,), 0))
+    psbt.inputs[0].non_witness_utxo = before
+    descriptor.spending(0, 3).describe_input(psbt.inputs[0])
+    descriptor.spending(1, 4).describe_output(psbt.outputs[0])
+    return psbt
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"pkh([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*)",
+        f"wpkh([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*)",
+        f"sh(wpkh([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*))",
+        f"tr([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*)",
+        f"wsh(multi(2,{KEYS}))",
+        f"sh(multi(2,{KEYS}))",
+        f"sh(wsh(multi(3,{KEYS})))",
+        f"wsh(pkh([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*))",
+        f"wsh(pk([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*))",
+    ],
+)
+def test_a_psbt_tells_its_descriptors(text: str) -> None:
+    descriptor = Descriptor.parse(text)
+    psbt = document(descriptor)
+    for found, branch, index in ((infer_input(psbt, 0), 0, 3), (infer_output(psbt, 0), 1, 4)):
+        assert found.script() == descriptor.script(branch, index)
+        assert not found.ranged
+        assert [key.origin_at(0, 0) for key in found.keys] == [key.origin_at(branch, index) for key in descriptor.keys]
+    for origin, xpub in COSIGNERS:
+        psbt.xpubs[raw_extended(xpub)] = origin
+    psbt = Psbt.parse(psbt.serialize())
+    assert strip_checksum(str(infer_input(psbt, 0))) == text.replace("<0;1>/*", "0/3")
+    assert strip_checksum(str(infer_output(psbt, 0))) == text.replace("<0;1>/*", "1/4")
+
+
+def test_an_extended_key_that_does_not_fit_is_not_named() -> None:
+    descriptor = Descriptor.parse(f"wpkh([{COSIGNERS[0][0]}]{COSIGNERS[0][1]}/<0;1>/*)")
+    psbt = document(descriptor)
+    psbt.xpubs[raw_extended(COSIGNERS[1][1])] = COSIGNERS[0][0]
+    found = infer_input(psbt, 0)
+    assert found.keys[0].key == COSIGNERS[0][1].derive((0, 3)).key
+
+
+def test_scripts_that_keys_do_not_explain() -> None:
+    script = p2wpkh(hash160(POINTS[0]))
+    assert strip_checksum(str(infer(script, {}))) == f"raw({script.hex()})"
+    found = infer(script, {}, network=Network.REGTEST)
+    assert strip_checksum(str(found)) == f"addr({found.address(Network.REGTEST)})"
+    assert found.script() == script
+    data = op_return(b"data")
+    assert infer(data, {}, network=Network.REGTEST).script() == data
+    # inner scripts that are not the ones hashed prove nothing
+    inner = b"\x21" + POINTS[0] + b"\xac"
+    assert str(infer(p2wsh(sha256(inner)), {}, witness_script=inner + b"\x51")).startswith("raw(")
+    assert str(infer(p2sh(hash160(inner)), {}, redeem_script=inner)).startswith("sh(pk(")
+    # uncompressed keys in a segwit script: no descriptor makes it
+    wide = uncompressed(POINTS[0])
+    inner = b"\x41" + wide + b"\xac"
+    assert str(infer(p2wsh(sha256(inner)), {}, witness_script=inner)).startswith("raw(")
+    assert str(infer(inner, {})).startswith("pk(04")
+
+
+def test_taproot_with_and_without_its_internal_key() -> None:
+    internal = POINTS[1][1:]
+    output = b"\x51\x20" + taproot_output_key(internal)[0]
+    assert strip_checksum(str(infer(output, {}, internal_key=internal))) == f"tr({internal.hex()})"
+    assert strip_checksum(str(infer(output, {}))) == f"rawtr({output[2:].hex()})"
+    root = bytes(range(32))
+    tree = b"\x51\x20" + taproot_output_key(internal, root)[0]
+    found = infer(tree, {}, internal_key=internal, merkle_root=root)
+    assert found.script() == tree
+    assert str(found).startswith("rawtr(")
+
+
+@pytest.mark.parametrize("scheme", list(Scheme))
+def test_accounts(scheme: Scheme, wallet: Any) -> None:
+    account = wallet.account(scheme)
+    redeem = p2wpkh(hash160(account.key(1, 9))) if scheme is Scheme.BIP49 else None
+    internal = account.key(1, 9)[1:] if scheme is Scheme.BIP86 else None
+    known = b"\x02" + internal if internal else account.key(1, 9)
+    found = infer(
+        account.script(1, 9),
+        {known: account.key_origin(1, 9)},
+        redeem_script=redeem,
+        internal_key=internal,
+        xpubs={account.xpub: account.origin},
+    )
+    assert str(found).split("#")[0] == strip_checksum(account.descriptor(1)).replace("*", "9")
