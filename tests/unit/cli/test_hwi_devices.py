@@ -228,7 +228,10 @@ def test_a_stranger_pays_along(hwi: Hwi, device: Any) -> None:
     question = psbt_of(held, held)
     question.inputs[1].bip32_derivations.clear()
     question.inputs[1].bip32_derivations[held.key(0, 1)] = KeyOrigin(Fingerprint.from_text("00000001"), held.path(0, 1))
-    answer = hwi.of(device, "signtx", str(question))
+    refused = hwi.of(device, "signtx", str(question))
+    assert refused["code"] == -5
+    assert "--external-inputs" in refused["error"]
+    answer = hwi.of(device, "--external-inputs", "signtx", str(question))
     if "error" in answer:
         assert answer["code"] in (-5, -7, -9), answer
     else:

@@ -70,7 +70,7 @@ def send_pin(location: str, positions: str) -> None:
     ``SignerUnavailableError`` where it waits for none.
     """
     if not 0 < len(positions) <= LONGEST or positions.strip("123456789"):
-        raise InvalidInputError(f"a PIN is sent as positions: 1 to {LONGEST} of the digits 1 to 9", code="input.pin")
+        raise InvalidInputError(f"a PIN is sent as positions: 1 to {LONGEST} of the digits 1 to 9", code="signer.pin")
     messages = vendor.messages()
     place = _place(location)
     reply = _one_question(place, messages.PinMatrixAck(pin=positions), clear=False)

@@ -79,6 +79,7 @@ def parser() -> Parser:
     top.add_argument("--interactive", "-i", action="store_true", help="a person is there (setup and restore need one)")
     top.add_argument("--expert", action="store_true", help="more details from getxpub")
     top.add_argument("--emulators", action="store_true", help="look for emulators, too")
+    top.add_argument("--external-inputs", action="store_true", help="signtx: let others pay with this signer")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND", parser_class=Parser)
 
     def command(name: str, text: str) -> argparse.ArgumentParser:

@@ -15,7 +15,7 @@ from bursar.keys.path import HARDENED, DerivationPath
 from bursar.keys.scheme import Scheme
 from bursar.signing.change import change_outputs
 from bursar.signing.checks import confirm_address, request_message, request_signatures
-from bursar.signing.ownership import named_keys
+from bursar.signing.ownership import named_keys, names_key_of
 from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ def signtx(keys: Keys, options: Namespace) -> dict[str, Any]:
         raise UnsupportedError("this device does not sign psbts", operation="sign_psbt", model=signer.info.model)
     question = psbt_file.read(options.file) if options.file is not None else Psbt.from_text(options.psbt)
     psbt_file.require_new(options.output)
+    if not options.external_inputs:
+        _refuse_strangers(keys, question)
     for account in _accounts(keys, question):
         change_outputs(question, account)
     answer = request_signatures(signer, question)
@@ -86,6 +88,18 @@ def signtx(keys: Keys, options: Namespace) -> dict[str, Any]:
         with Path(options.output).open("xb") as file:
             file.write(answer.serialize())
     return {"psbt": str(answer), "signed": True}
+
+
+def _refuse_strangers(keys: Keys, psbt: Psbt) -> None:
+    """Somebody else's open input may make this device pay for what its human does not see."""
+    ours = [names_key_of(one, keys.fingerprint) for one in psbt.inputs]
+    for index, one in enumerate(psbt.inputs):
+        if any(ours) and not ours[index] and not one.is_final:
+            raise InvalidInputError(
+                f"psbt refused: input {index} names no key of this signer: let its owner sign first, or allow it by "
+                "--external-inputs",
+                code="input.psbt.external",
+            )
 
 
 def _accounts(keys: Keys, psbt: Psbt) -> list[BitcoinAccount]:
