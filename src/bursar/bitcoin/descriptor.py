@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from bursar.bitcoin.descriptors.checksum import add_checksum as add_checksum
-from bursar.bitcoin.descriptors.checksum import checksum as checksum
-from bursar.bitcoin.descriptors.checksum import strip_checksum as strip_checksum
+from bursar.bitcoin.descriptor_checksum import add_checksum as add_checksum
+from bursar.bitcoin.descriptor_checksum import checksum as checksum
+from bursar.bitcoin.descriptor_checksum import strip_checksum as strip_checksum
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.bitcoin.descriptors.checksum import add_checksum
+from bursar.bitcoin.descriptor_checksum import add_checksum
 from bursar.bitcoin.descriptors.descriptor import Descriptor
 from bursar.bitcoin.descriptors.keys import KeyExpression, MusigExpression
 from bursar.errors import InvalidInputError

@@ -11,8 +11,8 @@ from embit.networks import NETWORKS as EMBIT_NETWORKS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bursar.bitcoin.descriptor_checksum import CHARACTERS
 from bursar.bitcoin.descriptors import Descriptor, add_checksum, strip_checksum
-from bursar.bitcoin.descriptors.checksum import CHARACTERS
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.script import witness_program

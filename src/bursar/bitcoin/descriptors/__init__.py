@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bursar.bitcoin.descriptors.checksum import add_checksum, checksum, strip_checksum
+from bursar.bitcoin.descriptor_checksum import add_checksum, checksum, strip_checksum
 from bursar.bitcoin.descriptors.descriptor import Descriptor
 from bursar.bitcoin.descriptors.keys import Key, KeyExpression, MusigExpression
 from bursar.bitcoin.descriptors.spending import LeafSpend, Spending

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.bulk import segwit_addresses
-from bursar.bitcoin.descriptors.checksum import add_checksum, check_length, strip_checksum
+from bursar.bitcoin.descriptor_checksum import add_checksum, check_length, strip_checksum
 from bursar.bitcoin.descriptors.nodes import KeyBook, Node
 from bursar.bitcoin.descriptors.parsing import parse_node
 from bursar.bitcoin.descriptors.spending import Spending, spending
