@@ -34,7 +34,7 @@ def change_paths(psbt: Psbt, account: BitcoinAccount, *, most_index: int = MOST_
     """As ``change_outputs``, each with the path that proves it: an output may name others, which prove nothing."""
     paths: dict[int, DerivationPath] = {}
     for index, output in enumerate(psbt.outputs):
-        for origin in _origins(output):
+        for origin in dict.fromkeys(_origins(output)):  # thousands of keys may claim one path
             if _proven(psbt, index, account, origin, most_index):
                 paths[index] = origin.path
     return paths

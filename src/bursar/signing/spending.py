@@ -48,7 +48,7 @@ def check_inputs(
         if not ours:
             nameless.append(number)
         elif not one.is_final:
-            for path in ours:
+            for path in dict.fromkeys(ours):
                 _check_path(psbt, number, account, path)
     if nameless:
         _check_hidden(psbt, nameless, account, window)
