@@ -75,7 +75,7 @@ def test_a_question_below_the_rule_is_the_title() -> None:
 
 
 def test_small_and_capital_letters_that_look_alike() -> None:
-    assert Drawing().text(0, 0, "Really send all label IDs").picture().lines(FONTS) == ["Really send all label IDs"]
+    assert Drawing().text(0, 0, "Please send all label IDs").picture().lines(FONTS) == ["Please send all label IDs"]
 
 
 def test_words_stay_apart() -> None:

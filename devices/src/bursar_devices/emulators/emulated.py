@@ -28,7 +28,7 @@ class Emulated(ABC):
     def __init__(self, model: str, human: Human | None) -> None:
         self.model = model
         self.human = human
-        self.pages: list[Page] = []
+        self._pages: list[Page] = []
         self.failure: EmulatorError | None = None
         self._stack = ExitStack()
         self._screen = threading.RLock()
@@ -44,6 +44,11 @@ class Emulated(ABC):
     @abstractmethod
     def location(self) -> str:
         """Where the host finds it, known once it runs."""
+
+    @property
+    def pages(self) -> list[Page]:
+        """What it has shown so far, as far as somebody looked; the list itself, which may be cleared."""
+        return self._pages
 
     @property
     def selector(self) -> str:
@@ -79,7 +84,7 @@ class Emulated(ABC):
         with self._screen:
             page = self._read_page()
             if page is not None and page != self._seen:
-                self.pages.append(page)
+                self._pages.append(page)
             self._seen = page
             return page
 

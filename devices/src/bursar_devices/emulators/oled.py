@@ -99,7 +99,7 @@ def _line(columns: Sequence[int], y: int, fonts: Sequence[Font]) -> str | None:
 
 def _with_small_l(text: str) -> str:
     """Tell a small L from a capital i where a font draws both alike: by what stands beside it."""
-    return re.sub(r"(?<=[a-z])I+|\bI(?=[aeiou])", lambda found: "l" * len(found[0]), text)
+    return re.sub(r"(?<=[a-z])I+|I(?=[aeiou])", lambda found: "l" * len(found[0]), text)
 
 
 def _read(window: bytes, x: int, font: Font, known: dict[int, str | None]) -> str | None:

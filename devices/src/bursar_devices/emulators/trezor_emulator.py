@@ -23,8 +23,10 @@ BUILT_IN_PORT = 21324
 _TRIES = 5
 _ALONE_WITHIN = 300.0
 _QUIET = 0.02
+_BETWEEN_TWO = 0.01
 _BETWEEN_LOOKS = 0.1
-_REDRAWN_WITHIN = 3.0
+_REDRAWN_WITHIN = 0.7
+_LAYOUT, _MATRIX = 1, 3
 _NO, _YES = 0, 1
 
 
@@ -56,6 +58,8 @@ class TrezorEmulator(Emulated):
         self._version = ""
         self._program: Program | None = None
         self._looked = 0.0
+        self._shown: bytes | None = None
+        self._moving = False
         self.log: Path | None = None
 
     @property
@@ -136,34 +140,57 @@ class TrezorEmulator(Emulated):
         picture = Picture(layout)
         return picture.page(self._fonts) if picture.has_buttons else None
 
+    @property
+    def pages(self) -> list[Page]:
+        """What it has shown so far; where digits for a PIN are shown now, they are the last page."""
+        with self._screen:
+            state = self._state()
+            matrix, layout = state.get(_MATRIX, b""), state.get(_LAYOUT, b"")
+            if isinstance(matrix, bytes) and isinstance(layout, bytes) and matrix.isdigit():
+                title = " ".join(Picture(layout).lines(self._fonts)[:1])
+                page = Page(title, tuple(" ".join(matrix[start : start + 3].decode()) for start in (6, 3, 0)))
+                if self._pages[-1:] != [page]:
+                    self._pages.append(page)
+        return self._pages
+
     def _do_press(self, press: Press) -> None:
-        before = self._settled()
-        if before is None or not Picture(before).has_buttons:
-            return
+        before = self._look()
+        if before is None or before != (self._shown or before) or not Picture(before).has_buttons:
+            return  # it asks something else by now
+        self._shown = None
         Port(self._port + 1).tell(Kind.DECISION, [(1, _YES if press is Press.ACCEPT else _NO)])
         # The firmware keeps one message at a time: another one right behind the decision would replace it.
         time.sleep(_QUIET)
         end = time.monotonic() + _REDRAWN_WITHIN
         while time.monotonic() < end and self._look() == before:
             time.sleep(_QUIET)
+        self._moving = True
 
     def _settled(self) -> bytes | None:
-        """The screen once two looks saw the same, ``None`` while it moves; not often, see ``_look``."""
-        time.sleep(max(0.0, self._looked + _BETWEEN_LOOKS - time.monotonic()))
+        """The screen once two looks saw the same, ``None`` while it moves; not often while nothing happens."""
+        if not self._moving:
+            time.sleep(max(0.0, self._looked + _BETWEEN_LOOKS - time.monotonic()))
         layout = self._look()
-        time.sleep(_QUIET)
-        return layout if self._look() == layout else None
+        time.sleep(_BETWEEN_TWO)
+        same = layout is not None and self._look() == layout
+        self._moving = self._moving and not same
+        self._shown = layout if same else None
+        return self._shown
 
     def _look(self) -> bytes | None:
-        """The pixels. Looking can make the firmware lose a Cancel that the host sends within the same milliseconds."""
+        """The pixels, or ``None`` while the firmware does not answer."""
+        layout = self._state().get(_LAYOUT)
+        return layout if isinstance(layout, bytes) else None
+
+    def _state(self) -> dict[int, int | bytes]:
+        """What debug link tells. Asking can make the firmware lose a Cancel of the host in the same milliseconds."""
         try:
             _, state = Port(self._port + 1).ask(Kind.GET_STATE, within=1.0)
+            return state
         except NoReplyError:
-            return None  # it computes, or has ended
+            return {}  # it computes, or has ended
         finally:
             self._looked = time.monotonic()
-        layout = state.get(1)
-        return layout if isinstance(layout, bytes) else None
 
 
 @contextmanager
