@@ -11,7 +11,6 @@ from bursar.keys.path import HARDENED
 _NAME: Final = re.compile(r"[a-z0-9_]{1,20}")
 _WORD: Final = re.compile(r"[0-9A-Za-z_]*")
 _NUMBER: Final = re.compile(r"[0-9]+")
-MINISCRIPT: Final = "input.descriptor.miniscript"
 
 
 class Reader:
