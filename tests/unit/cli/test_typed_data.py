@@ -1,0 +1,172 @@
+"""``bursar message sign-typed``: everything in words before it is signed, permits put to the policy as payments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+
+from bursar.cli.typed_data_review import typed_data_review, typed_data_text
+from bursar.errors import InvalidInputError, PolicyDeniedError, UserCancelledError
+from bursar.ethereum.account import EthereumAccount
+from bursar.ethereum.address import Address
+from bursar.ethereum.token import Token
+from bursar.ethereum.typed_data import TypedData
+from bursar.wallet.wallet import Wallet
+
+if TYPE_CHECKING:
+    from tests.unit.cli.conftest import CommandLine
+
+PASSWORD = "correct horse battery"
+DOMAIN = [("name", "string"), ("version", "string"), ("chainId", "uint256"), ("verifyingContract", "address")]
+SPENDER, COIN = Address(b"\x22" * 20), Address(b"\x33" * 20)
+PERMIT = [("owner", "address"), ("spender", "address"), ("value", "uint256"), ("nonce", "uint256")]
+
+
+def chain_of(wallet: CommandLine) -> int:
+    with Wallet.open(wallet.home / "wallet.db") as opened:
+        held = opened.account("gas").account
+        assert isinstance(held, EthereumAccount)
+        return held.chain_id
+
+
+def typed(types: dict[str, Any], message: dict[str, Any], chain: int = 31337, fields: Any = DOMAIN) -> TypedData:
+    domain = {"name": "USD Coin", "version": "2", "chainId": chain, "verifyingContract": COIN}
+    named = {name: domain[name] for name, _ in fields}
+    return TypedData.of({"EIP712Domain": fields, **types}, next(iter(types)), named, message)
+
+
+def permit(value: int = 12_500_000, chain: int = 31337) -> TypedData:
+    message = {
+        "owner": COIN,
+        "spender": SPENDER,
+        "value": value,
+        "nonce": 3,
+        "deadline": 1_700_000_000,
+    }
+    return typed({"Permit": [*PERMIT, ("deadline", "uint256")]}, message, chain)
+
+
+def mail(chain: int = 31337, fields: Any = DOMAIN) -> TypedData:
+    message = {"to": SPENDER, "contents": "hello \u202eworld", "numbers": (1, 2), "none": (), "raw": b"\x01" * 300}
+    types = {"Mail": [("to", "address"), ("contents", "string"), ("numbers", "uint8[]"), ("none", "bool[]")]}
+    types["Mail"].append(("raw", "bytes"))
+    return typed(types, message, chain, fields)
+
+
+@pytest.fixture
+def put(tmp_path: Path) -> Any:
+    def write(value: TypedData) -> str:
+        path = tmp_path / "typed.json"
+        path.write_text(value.to_json(), "utf-8")
+        return str(path)
+
+    return write
+
+
+def sign(wallet: CommandLine, file: str, *options: str, answers: list[str] | None = None) -> Any:
+    words = ("message", "sign-typed", file, "--account", "gas", *options)
+    return wallet.json(*words, answers=["y", PASSWORD] if answers is None else answers)
+
+
+def test_signed_shown_and_verified(wallet: CommandLine, put: Any) -> None:
+    chain = chain_of(wallet)
+    file = put(mail(chain))
+    done = sign(wallet, file, "--index", "2")
+    signer = Account.recover_message(
+        encode_typed_data(full_message=json.loads(Path(file).read_text())), signature=done["signature"]
+    )
+    assert signer == done["address"]
+    text = "\n".join(wallet.answers.heard)
+    for words in (
+        "USD Coin 2",
+        f"chain {chain}",
+        "As       Mail",
+        "numbers[1]",
+        "an empty array",
+        "hello \\u202eworld",
+    ):
+        assert words in text
+    assert "… (300 bytes)" in text
+    assert "policy" not in text.lower()
+    wallet.text("message", "verify-typed", done["address"], done["signature"], file)
+    other = put(mail(chain + 1))
+    with pytest.raises(InvalidInputError, match="was signed by"):
+        wallet.text("message", "verify-typed", done["address"], done["signature"], other)
+    again = wallet.text("message", "verify-typed", done["address"], done["signature"], "-", stdin=mail(chain).to_json())
+    assert done["address"] in again
+
+
+def test_another_chain_or_none(wallet: CommandLine, put: Any) -> None:
+    chain = chain_of(wallet)
+    with pytest.raises(InvalidInputError, match="the account is on chain") as caught:
+        sign(wallet, put(mail(chain + 1)), answers=[])
+    assert caught.value.code == "input.typed-data.chain"
+    nowhere = put(mail(chain, fields=DOMAIN[:1]))
+    with pytest.raises(InvalidInputError, match="names no chain"):
+        sign(wallet, nowhere, answers=[])
+    sign(wallet, nowhere, "--any-chain")
+    assert any("counts on every one" in heard for heard in wallet.answers.heard)
+
+
+def test_no_is_no(wallet: CommandLine, put: Any) -> None:
+    with pytest.raises(UserCancelledError):
+        sign(wallet, put(mail(chain_of(wallet))), answers=["n"])
+
+
+def test_a_bitcoin_account_signs_none(wallet: CommandLine, put: Any) -> None:
+    with pytest.raises(InvalidInputError, match="bitcoin account"):
+        wallet.json("message", "sign-typed", put(mail()), "--account", "savings")
+
+
+def test_a_permit_needs_the_policys_leave(wallet: CommandLine, put: Any) -> None:
+    chain = chain_of(wallet)
+    file = put(permit(chain=chain))
+    with pytest.raises(PolicyDeniedError, match="no rule allows paying"):
+        sign(wallet, file, answers=[])
+    assert any("without asking again" in heard for heard in wallet.answers.heard)
+    rules = f"""version = 1
+[[token]]
+symbol = "USDC"
+network = "eip155:{chain}"
+contract = "{COIN}"
+decimals = 6
+[[rule]]
+name = "tokens"
+kind = "allow-any"
+asset = "USDC"
+[[rule]]
+name = "most"
+kind = "limit"
+max = "20USDC"
+"""
+    (wallet.home / "policy.toml").write_text(rules)
+    wallet.text("account", "token", "gas", str(COIN), "USDC", "6")
+    sign(wallet, file)
+    assert any("12.5 USDC" in heard for heard in wallet.answers.heard)
+    for value in (20_000_001, 2**256 - 1):
+        with pytest.raises(PolicyDeniedError):
+            sign(wallet, put(permit(value, chain)), answers=[])
+
+
+def test_what_only_looks_like_an_allowance_is_denied(wallet: CommandLine, put: Any) -> None:
+    one = typed({"Grant": [("operator", "address")]}, {"operator": SPENDER}, chain_of(wallet))
+    with pytest.raises(PolicyDeniedError, match="opaque-call"):
+        sign(wallet, put(one), answers=[])
+
+
+def test_the_words_of_a_permit() -> None:
+    token = {COIN: Token(31337, COIN, "USDC", 6)}
+    text = typed_data_text(permit(), "gas", SPENDER, token)
+    assert f"{SPENDER} may take 12.5 USDC (token contract {COIN}), if it is used by 2023-11-14 22:13 UTC" in text
+    text = typed_data_text(permit(2**256 - 1), "gas", SPENDER, token)
+    assert f"{SPENDER} may take ALL tokens of USDC {COIN}, now and later" in text
+    assert "base units of the unregistered token" in typed_data_text(permit(), "gas", SPENDER, {})
+    review = typed_data_review(permit(), "gas", 31337, token)
+    assert review is not None
+    assert [(one.to, one.amount, one.asset.symbol) for one in review.payments] == [(str(SPENDER), 12_500_000, "USDC")]
+    assert typed_data_review(mail(), "gas", 31337, token) is None
