@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.ledger.apdu import MOST_DATA, OK, Command
@@ -34,14 +35,24 @@ _KINDS: Final = {
 }
 _IS_ARRAY, _IS_SIZED = 0x80, 0x40
 _MOST_ITEMS, _MOST_VALUE = 255, 0xFFFF
+_WRITTEN_INTEGERS: Final = frozenset((1, 2, 4, 8, 16, 32))  # bytes
 _MOST_FIELDS_DEEP, _MOST_ARRAYS_DEEP = 16, 8
 _MEMORY_FULL: Final = 0x6A84
 _SHOWS_FIELDS: Final = frozenset({"Ledger Stax", "Ledger Flex", "Ledger Nano Gen5"})
 _SHOWS_HASHES: Final = frozenset({"Ledger Nano S", "Ledger Nano X", "Ledger Nano S Plus"})
 
 
-class _TooLargeError(Exception):
-    """A ledger's stream has no room for it; by its hashes it can still be signed."""
+class _NoRoomError(Exception):
+    """A ledger's stream or screen has no room for it; by its hashes it can still be signed."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where a value lies: in how many structs and arrays, and whether inside one of several structs of an array."""
+
+    fields: int = 1
+    arrays: int = 0
+    repeated: bool = False
 
 
 def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") -> Exchange[EcdsaSignature]:
@@ -50,12 +61,13 @@ def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") 
     Without the vendor's signed filters the app wants blind signing on, though models with a large screen then show
     every field; the small ones show the domain and the message's hash, which the human is told. What the stream or the
     device's memory has no room for (arrays of more than 255 items, values of more than 65535 bytes, structs deeper than
-    16) is signed by its two hashes.
+    16), what its screen cannot write (``int24`` and other odd sizes), and what the app hashes wrongly (arrays of arrays
+    of structs, empty arrays inside an array of structs) is signed by its two hashes.
     """
     start = path_bytes(path)
     try:
         commands = [*_definitions(typed), *_values(typed)]  # all of it before the first is sent: nothing half done
-    except _TooLargeError:
+    except _NoRoomError:
         return (yield from _by_hashes(path, typed))
     settings = yield from configuration()
     if not settings.blind_signing:
@@ -77,7 +89,7 @@ def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") 
 def _by_hashes(path: DerivationPath, typed: TypedData) -> Exchange[EcdsaSignature]:
     domain, message = typed.domain_separator, typed.message_hash
     confirm = (
-        "The typed data is too large to be shown: the Ledger shows two hashes only. Compare them, and confirm there: "
+        "The Ledger cannot take all of the typed data: it shows two hashes only. Compare them, and confirm there: "
         f"domain hash 0x{domain.hex().upper()}, message hash 0x{message.hex().upper()}."
     )
     return sign_typed_hashes(path, domain, message, confirm=confirm)
@@ -105,6 +117,8 @@ def _definitions(typed: TypedData) -> Iterator[Command]:
 
 
 def _definition(kind: FieldType, name: str) -> bytes:
+    if kind.kind is Kind.INT and kind.size not in _WRITTEN_INTEGERS:
+        raise _NoRoomError
     sized = kind.size is not None
     data = bytes(((_IS_ARRAY if kind.levels else 0) | (_IS_SIZED if sized else 0) | _KINDS[kind.kind],))
     if kind.kind is Kind.STRUCT:
@@ -113,7 +127,7 @@ def _definition(kind: FieldType, name: str) -> bytes:
         data += bytes((kind.size,))
     if kind.levels:
         if any(level is not None and level > _MOST_ITEMS for level in kind.levels):
-            raise _TooLargeError
+            raise _NoRoomError
         data += bytes((len(kind.levels),))
         data += b"".join(b"\x00" if level is None else bytes((1, level)) for level in kind.levels)
     return data + _counted(name)
@@ -122,32 +136,35 @@ def _definition(kind: FieldType, name: str) -> bytes:
 def _values(typed: TypedData) -> Iterator[Command]:
     for struct, values in ((DOMAIN, typed.domain), (typed.primary_type, typed.message)):
         yield Command(CLA, _GIVE, 0, _NAME, struct.encode("ascii"), patient=True)
-        yield from _struct(struct, values, typed, 1, 0)
+        yield from _struct(struct, values, typed, _Place())
 
 
-def _struct(
-    struct: str, values: Mapping[str, Any], typed: TypedData, fields_deep: int, arrays_deep: int
-) -> Iterator[Command]:
-    if fields_deep > _MOST_FIELDS_DEEP:
-        raise _TooLargeError
+def _struct(struct: str, values: Mapping[str, Any], typed: TypedData, place: _Place) -> Iterator[Command]:
+    if place.fields > _MOST_FIELDS_DEEP:
+        raise _NoRoomError
     for field in typed.types.structs[struct]:
-        yield from _value(field.type, values[field.name], typed, fields_deep, arrays_deep)
+        yield from _value(field.type, values[field.name], typed, place)
 
 
-def _value(kind: FieldType, value: Any, typed: TypedData, fields_deep: int, arrays_deep: int) -> Iterator[Command]:
+def _value(kind: FieldType, value: Any, typed: TypedData, place: _Place) -> Iterator[Command]:
     if kind.levels:
         items: Sequence[Any] = value
-        if len(items) > _MOST_ITEMS or arrays_deep == _MOST_ARRAYS_DEEP:
-            raise _TooLargeError
+        structs = kind.kind is Kind.STRUCT
+        if len(items) > _MOST_ITEMS or place.arrays == _MOST_ARRAYS_DEEP:
+            raise _NoRoomError
+        # these the app (1.22.0) hashes otherwise than the standard
+        if (structs and len(kind.levels) > 1) or (place.repeated and not items):
+            raise _NoRoomError
+        inside = replace(place, arrays=place.arrays + 1, repeated=place.repeated or (structs and len(items) > 1))
         yield Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True)
         for item in items:
-            yield from _value(kind.item, item, typed, fields_deep, arrays_deep + 1)
+            yield from _value(kind.item, item, typed, inside)
     elif kind.kind is Kind.STRUCT:
-        yield from _struct(kind.name, value, typed, fields_deep + 1, arrays_deep)
+        yield from _struct(kind.name, value, typed, replace(place, fields=place.fields + 1))
     else:
         raw = _encoded(kind, value)
         if len(raw) > _MOST_VALUE:
-            raise _TooLargeError
+            raise _NoRoomError
         payload = len(raw).to_bytes(2, "big") + raw
         for at in range(0, len(payload), MOST_DATA):
             part = _COMPLETE if at + MOST_DATA >= len(payload) else _PARTIAL
@@ -171,7 +188,7 @@ def _encoded(kind: FieldType, value: Any) -> bytes:
 
 def _short(ins: int, part: int, data: bytes) -> Command:
     if len(data) > MOST_DATA:
-        raise _TooLargeError
+        raise _NoRoomError
     return Command(CLA, ins, 0, part, data)
 
 

@@ -146,7 +146,7 @@ class TrezorEthereumSigner(TrezorSigner):
         if ethereum_typed_data.shows_hashes_only(state.abilities):
             text = (
                 "The Trezor One cannot show typed data, only its hashes. Compare them on it: domain hash "
-                f"{typed.domain_separator.hex()}, message hash {typed.message_hash.hex()}."
+                f"{typed.domain_separator.hex().upper()}, message hash {typed.message_hash.hex().upper()}."
             )
             self._wallet.tell(DeviceEvent("notice", text))
         return self._wallet.run(

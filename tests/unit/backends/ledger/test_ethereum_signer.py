@@ -31,6 +31,8 @@ NAMES = {
     "every-transaction-type-signs",
     "chains-are-kept-apart",
     "personal-messages-sign",
+    "typed-data-signs",
+    "nested-arrays-sign-or-are-refused",
     "closing-is-final",
 }
 TO = Address(b"\x11" * 20)
