@@ -45,8 +45,9 @@ def emulator(port: int = EMULATOR_PORT) -> Place:
 def place_of(location: str) -> Place | None:
     """The place a location means; ``None`` if it is not written as one. A device that is not listed is not there."""
     if location.startswith("tcp:"):
-        _tcp(location)
-        return Place(location, EMULATOR, emulated=True)
+        host, port = _tcp(location)
+        host = f"[{host}]" if ":" in host else "127.0.0.1" if host == "localhost" else host
+        return Place(f"tcp:{host}:{port}", EMULATOR, emulated=True)  # one spelling, for its lock has its name
     if location.startswith("hid:"):
         return next((place for place in plugged_in() if place.location == location), None)
     return None

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MOST_PACKETS = 1 << 15  # two megabytes of packets for one answer
+_FORGOTTEN = (AttributeError, AssertionError)  # trezorlib's transports, closed by another thread while they wait
 
 
 class Wire:
@@ -66,6 +67,9 @@ class Wire:
             raise self._late() from error
         except self._faults as error:
             raise self._lost() from error
+        except _FORGOTTEN:
+            self._alive()
+            raise
 
     def read_chunk(self, *, timeout: float | None = None) -> bytes:
         """One packet. Raises the library's time-out after ``timeout``, ``SignerUnavailableError`` when all is over."""
@@ -85,6 +89,9 @@ class Wire:
             raise
         except self._faults as error:
             raise self._lost() from error
+        except _FORGOTTEN:
+            self._alive()
+            raise
 
     def poll(self, seconds: float) -> bytes | None:
         """One packet if one comes within ``seconds``."""

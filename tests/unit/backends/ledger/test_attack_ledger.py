@@ -19,6 +19,7 @@ from bursar_devices.prompting import BenchPrompt
 
 from bursar.backends.ledger import LedgerBackend
 from bursar.backends.ledger.busy import DeviceLock
+from bursar.backends.ledger.places import place_of
 from bursar.backends.ledger.signer import LedgerBitcoinSigner
 from bursar.backends.ledger.transport import HidTransport
 from bursar.bitcoin.network import Network
@@ -179,3 +180,10 @@ def test_a_lock_folder_that_others_may_change_is_not_used(tmp_path: Path) -> Non
         DeviceLock("tcp:127.0.0.1:9999", folder=tmp_path).acquire()
     assert caught.value.code == "signer.lock"
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["tcp:localhost:9999", "tcp:127.0.0.1:09999", "tcp:127.0.0.1:9999"])
+def test_one_emulator_has_one_lock_however_it_is_written(text: str) -> None:
+    place = place_of(text)
+    assert place is not None
+    assert place.location == "tcp:127.0.0.1:9999"

@@ -15,7 +15,8 @@ from trezorlib import messages
 from trezorlib.mapping import DEFAULT_MAPPING
 
 from bursar.backends.trezor import framing, vendor
-from bursar.errors import SignerMisbehavedError
+from bursar.backends.trezor.wire import Wire
+from bursar.errors import SignerMisbehavedError, SignerUnavailableError
 
 
 def varint(value: int) -> bytes:
@@ -74,7 +75,9 @@ def test_what_the_vendor_writes_is_read_the_same() -> None:
     node = messages.HDNodeType(depth=3, fingerprint=2**32 - 1, child_num=0, chain_code=b"c" * 32, public_key=b"k" * 33)
     samples = [
         messages.Features(major_version=1, minor_version=2, patch_version=3, label="\N{SNOWMAN}", unlocked=False),
-        messages.Features(major_version=1, minor_version=2, patch_version=3, capabilities=list(messages.Capability)[:3]),
+        messages.Features(
+            major_version=1, minor_version=2, patch_version=3, capabilities=list(messages.Capability)[:3]
+        ),
         messages.PublicKey(node=node, xpub="xpub", root_fingerprint=0),
         messages.TxRequest(
             request_type=messages.RequestType.TXINPUT,
@@ -111,3 +114,30 @@ def test_no_bytes_raise_anything_but_the_typed_error() -> None:
 
 def test_no_answer_is_longer_than_any_firmware_sends() -> None:
     assert framing.LONGEST <= 1 << 16
+
+
+@pytest.mark.parametrize("error", [AttributeError("'NoneType' object has no attribute 'recv'"), AssertionError()])
+def test_closed_by_another_thread_while_it_reads_it_says_so(error: Exception) -> None:
+    """trezorlib's transports forget their handle in ``close``, and then stumble over it."""
+
+    class Forgetful:
+        CHUNK_SIZE = 64
+
+        def open(self) -> None: ...
+
+        def close(self) -> None: ...
+
+        def read_chunk(self, *, timeout: float | None = None) -> bytes:
+            wire.close()
+            raise error
+
+        def write_chunk(self, chunk: bytes) -> None:
+            wire.close()
+            raise error
+
+    wire = Wire(Forgetful())
+    for step in (wire.read_chunk, lambda: wire.write_chunk(b"")):
+        wire.open()
+        wire.allow(5)
+        with pytest.raises(SignerUnavailableError, match="closed: open it again"):
+            step()
