@@ -63,6 +63,8 @@ def test_no_secret_is_in_the_file(make_device: Callable[..., Any], tmp_path: Pat
     device.human = approve()
 
     def pin(_request: SecretRequest) -> str:
+        if not device.pages:
+            pytest.skip("this device's matrix of digits is not read: type the PIN by hand")
         return matrix_positions(device.pages[-1], PIN)
 
     prompt = BenchPrompt({"pin": pin, "passphrase": PASSPHRASE})

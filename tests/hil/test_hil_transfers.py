@@ -134,7 +134,7 @@ def test_a_token(face: Face, number: int, sandbox: Any, attend: Attend) -> None:
 def test_ether_by_type(signer: Any, kind: int, number: int, sandbox: Any, attend: Attend) -> None:
     """Types 0 and 1 are not what the wallet builds, but signers offer them: signed, broadcast, mined."""
     account = account_of(signer, ETHEREUM, number, sandbox)
-    sender, to, amount = account.address(0), ether_payee(), 10**17 + 5
+    sender, to, amount = account.address(0), ether_payee(), 10**17 + 5 * 10**9
     sandbox.fund_ether(str(sender), ETHER)
     price: dict[str, Any] = {"gas_price": Wei(5 * 10**9)}
     if kind == 2:
