@@ -13,6 +13,7 @@ from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
 from bursar_devices.ledger.ethereum.stream import Stream, Transaction
+from bursar_devices.ledger.ethereum.typed_data import TypedData
 from bursar_devices.ledger.task import Harm, Intrusion, Settings, Task, immediately, refuse
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
+_DEFINE: Final = 0x1A
 _FIRST, _MORE, _START_FLOW = 0x00, 0x80, 0x02
 _MOST_STEPS: Final = 10
 _ALLOWED: Final = ((HARDENED + 44, HARDENED + 60), (HARDENED + 45,))
@@ -53,6 +55,7 @@ class EthereumApp:
         self._message = b""
         self._message_size = 0
         self._message_path: tuple[int, ...] = ()
+        self._typed: TypedData | None = None
 
     def handle(self, apdu: Apdu) -> Task:
         """Begin to work on a request; any refusal makes the app forget what came before."""
@@ -76,8 +79,12 @@ class EthereumApp:
                 return self._sign_message(apdu)
             case 0x0C if apdu.p2 == 0:
                 return self._sign_hashes(apdu)
+            case 0x0C if apdu.p2 == 1:
+                return self._sign_typed_data(apdu)
             case 0x0C:
                 raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+            case 0x1A | 0x1C:
+                return self._stream_typed_data(apdu)
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
     def intrude(self, apdu: Apdu | None) -> Intrusion:
@@ -225,6 +232,37 @@ class EthereumApp:
         self._check(path)
         if Lie.CHANGED_TRANSACTION in self._settings.lies:
             message = keccak256(message)
+        return self._signed(_TYPED_DATA, path, keccak256(b"\x19\x01" + domain + message))
+
+    def _stream_typed_data(self, apdu: Apdu) -> Task:
+        if apdu.ins == _DEFINE:
+            if self._typed is None:
+                self._reset()
+                self._typed = TypedData()
+            self._typed.define(apdu.p2, apdu.data)
+            return b""
+        if self._typed is None:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
+        if not self._settings.blind_signing:
+            raise self._refuse_blind_signing()
+        self._typed.give(apdu.p1, apdu.p2, apdu.data)
+        return b""
+        yield
+
+    def _sign_typed_data(self, apdu: Apdu) -> Task:
+        typed = self._typed
+        if typed is None:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
+        if not typed.whole:
+            raise RefusalError(Status.INCORRECT_DATA)
+        path = self._path(Reader(apdu.data))
+        domain, message = typed.hashes.values()
+        if not (yield self._screens.typed_data(typed.shown, message)):
+            raise RefusalError(Status.DENIED)
+        self._check(path)
+        if Lie.CHANGED_TRANSACTION in self._settings.lies:
+            message = keccak256(message)
+        self._reset()
         return self._signed(_TYPED_DATA, path, keccak256(b"\x19\x01" + domain + message))
 
     def _signed(self, ins: int, path: tuple[int, ...], digest: bytes) -> bytes:

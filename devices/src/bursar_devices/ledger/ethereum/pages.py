@@ -68,6 +68,11 @@ class Screens:
         pairs = [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
         return self._blind("Review typed message", pairs, "Sign message", "Reject message")
 
+    def typed_data(self, domain: Sequence[Pair], message: bytes) -> Review:
+        """Review typed data that was streamed: a Nano shows the domain, and of the message its hash."""
+        pairs = [*domain, ("Message hash", "0x" + message.hex().upper())]
+        return self._blind("Review typed message", pairs, "Sign message", "Reject message")
+
     def _blind(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:
         plain = self._review(title, pairs, accept, reject)
         return Review((_AHEAD, *plain.pages), plain.reject)
