@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bursar.bitcoin.descriptors import Descriptor, strip_checksum
 from bursar.bitcoin.descriptors.inference import infer, infer_input, infer_output, raw_extended
+from bursar.bitcoin.descriptors.taproot import branch_hash, leaf_hash
+from bursar.bitcoin.descriptors.tree_inference import tree_of_blocks, tree_of_field
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.script import op_return, p2sh, p2wpkh, p2wsh
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
+from bursar.bitcoin.wire import sized
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import public_key, taproot_output_key, uncompressed
 from bursar.keys.bip32 import ExtendedPrivateKey
@@ -99,11 +104,59 @@ def test_taproot_with_and_without_its_internal_key() -> None:
     output = b"\x51\x20" + taproot_output_key(internal)[0]
     assert strip_checksum(str(infer(output, {}, internal_key=internal))) == f"tr({internal.hex()})"
     assert strip_checksum(str(infer(output, {}))) == f"rawtr({output[2:].hex()})"
-    root = bytes(range(32))
-    tree = b"\x51\x20" + taproot_output_key(internal, root)[0]
-    found = infer(tree, {}, internal_key=internal, merkle_root=root)
-    assert found.script() == tree
-    assert str(found).startswith("rawtr(")
+    leaf = b"\x20" + POINTS[2][1:] + b"\xac"
+    tree = b"\x51\x20" + taproot_output_key(internal, leaf_hash(leaf))[0]
+    assert str(infer(tree, {}, internal_key=internal)).startswith("rawtr(")
+    found = infer(tree, {}, internal_key=internal, tree=[(0, leaf)])
+    assert strip_checksum(str(found)) == f"tr({internal.hex()},pk({POINTS[2][1:].hex()}))"
+    assert str(infer(tree, {}, internal_key=internal, tree=[(1, leaf)])).startswith("rawtr(")
+    other = b"\x51" + leaf
+    tree = b"\x51\x20" + taproot_output_key(internal, leaf_hash(other))[0]
+    assert str(infer(tree, {}, internal_key=internal, tree=[(0, other)])).startswith("rawtr(")
+
+
+TREES = [
+    "tr({0},pk({1}))",
+    "tr({0},{{pk({1}),pkh({2})}})",
+    "tr({0},{{multi_a(2,{1},{2},{3}),{{pk({1}),{{pk({2}),multi_a(1,{3})}}}}}})",
+    "tr({0},{{{{pk({1}),pk({2})}},{{pk({3}),pkh({1})}}}})",
+    "tr({0},{{pk({1}),pk({1})}})",
+]
+
+
+@pytest.mark.parametrize("form", TREES)
+def test_script_trees(form: str) -> None:
+    keys = [f"[{origin}]{xpub}/<0;1>/*" for origin, xpub in COSIGNERS]
+    descriptor = Descriptor.parse(form.format(keys[0], *keys))
+    psbt = document(descriptor)
+    for origin, xpub in COSIGNERS:
+        psbt.xpubs[raw_extended(xpub)] = origin
+    psbt = Psbt.parse(psbt.serialize())
+    told = infer_input(psbt, 0)
+    assert told.script() == descriptor.script(0, 3)
+    assert str(told).startswith("tr(")
+    assert strip_checksum(str(infer_output(psbt, 0))) == strip_checksum(str(descriptor)).replace("<0;1>/*", "1/4")
+    if len(psbt.inputs[0].tap_leaf_scripts) > 1:
+        del psbt.inputs[0].tap_leaf_scripts[next(iter(psbt.inputs[0].tap_leaf_scripts))]
+        assert str(infer_input(psbt, 0)).startswith("rawtr(")
+
+
+def test_a_tree_that_doubles_at_every_level_is_refused() -> None:
+    script = b"\x20" + POINTS[0][1:] + b"\xac"
+    hashes = [leaf_hash(script)]
+    for _ in range(128):
+        hashes.append(branch_hash(hashes[-1], hashes[-1]))
+    block = b"\xc0" + POINTS[1][1:] + b"".join(hashes[:128])
+    assert tree_of_blocks({block: script + b"\xc0"}, hashes[128]) is None
+    found = tree_of_blocks({b"\xc0" + POINTS[1][1:] + hashes[0]: script + b"\xc0"}, hashes[1])
+    assert found == ((1, script), (1, script))
+
+
+@given(st.binary(max_size=80))
+def test_malformed_trees_are_no_trees(raw: bytes) -> None:
+    found = tree_of_field(raw)
+    assert found is None or b"".join(bytes((depth, 0xC0)) + sized(one) for depth, one in found) == raw
+    assert tree_of_blocks({raw: raw}, bytes(32)) is None
 
 
 @pytest.mark.parametrize("scheme", list(Scheme))

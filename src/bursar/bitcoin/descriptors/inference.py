@@ -8,7 +8,8 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.descriptor import Descriptor
 from bursar.bitcoin.descriptors.keys import KeyExpression
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
-from bursar.bitcoin.descriptors.taproot import RawTaproot, Taproot
+from bursar.bitcoin.descriptors.taproot import RawTaproot, Taproot, leaf_hash, merkle_tree
+from bursar.bitcoin.descriptors.tree_inference import Tree, is_whole, leaves_of, tree_of_blocks, tree_of_field
 from bursar.bitcoin.script import ScriptType, classify, multisig
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import parse_public_key, taproot_output_key
@@ -18,7 +19,7 @@ from bursar.keys.origin import Fingerprint, KeyOrigin
 from bursar.keys.path import HARDENED
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt, PsbtInput, PsbtOutput
@@ -38,10 +39,19 @@ class KeyNames:
         self._origins = origins
         self._xpubs = xpubs or {}
         self._by_hash = {hash160(key): key for key in origins}
+        self._by_x_only_hash = {hash160(key[1:]): key[1:] for key in origins if len(key) == 33}
 
     def hashed(self, key_hash: bytes) -> bytes | None:
         """The known key with this hash."""
         return self._by_hash.get(key_hash)
+
+    def tapscript_hashed(self, key_hash: bytes) -> bytes | None:
+        """The known x-only key with this hash."""
+        return self._by_x_only_hash.get(key_hash)
+
+    def tapscript(self, x_only: bytes) -> KeyExpression:
+        """The expression of an x-only key."""
+        return self.expression(b"\x02" + x_only, x_only=True)
 
     def expression(self, key: bytes, *, x_only: bool = False) -> KeyExpression:
         """The key's expression: below an extended key if one fits, else alone with its origin."""
@@ -71,19 +81,19 @@ def infer(
     redeem_script: bytes | None = None,
     witness_script: bytes | None = None,
     internal_key: bytes | None = None,
-    merkle_root: bytes = b"",
+    tree: Sequence[tuple[int, bytes]] = (),
     xpubs: Mapping[ExtendedPublicKey, KeyOrigin] | None = None,
     network: Network | None = None,
 ) -> Descriptor:
     """The descriptor of exactly this output script, as far as the keys at hand explain it.
 
     ``origins`` are by public key of 33 or 65 bytes (for taproot 02 and the x-only key); ``xpubs`` lets keys be named
-    below extended keys. A script that no key explains becomes ``addr`` where ``network`` is given and it has an
-    address, else ``raw``. Keys of multisig scripts are named in their order (``multi``): whether they were sorted, one
+    below extended keys; ``tree`` is the depth and script of each leaf of a script tree from left to right. A script
+    that no key explains becomes ``addr`` where ``network`` is given and it has an address, else ``raw``. Keys of multisig scripts are named in their order (``multi``): whether they were sorted, one
     script cannot tell.
     """
     names = KeyNames(origins, xpubs)
-    node = _node(script, names, redeem_script, witness_script) or _taproot(script, names, internal_key, merkle_root)
+    node = _node(script, names, redeem_script, witness_script) or _taproot(script, names, internal_key, tree)
     if node is not None:
         try:
             return Descriptor.of(node)
@@ -126,11 +136,14 @@ def _hashed(name: str, key_hash: bytes, names: KeyNames) -> Node | None:
     return None if key is None else OneKey(name, names.expression(key))
 
 
-def _taproot(script: bytes, names: KeyNames, internal: bytes | None, merkle_root: bytes) -> Node | None:
+def _taproot(script: bytes, names: KeyNames, internal: bytes | None, tree: Sequence[tuple[int, bytes]]) -> Node | None:
     if classify(script) is not ScriptType.P2TR or not _is_point(b"\x02" + script[2:]):
         return None
-    if internal is not None and not merkle_root and taproot_output_key(internal)[0] == script[2:]:
-        return Taproot(names.expression(b"\x02" + internal, x_only=True))
+    if internal is not None and (not tree or is_whole([depth for depth, _ in tree])):
+        root = merkle_tree([(depth, leaf_hash(one)) for depth, one in tree])[0] if tree else b""
+        leaves = leaves_of(tree, names.tapscript, names.tapscript_hashed)
+        if leaves is not None and taproot_output_key(internal, root)[0] == script[2:]:
+            return Taproot(names.tapscript(internal), leaves)
     return RawTaproot(names.expression(b"\x02" + script[2:], x_only=True))
 
 
@@ -156,17 +169,19 @@ def _unexplained(script: bytes, network: Network | None) -> Node:
 def infer_input(psbt: Psbt, number: int, *, network: Network | None = None) -> Descriptor:
     """The descriptor of the output that input ``number`` spends, from the fields of the PSBT alone."""
     one = psbt.inputs[number]
-    return _infer_map(psbt, one, psbt.utxo(number).script, one.tap_merkle_root or b"", network)
+    tree = tree_of_blocks(one.tap_leaf_scripts, one.tap_merkle_root) if one.tap_merkle_root else ()
+    return _infer_map(psbt, one, psbt.utxo(number).script, tree, network)
 
 
 def infer_output(psbt: Psbt, number: int, *, network: Network | None = None) -> Descriptor:
     """The descriptor of output ``number``, from the fields of the PSBT alone."""
     one = psbt.outputs[number]
-    return _infer_map(psbt, one, psbt.tx.outputs[number].script, one.tap_tree or b"", network)
+    tree = tree_of_field(one.tap_tree) if one.tap_tree else ()
+    return _infer_map(psbt, one, psbt.tx.outputs[number].script, tree, network)
 
 
 def _infer_map(
-    psbt: Psbt, one: PsbtInput | PsbtOutput, script: bytes, tree: bytes, network: Network | None
+    psbt: Psbt, one: PsbtInput | PsbtOutput, script: bytes, tree: Tree | None, network: Network | None
 ) -> Descriptor:
     origins = dict(one.bip32_derivations.items())
     origins.update({b"\x02" + key: origin for key, (_, origin) in one.tap_bip32_derivations.items()})
@@ -175,8 +190,8 @@ def _infer_map(
         origins,
         redeem_script=one.redeem_script,
         witness_script=one.witness_script,
-        internal_key=one.tap_internal_key,
-        merkle_root=tree,
+        internal_key=None if tree is None else one.tap_internal_key,
+        tree=tree or (),
         xpubs={_extended(raw): origin for raw, origin in psbt.xpubs.items()},
         network=network,
     )

@@ -32,6 +32,11 @@ def leaf_hash(script: bytes) -> bytes:
     return tagged_hash("TapLeaf", bytes((LEAF_VERSION,)) + sized(script))
 
 
+def branch_hash(one: bytes, other: bytes) -> bytes:
+    """BIP-341's hash of a branch; its halves may come in either order."""
+    return tagged_hash("TapBranch", min(one, other) + max(one, other))
+
+
 def merkle_tree(leaves: Sequence[tuple[int, bytes]]) -> tuple[bytes, list[bytes]]:
     """The root over ``(depth, leaf hash)`` from left to right, and each leaf's path of sibling hashes, joined."""
     paths = [b""] * len(leaves)
@@ -44,7 +49,7 @@ def merkle_tree(leaves: Sequence[tuple[int, bytes]]) -> tuple[bytes, list[bytes]
                 paths[one] += left
             for one in others:
                 paths[one] += node
-            node = tagged_hash("TapBranch", min(left, node) + max(left, node))
+            node = branch_hash(left, node)
             depth, below = depth - 1, range(others.start, below.stop)
         stack.append((depth, node, below))
     return stack[0][1], paths
