@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
     from bursar.keys.path import DerivationPath
 
-MOST_COSIGNERS: Final = 15
+MOST_COSIGNERS: Final = 20
+MOST_COSIGNERS_SH: Final = 15  # a redeem script has at most 520 bytes
 
 
 class MultisigKind(Enum):
@@ -54,8 +55,11 @@ class MultisigAccount:
         if type(self.cosigners) is not tuple or type(self.kind) is not MultisigKind or type(self.sorted) is not bool:
             raise _invalid("its kind is a MultisigKind, its cosigners are a tuple and sorted is True or False")
         count = len(self.cosigners)
-        if type(self.threshold) is not int or not 1 <= self.threshold <= count <= MOST_COSIGNERS:
-            raise _invalid(f"{self.threshold} of {count} cosigners: there are 1 to {MOST_COSIGNERS}, and all can sign")
+        most = MOST_COSIGNERS_SH if self.kind is MultisigKind.SH else MOST_COSIGNERS
+        if type(self.threshold) is not int or not 1 <= self.threshold <= count <= most:
+            raise _invalid(
+                f"{self.threshold} of {count} cosigners: there are 1 to {most}, and the threshold is no more"
+            )
         for origin, xpub in self.cosigners:
             self._check_cosigner(origin, xpub)
         if len({xpub.key for _, xpub in self.cosigners}) != count:

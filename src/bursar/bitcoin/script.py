@@ -10,6 +10,7 @@ from bursar.errors import InvalidInputError
 MAX_OP_RETURN: Final = 80
 MAX_SCRIPT: Final = 10_000  # bytes: consensus runs no longer one, nor pushes a redeem script over MAX_PUSH
 MAX_PUSH: Final = 520
+_MOST_MULTISIG: Final = 20  # keys: what OP_CHECKMULTISIG takes
 
 
 class ScriptType(Enum):
@@ -102,19 +103,28 @@ def witness_program(script: bytes) -> tuple[int, bytes] | None:
 
 def multisig(script: bytes) -> tuple[int, tuple[bytes, ...]] | None:
     """The threshold and keys of ``m <keys> n OP_CHECKMULTISIG`` with compressed or uncompressed keys, or ``None``."""
-    if len(script) < 37 or script[-1] != 0xAE or not 0x51 <= script[0] <= script[-2] <= 0x60:
+    if len(script) < 37 or script[-1] != 0xAE:
         return None
+    threshold, at = _small_number(script, 0)
     keys: list[bytes] = []
-    at = 1
-    while at < len(script) - 2:
-        size = script[at]
-        if size not in (33, 65) or at + 1 + size > len(script) - 2:
-            return None
-        keys.append(script[at + 1 : at + 1 + size])
-        at += 1 + size
-    if len(keys) != script[-2] - 0x50:
+    while script[at] in (33, 65) and at + 1 + script[at] < len(script) - 1:
+        end = at + 1 + script[at]
+        keys.append(script[at + 1 : end])
+        at = end
+    count, at = _small_number(script, at)
+    if at != len(script) - 1 or len(keys) != count or not 1 <= threshold <= count:
         return None
-    return script[0] - 0x50, tuple(keys)
+    return threshold, tuple(keys)
+
+
+def _small_number(script: bytes, at: int) -> tuple[int, int]:
+    """A number from 1 to 20 as scripts push it, and the offset behind it; 0 for anything else."""
+    opcode = script[at]
+    if 0x51 <= opcode <= 0x60:
+        return opcode - 0x50, at + 1
+    if opcode == 1 and 17 <= script[at + 1] <= _MOST_MULTISIG:
+        return script[at + 1], at + 2
+    return 0, at
 
 
 def classify(script: bytes) -> ScriptType:

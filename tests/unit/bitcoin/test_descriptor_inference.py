@@ -99,6 +99,14 @@ def test_scripts_that_keys_do_not_explain() -> None:
     assert str(infer(inner, {})).startswith("pk(04")
 
 
+@pytest.mark.parametrize(("threshold", "count"), [(1, 1), (16, 16), (1, 17), (17, 17), (20, 20)])
+def test_multisig_up_to_what_consensus_allows(threshold: int, count: int) -> None:
+    keys = [public_key(bytes((number,)) * 32).hex() for number in range(1, count + 1)]
+    text = f"wsh(multi({threshold},{','.join(keys)}))"
+    spending = Descriptor.parse(text).spending()
+    assert strip_checksum(str(infer(spending.script, {}, witness_script=spending.witness_script))) == text
+
+
 def test_taproot_with_and_without_its_internal_key() -> None:
     internal = POINTS[1][1:]
     output = b"\x51\x20" + taproot_output_key(internal)[0]

@@ -29,7 +29,7 @@ from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import MultisigScript, multisig_path
 
 HOME = multisig_path(MultisigScript.WSH, 1, 0)
-ROOTS = [ExtendedPrivateKey.from_seed(bytes((number,)) * 32, testnet=True) for number in range(1, 17)]
+ROOTS = [ExtendedPrivateKey.from_seed(bytes((number,)) * 32, testnet=True) for number in range(1, 22)]
 COSIGNERS = tuple((KeyOrigin(root.fingerprint, HOME), root.derive(HOME).public()) for root in ROOTS)
 KINDS = list(MultisigKind)
 
@@ -81,6 +81,13 @@ def test_any_cosigners_in_any_order_can_spend(
         kernel_verify(extract(whole), spent)
     with pytest.raises(InvalidInputError):
         finalize(answers[0])
+
+
+@pytest.mark.parametrize("kind", [MultisigKind.WSH, MultisigKind.SH_WSH])
+def test_seventeen_of_twenty(kind: MultisigKind, kernel_verify: Callable[[Transaction, Sequence[TxOut]], None]) -> None:
+    psbt = question(account(kind, 17, 20), [(0, 0)])
+    whole = finalize(combine([signed(psbt, root) for root in ROOTS[2:20]]))
+    kernel_verify(extract(whole), [psbt.utxo(0)])
 
 
 @pytest.mark.parametrize("sort", [True, False])
@@ -153,11 +160,13 @@ def test_h71_a_cosigner_stands_in_it_once() -> None:
         assert caught.value.code == "input.account"
 
 
-@pytest.mark.parametrize(("threshold", "count"), [(0, 3), (4, 3), (1, 0), (1, 16), (True, 3), (2.0, 3)])
+@pytest.mark.parametrize(("threshold", "count"), [(0, 3), (4, 3), (1, 0), (1, 21), (True, 3), (2.0, 3)])
 def test_h74_thresholds_and_numbers_have_limits(threshold: Any, count: int) -> None:
     for kind in KINDS:
         with pytest.raises(InvalidInputError, match="cosigners"):
             account(kind, threshold, count)
+    with pytest.raises(InvalidInputError, match="cosigners"):
+        account(MultisigKind.SH, 1, 16)
     assert len(account(MultisigKind.SH, 15, 15).spending(0, 0).redeem_script or b"") == 513
 
 

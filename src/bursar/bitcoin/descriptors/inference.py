@@ -89,8 +89,8 @@ def infer(
 
     ``origins`` are by public key of 33 or 65 bytes (for taproot 02 and the x-only key); ``xpubs`` lets keys be named
     below extended keys; ``tree`` is the depth and script of each leaf of a script tree from left to right. A script
-    that no key explains becomes ``addr`` where ``network`` is given and it has an address, else ``raw``. Keys of multisig scripts are named in their order (``multi``): whether they were sorted, one
-    script cannot tell.
+    that no key explains becomes ``addr`` where ``network`` is given and it has an address, else ``raw``. Keys of
+    multisig scripts are named in their order (``multi``): whether they were sorted, one script cannot tell.
     """
     names = KeyNames(origins, xpubs)
     node = _node(script, names, redeem_script, witness_script) or _taproot(script, names, internal_key, tree)
