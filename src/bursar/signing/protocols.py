@@ -38,6 +38,13 @@ class SignerInfo:
     emulated: bool = False
     trouble_code: str | None = None
 
+    def __post_init__(self) -> None:
+        """What a device says of itself stands on terminals: no control and no direction characters."""
+        for name in ("model", "firmware", "label", "trouble"):
+            text = getattr(self, name)
+            if text is not None and not text.isprintable():
+                object.__setattr__(self, name, "".join(one if one.isprintable() else " " for one in text))
+
 
 @dataclass(frozen=True, slots=True)
 class SecretRequest:

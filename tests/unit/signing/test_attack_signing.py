@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -12,6 +13,7 @@ from bursar.keys.scheme import Scheme
 from bursar.signing.change import change_outputs
 from bursar.signing.conformance import Profile
 from bursar.signing.conformance.questions import Spend, question, stranger
+from bursar.signing.protocols import SignerInfo
 from bursar.signing.spending import check_inputs
 
 MANY = 4000
@@ -35,3 +37,14 @@ def test_a_path_named_by_thousands_of_keys_is_derived_once(crowded: Psbt) -> Non
     assert change_outputs(crowded, account) == (1,)
     check_inputs(crowded, account)
     assert time.monotonic() - started < 1.5
+
+
+def test_what_a_device_says_of_itself_cannot_command_a_terminal() -> None:
+    """Whatever backend forgot to clean it: a label stands in errors, tables and questions to a human."""
+    hostile = "\x1b]0;x\x07\x1b[2Jmain\u202e\r\n"
+    info = SignerInfo("mine", "usb:1", hostile, firmware=hostile, label=hostile, trouble=hostile)
+    for text in (info.model, info.firmware, info.label, info.trouble):
+        assert text is not None
+        assert text.isprintable()
+        assert "main" in text
+    assert repr(replace(info, label=None)).isprintable()
