@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from bursar_devices.attending import attended
 from bursar_devices.device import Page, selector_of
-from bursar_devices.golden import GoldenError
 from bursar_devices.humans import approve, reject_at_amount
 from bursar_devices.prompting import BenchPrompt
 from hil_faces import ETHEREUM, account_of
@@ -22,20 +21,9 @@ from bursar.signing.checks import confirm_address, request_message, request_sign
 from bursar.signing.conformance.questions import Spend, question
 from bursar.signing.registry import Registry
 
-if TYPE_CHECKING:
-    from bursar_devices.manifest import DeviceSpec
-
 WORDS = " ".join(["all"] * 12)
 CHAINS = SimpleNamespace(ethereum_chain_id=1)
 Golden = Callable[[list[Page]], None]
-
-
-@pytest.fixture(autouse=True)
-def known_differences(request: pytest.FixtureRequest, device_spec: DeviceSpec) -> None:
-    """The golden screens of a Trezor One are those of its firmware 1.14.1, which our simulator does not match yet."""
-    if device_spec.name == "trezor-simulator":
-        reason = "the simulated Trezor One words and wraps its pages otherwise than firmware 1.14.1"
-        request.applymarker(pytest.mark.xfail(raises=GoldenError, strict=True, reason=reason))
 
 
 @pytest.fixture
