@@ -40,7 +40,12 @@ def profile(device_spec: DeviceSpec) -> Profile:
     """What the manifest says the device can do, in the kit's words."""
     has = device_spec.capabilities
     types = (0, 1, 2) if "access-lists" in has else (0, 2)
-    return Profile(transaction_types=types, foreign_inputs="foreign-inputs" in has, taproot_all="taproot-all" in has)
+    return Profile(
+        transaction_types=types,
+        foreign_inputs="foreign-inputs" in has,
+        taproot_all="taproot-all" in has,
+        nested_arrays="nested-arrays" in has,
+    )
 
 
 @pytest.mark.parametrize("case", BITCOIN_CASES, ids=lambda case: case.name)

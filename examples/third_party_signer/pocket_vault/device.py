@@ -23,6 +23,7 @@ from bursar.crypto.secp256k1 import (
 from bursar.errors import BursarError, InvalidInputError
 from bursar.ethereum.address import Address as EthereumAddress
 from bursar.ethereum.message import personal_digest
+from bursar.ethereum.typed_data import TypedData
 from bursar.ethereum.transaction import UnsignedTransaction
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.path import HARDENED, DerivationPath
@@ -67,6 +68,8 @@ class Vault:
             digest = message_digest(bytes.fromhex(question["message"]))
         elif question["what"] == "sign-personal-message":
             digest = personal_digest(bytes.fromhex(question["message"]))
+        elif question["what"] == "sign-typed-data":
+            digest = TypedData.from_json(question["typed"]).digest()
         else:
             raise InvalidInputError(f"{question['what']!r} is not understood")
         secret = self._root.derive(DerivationPath.from_text(question["path"])).secret().expose()

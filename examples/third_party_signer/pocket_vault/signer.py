@@ -14,6 +14,7 @@ from bursar.signing.protocols import DeviceEvent, Prompt, SignerInfo
 if TYPE_CHECKING:
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.typed_data import TypedData
     from bursar.keys.path import DerivationPath
     from pocket_vault.link import Link
 
@@ -56,6 +57,10 @@ class PocketSigner:
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         self._confirm("the message")
         return _signature(self._link.ask("sign-personal-message", path=str(path), message=message.hex()))
+
+    def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
+        self._confirm("the typed data")
+        return _signature(self._link.ask("sign-typed-data", path=str(path), typed=typed.to_json()))
 
     def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
         self._confirm("the address")
