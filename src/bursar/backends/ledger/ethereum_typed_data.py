@@ -48,11 +48,15 @@ class _NoRoomError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a value lies: in how many structs and arrays, and whether inside one of several structs of an array."""
+    """Where a value lies: in how many structs and arrays, whether inside one of several structs of an array.
+
+    ``after`` is the type of the field that follows it in its struct, or follows that struct.
+    """
 
     fields: int = 1
     arrays: int = 0
     repeated: bool = False
+    after: FieldType | None = None
 
 
 def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") -> Exchange[EcdsaSignature]:
@@ -62,7 +66,7 @@ def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") 
     every field; the small ones show the domain and the message's hash, which the human is told. What the stream or the
     device's memory has no room for (arrays of more than 255 items, values of more than 65535 bytes, structs deeper than
     16), what its screen cannot write (``int24`` and other odd sizes), and what the app hashes wrongly (arrays of arrays
-    of structs, empty arrays inside an array of structs) is signed by its two hashes.
+    of structs, an empty array inside an array of structs or before a struct or array) is signed by its two hashes.
     """
     start = path_bytes(path)
     try:
@@ -142,8 +146,10 @@ def _values(typed: TypedData) -> Iterator[Command]:
 def _struct(struct: str, values: Mapping[str, Any], typed: TypedData, place: _Place) -> Iterator[Command]:
     if place.fields > _MOST_FIELDS_DEEP:
         raise _NoRoomError
-    for field in typed.types.structs[struct]:
-        yield from _value(field.type, values[field.name], typed, place)
+    fields = typed.types.structs[struct]
+    for number, field in enumerate(fields, 1):
+        after = fields[number].type if number < len(fields) else place.after
+        yield from _value(field.type, values[field.name], typed, replace(place, after=after))
 
 
 def _value(kind: FieldType, value: Any, typed: TypedData, place: _Place) -> Iterator[Command]:
@@ -153,7 +159,9 @@ def _value(kind: FieldType, value: Any, typed: TypedData, place: _Place) -> Iter
         if len(items) > _MOST_ITEMS or place.arrays == _MOST_ARRAYS_DEEP:
             raise _NoRoomError
         # these the app (1.22.0) hashes otherwise than the standard
-        if (structs and len(kind.levels) > 1) or (place.repeated and not items):
+        after = place.after
+        awkward = after is not None and (after.kind is Kind.STRUCT or bool(after.levels))
+        if (structs and len(kind.levels) > 1) or (not items and (place.repeated or awkward)):
             raise _NoRoomError
         inside = replace(place, arrays=place.arrays + 1, repeated=place.repeated or (structs and len(items) > 1))
         yield Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True)
