@@ -80,6 +80,16 @@ def test_an_extended_key_that_does_not_fit_is_not_named() -> None:
     assert found.keys[0].key == COSIGNERS[0][1].derive((0, 3)).key
 
 
+def test_a_key_of_the_other_parity_is_another_key() -> None:
+    origin, xpub = COSIGNERS[0]
+    key = xpub.derive((0, 3)).key
+    other = bytes((5 - key[0],)) + key[1:]
+    place = KeyOrigin(origin.fingerprint, origin.path / 0 / 3)
+    found = infer(p2wpkh(hash160(other)), {other: place}, xpubs={xpub: origin})
+    assert found.keys[0].key == other
+    assert found.script() == p2wpkh(hash160(other))
+
+
 def test_scripts_that_keys_do_not_explain() -> None:
     script = p2wpkh(hash160(POINTS[0]))
     assert strip_checksum(str(infer(script, {}))) == f"raw({script.hex()})"

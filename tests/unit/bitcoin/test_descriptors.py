@@ -19,6 +19,7 @@ from bursar.bitcoin.script import witness_program
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.crypto.hashes import hash160, sha256
+from bursar.crypto.key_aggregation import aggregate_keys
 from bursar.crypto.secp256k1 import public_key, taproot_output_key, uncompressed
 from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError
@@ -318,3 +319,71 @@ def test_an_account_is_its_descriptor(scheme: Scheme, wallet: Any) -> None:
         spending = descriptor.spending(branch, 2)
         places = spending.origins or {b"\x02" + key: place for key, (_, place) in spending.tap_origins.items()}
         assert list(places.values()) == [account.key_origin(branch, 2)]
+
+
+def test_musig_of_children_is_the_aggregate_of_the_children() -> None:
+    ranged = Descriptor.parse(f"rawtr(musig({XPUBS[0]}/<0;1>/*,{POINTS[0].hex()},{XPUBS[1]}/7))")
+    assert ranged.branches == 2
+    first, fixed = ROOTS[0].derive((HARDENED + 48,)).public(), ROOTS[1].derive((HARDENED + 48, 7)).public().key
+    keys = sorted([first.derive((1, 5)).key, POINTS[0], fixed])
+    assert ranged.script(1, 5) == b"\x51\x20" + aggregate_keys(keys)[1:]
+    assert ranged.expand()[1].script(0, 5) == ranged.script(1, 5)
+    turned = Descriptor.parse(f"rawtr(musig({XPUBS[1]}/7,{XPUBS[0]}/<0;1>/*,{POINTS[0].hex()}))")
+    assert turned.scripts(0, 0, 3) == ranged.scripts(0, 0, 3)
+    places = ranged.spending(1, 5).tap_origins
+    assert sorted(str(origin.path) for _, origin in places.values()) == ["m", "m/1/5", "m/7"]
+
+
+def test_musig_with_steps_behind_it() -> None:
+    below = Descriptor.parse(f"tr(musig({XPUBS[0]}/3,{XPUBS[1]})/<0;1>/*)")
+    assert below.scripts(1, 0, 70)[69] == below.script(1, 69)
+    one = below.expand()[1]
+    assert strip_checksum(str(one)) == f"tr(musig({XPUBS[0]}/3,{XPUBS[1]})/1/*)"
+    assert one.scripts(0, 4, 2) == below.scripts(1, 4, 2)
+
+
+def test_musig_of_private_keys_is_public_in_print() -> None:
+    xprv = ROOTS[0].text().expose().decode()
+    secret = Descriptor.parse(f"tr(musig({xprv}/48h,{XPUBS[1]})/0/*)")
+    assert "prv" not in str(secret) + repr(secret)
+    normal = secret.normalized()
+    assert strip_checksum(str(normal)) == f"tr(musig([{ROOTS[0].fingerprint}/48h]{XPUBS[0]},{XPUBS[1]})/0/*)"
+    assert normal.script(0, 9) == secret.script(0, 9)
+    assert not secret.public().private
+
+
+@pytest.mark.parametrize("mark", ["h", ""])
+def test_a_hardened_wildcard(mark: str) -> None:
+    xprv = ROOTS[0].text().expose().decode()
+    descriptor = Descriptor.parse(f"pkh({xprv}/1h/*{mark})")
+    last = HARDENED if mark else 0
+    key = ROOTS[0].derive((HARDENED + 1, last + 4)).public_key
+    assert descriptor.script(0, 4) == b"\x76\xa9\x14" + hash160(key) + b"\x88\xac"
+    assert str(descriptor.spending(0, 4).origins[key].path) == f"m/1h/4{mark}"
+    if mark:
+        assert descriptor.normalized() == descriptor
+
+
+def test_a_hardened_multipath_has_no_public_form() -> None:
+    descriptor = Descriptor.parse(f"wpkh({ROOTS[0].text().expose().decode()}/<0h;1h>/*)")
+    with pytest.raises(InvalidInputError, match="expand the descriptor first"):
+        descriptor.normalized()
+    first, second = (one.normalized() for one in descriptor.expand())
+    assert (first.script(), second.script()) == (descriptor.script(0), descriptor.script(1))
+
+
+def test_scripts_of_every_kind_have_bulk_addresses() -> None:
+    for form in ("sh(wpkh({0}/*))", "pkh({0}/*)", "wsh(pk({0}/*))", "rawtr({0}/*)"):
+        descriptor = Descriptor.parse(form.format(XPUBS[0]))
+        addresses = descriptor.addresses(Network.SIGNET, 0, 0, 70)
+        assert addresses == [descriptor.address(Network.SIGNET, 0, index).text for index in range(70)]
+        assert len(descriptor.spending(0, 1).origins) + len(descriptor.spending(0, 1).tap_origins) == 1
+    with pytest.raises(InvalidInputError) as caught:
+        Descriptor.parse(f"pk({XPUBS[0]}/*)").addresses(Network.SIGNET, 0, 0, 70)
+    assert caught.value.code == "input.script"
+
+
+def test_a_secret_that_is_no_text_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="ascii") as caught:
+        Descriptor.parse(Secret(b"wpkh(\xff)"))
+    assert caught.value.code == "input.descriptor"

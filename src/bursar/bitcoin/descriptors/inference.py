@@ -58,20 +58,22 @@ class KeyNames:
         origin = self._origins.get(key)
         if origin is not None:
             for xpub, home in self._xpubs.items():
-                found = _below(xpub, home, key, origin)
+                found = _below(xpub, home, key, origin, x_only=x_only)
                 if found is not None:
                     return found
         return KeyExpression(key, origin, x_only=x_only)
 
 
-def _below(xpub: ExtendedPublicKey, home: KeyOrigin, key: bytes, origin: KeyOrigin) -> KeyExpression | None:
+def _below(
+    xpub: ExtendedPublicKey, home: KeyOrigin, key: bytes, origin: KeyOrigin, *, x_only: bool
+) -> KeyExpression | None:
     if home.fingerprint != origin.fingerprint or not home.path.is_prefix_of(origin.path):
         return None
     steps = origin.path.indexes[len(home.path) :]
     if any(step >= HARDENED for step in steps) or xpub.depth + len(steps) > 255:
         return None
-    # an x-only key is known by the point of even y, whichever its extended key has
-    return KeyExpression(xpub, home, steps) if xpub.derive(steps).key[1:] == key[1:] else None
+    derived = xpub.derive(steps).key
+    return KeyExpression(xpub, home, steps) if derived == key or (x_only and derived[1:] == key[1:]) else None
 
 
 def infer(
@@ -96,9 +98,11 @@ def infer(
     node = _node(script, names, redeem_script, witness_script) or _taproot(script, names, internal_key, tree)
     if node is not None:
         try:
-            return Descriptor.of(node)
+            found = Descriptor.of(node)
         except InvalidInputError:
-            pass  # a script that no descriptor may make, such as one of uncompressed keys in a segwit output
+            found = None  # a script that no descriptor may make, such as one of uncompressed keys in a segwit output
+        if found is not None and found.script() == script:
+            return found
     return Descriptor.of(_unexplained(script, network))
 
 
