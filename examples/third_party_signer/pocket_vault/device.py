@@ -23,8 +23,8 @@ from bursar.crypto.secp256k1 import (
 from bursar.errors import BursarError, InvalidInputError
 from bursar.ethereum.address import Address as EthereumAddress
 from bursar.ethereum.message import personal_digest
-from bursar.ethereum.typed_data import TypedData
 from bursar.ethereum.transaction import UnsignedTransaction
+from bursar.ethereum.typed_data import TypedData
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.path import HARDENED, DerivationPath
 
