@@ -15,6 +15,7 @@ from bursar.crypto.hashes import sha256
 from bursar.errors import CorruptStoreError, InvalidInputError, StoreError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import Fingerprint, KeyOrigin
+from bursar.nesting import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 15
 _MOST_NAME: Final = 64
 _LARGEST: Final = 1 << 20
+_DEEPEST: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +135,10 @@ class FilePolicyStore:
                 raise StoreError(f"{self._path} is not a file of yours alone: chmod 600 {self._path}")
             data = file.read(_LARGEST + 1)
         try:
+            if len(data) > _LARGEST or nested_deeply(data, most=_DEEPEST):
+                raise ValueError("too large")
             document = json.loads(data)
-            if document["version"] != 1 or len(data) > _LARGEST:
+            if document["version"] != 1:
                 raise KeyError("version")
             return [_from_json(one) for one in document["registrations"]]
         except (KeyError, TypeError, ValueError, RecursionError) as error:

@@ -10,6 +10,7 @@ from bursar.backends.trezor.buttons import event_of
 from bursar.backends.trezor.private import home_folder, read_private, write_private
 from bursar.backends.trezor.state import DeviceState
 from bursar.errors import BursarError, SignerError, SignerMisbehavedError, SignerUnavailableError, UserCancelledError
+from bursar.nesting import nested_deeply
 from bursar.signing.protocols import DeviceEvent, SecretRequest
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 FILE = "pairings.json"
 _MOST = 64
+_DEEPEST = 3
 _HANDSHAKE_SECONDS = 30.0
 
 
@@ -40,6 +42,8 @@ class Pairings:
         if data is None:
             return ()
         try:
+            if nested_deeply(data, most=_DEEPEST):
+                raise ValueError("nests deeply")
             stored = json.loads(data)
             if stored["version"] != 1:
                 raise ValueError("another version")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import threading
 import time
@@ -187,3 +188,26 @@ def test_one_emulator_has_one_lock_however_it_is_written(text: str) -> None:
     place = place_of(text)
     assert place is not None
     assert place.location == "tcp:127.0.0.1:9999"
+
+
+POLICIES = """
+import subprocess
+import sys
+from pathlib import Path
+from bursar.backends.ledger.policies import FilePolicyStore
+from bursar.errors import CorruptStoreError
+from bursar.keys.origin import Fingerprint
+sys.setrecursionlimit(100_000)  # as the libraries of the EVM do when they are imported
+try:
+    FilePolicyStore(Path(sys.argv[1])).registrations(Fingerprint.from_text("f5acc2fd"))
+except CorruptStoreError:
+    print("refused")
+"""
+
+
+def test_a_file_of_policies_that_nests_for_ever_does_not_end_the_process(tmp_path: Path) -> None:
+    path = tmp_path / "policies.json"
+    path.write_text("[" * 1_000_000)
+    path.chmod(0o600)
+    done = subprocess.run([sys.executable, "-c", POLICIES, path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "refused\n")
