@@ -97,6 +97,34 @@ def test_a_killed_supervisor_takes_its_program_along(folder: Path) -> None:
     program.stop()
 
 
+def test_a_supervisor_that_is_asked_to_end_ends_its_program(folder: Path) -> None:
+    program = Program([sys.executable, "-c", STUBBORN], environment=os.environ, folder=folder)
+    pids = program.wait_for(lambda: pids_in(folder, 0.1), "process ids")
+    os.kill(program._process.pid, signal.SIGTERM)
+    os.kill(program._process.pid, signal.SIGTERM)
+    assert gone([*pids, program._process.pid])
+    program.stop()
+
+
+def test_a_killed_group_leaves_no_program_behind(folder: Path) -> None:
+    script = (
+        "import os, sys, time; from pathlib import Path; from bursar_devices.emulators.program import Program; "
+        f"p = Program([sys.executable, '-c', {STUBBORN!r}], environment=os.environ, folder=Path(sys.argv[1])); "
+        "Path(sys.argv[1], 'new').write_text(str(p._process.pid)); "
+        "Path(sys.argv[1], 'new').rename(Path(sys.argv[1], 'supervisor')); time.sleep(600)"
+    )
+    test = subprocess.Popen([sys.executable, "-c", script, str(folder)], start_new_session=True)
+    pids = pids_in(folder)
+    assert pids is not None
+    end = time.monotonic() + 10
+    while not (folder / "supervisor").is_file() and time.monotonic() < end:
+        time.sleep(0.02)
+    supervisor = int((folder / "supervisor").read_text())
+    os.killpg(test.pid, signal.SIGTERM)
+    test.wait()
+    assert gone([*pids, supervisor])
+
+
 def test_a_thread_that_ends_does_not_take_the_program_along(folder: Path) -> None:
     import threading
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+import select
 import signal
 import subprocess
 import sys
-import threading
+import time
 
 GRACE = 2.0
 _SET_PARENT_DEATH_SIGNAL, _SET_CHILD_SUBREAPER = 1, 36
@@ -21,16 +22,18 @@ def die_with_parent() -> None:
 
 
 def end(process: subprocess.Popen[bytes], grace: float = GRACE) -> None:
-    """Ask the process to end, and then kill whatever is left of its group."""
+    """Ask the process to end, then kill whatever is left of its group, and wait for what it left behind."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(grace)
-    with contextlib.suppress(ProcessLookupError):
+    with contextlib.suppress(ProcessLookupError, PermissionError):  # the latter of zombies, on macOS
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
-    with contextlib.suppress(ChildProcessError):  # its own children are ours now, as we are the reaper
-        while os.waitpid(-1, 0) != (0, 0):
-            pass
+    latest = time.monotonic() + grace
+    with contextlib.suppress(ChildProcessError):
+        while time.monotonic() < latest:
+            if os.waitpid(-1, os.WNOHANG) == (0, 0):
+                time.sleep(0.01)
 
 
 def supervise(command: list[str]) -> int:
@@ -38,20 +41,24 @@ def supervise(command: list[str]) -> int:
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the holder of the pipe decides when this ends
+    woken, waker = os.pipe()
+    for one in (woken, waker):
+        os.set_blocking(one, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    asked_to_end: list[int] = []
+    signal.signal(signal.SIGTERM, lambda number, _frame: asked_to_end.append(number))
+    signal.signal(signal.SIGCHLD, lambda *_: None)
     child = subprocess.Popen(  # noqa: S603 - the caller's own command, without a shell
         command, stdin=subprocess.DEVNULL, start_new_session=True, preexec_fn=die_with_parent
     )
-    signal.signal(signal.SIGTERM, lambda *_: end(child))
-
-    def wait_for_the_end_of_input() -> None:
-        while os.read(0, 1024):
-            pass
-        end(child)
-
-    threading.Thread(target=wait_for_the_end_of_input, daemon=True).start()
-    code = child.wait()
+    while child.poll() is None and not asked_to_end:
+        ready, _, _ = select.select([0, woken], [], [])
+        if woken in ready:
+            os.read(woken, 1024)
+        if 0 in ready and not os.read(0, 1024):
+            break
     end(child)
-    return code
+    return child.returncode
 
 
 if __name__ == "__main__":
