@@ -8,6 +8,7 @@ from trezorlib import messages
 
 from bursar_devices.device import Page
 from bursar_devices.trezor.features import features
+from bursar_devices.trezor.one_screen import dialog
 from bursar_devices.trezor.workflow import Screen, Workflow, cancelled, done, processing_error, show
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def get_features(board: Board, _message: messages.GetFeatures) -> Workflow[messa
 def ping(board: Board, message: messages.Ping) -> Workflow[messages.Success]:
     if message.button_protection:
         if board.legacy:
-            screen = Screen(_Code.ProtectCall, "", (Page("", ("Do you really want to", "answer to ping?")),))
+            screen = Screen(_Code.ProtectCall, "", (dialog("Do you really want to", "answer to ping?"),))
         else:
             screen = Screen(_Code.ProtectCall, "ping", (Page("Confirm", ("ping",)),))
         yield from show(screen)
@@ -66,7 +67,7 @@ def set_busy(board: Board, message: messages.SetBusy) -> Workflow[messages.Succe
 
 def get_entropy(board: Board, message: messages.GetEntropy) -> Workflow[messages.Entropy]:
     if board.legacy:
-        page = Page("", ("Do you really want to", "send entropy?"))
+        page = dialog("Do you really want to", "send entropy?")
         yield from show(Screen(_Code.ProtectCall, "", (page,)))
     else:
         page = Page("Confirm entropy", ("Do you really want to send entropy?",))
@@ -99,4 +100,4 @@ def next_u2f_counter(board: Board, _message: messages.GetNextU2FCounter) -> Work
 
 
 def _u2f(board: Board, *lines: str) -> Screen:
-    return Screen(_Code.ProtectCall, "" if board.legacy else "u2f_counter", (Page("", lines),))
+    return Screen(_Code.ProtectCall, "" if board.legacy else "u2f_counter", (dialog(*lines),))

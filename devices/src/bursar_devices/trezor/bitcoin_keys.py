@@ -15,6 +15,7 @@ from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar_devices.device import Lie, Page
 from bursar_devices.trezor import scripts
 from bursar_devices.trezor.coins import Coin, coin_named, path_fits, path_known, path_text
+from bursar_devices.trezor.one_screen import QR_CODE, address_rows, dialog, own_text, xpub_page
 from bursar_devices.trezor.workflow import (
     FailError,
     Flipped,
@@ -60,8 +61,8 @@ def check_path(
 
 def path_warning(board: Board, path: Sequence[int]) -> Screen:
     if board.legacy:
-        lines = ("Wrong address path", "for selected coin.", "", "Continue at your", "own risk!")
-        return Screen(_Code.UnknownDerivationPath, "", (Page("", lines),))
+        warning = dialog("Wrong address path", "for selected coin.", "Continue at your", "own risk!")
+        return Screen(_Code.UnknownDerivationPath, "", (warning,))
     page = Page("Unknown path", ("Wrong derivation path for selected account.", path_text(path)))
     return Screen(_Code.UnknownDerivationPath, "path_warning", (page,))
 
@@ -147,16 +148,16 @@ def _show_xpub(board: Board, xpub: str, path: Sequence[int]) -> Workflow[None]:
     if not board.legacy:
         yield from show(Screen(_Code.PublicKey, "show_xpub", (Page("XPUB", (*_wrap(xpub, 18), path_text(path))),)))
         return
-    halves = _wrap(xpub, 4 * 21)
-    page = 0
-    while page < 2:
-        lines = _wrap(halves[page], 21) if page < len(halves) else ()
-        answer = yield Screen(_Code.PublicKey, "", (Page(f"XPUB {page + 1}/2", lines),), flips=True)
+    part, flipped = 0, False
+    while part < 2:
+        page = QR_CODE if flipped else xpub_page(f"XPUB {part + 1}/2", xpub, part)
+        answer = yield Screen(_Code.PublicKey, "", (page,), flips=True)
         if isinstance(answer, Flipped):
-            continue
-        if not answer:
+            flipped = not flipped
+        elif answer:
+            part, flipped = part + 1, False
+        else:
             raise cancelled()
-        page += 1
 
 
 def get_address(board: Board, message: messages.GetAddress) -> Workflow[messages.Address]:
@@ -181,7 +182,11 @@ def get_address(board: Board, message: messages.GetAddress) -> Workflow[messages
         if show_it or usual:
             mac = address_mac((yield from board.seed()), coin.network.coin_type, address)
     if show_it:
-        yield from show_address(board, address, path, multisig)
+        cosigners: tuple[Page, ...] = ()
+        if multisig is not None:
+            ignore_magic = bool(message.ignore_xpub_magic)
+            cosigners = _cosigner_pages(coin, kind, multisig, key.public_key, ignore_magic=ignore_magic)
+        yield from show_address(board, address, path, multisig, cosigners=cosigners)
     if Lie.WRONG_ADDRESS in board.lies:
         address = address_at(board, coin, kind, key.child(0).public_key, None)
     return messages.Address(address=address, mac=mac)
@@ -229,14 +234,34 @@ def _check_multisig_paths(board: Board, multisig: messages.MultisigRedeemScriptT
         return
     if board.strict:
         raise data_error("Using different paths for different xpubs is not allowed")
-    page = Page("", ("Using different paths", "for different XPUBs.", "", "Continue at your", "own risk!"))
+    page = dialog("Using different paths", "for different XPUBs.", "Continue at your", "own risk!")
     yield from show(Screen(_Code.Warning, "" if board.legacy else "warning_different_paths", (page,)))
 
 
+def _cosigner_pages(
+    coin: Coin, kind: int, multisig: messages.MultisigRedeemScriptType, key: bytes, *, ignore_magic: bool
+) -> tuple[Page, ...]:
+    """Every cosigner's extended public key, two pages each."""
+    version = _xpub_version(coin, kind, ignore_magic=ignore_magic)
+    pages = []
+    for number, (node, path) in enumerate(scripts.cosigners(multisig), 1):
+        whose = "yours" if scripts.node_key(node).derive(path).key == key else "cosigner"
+        place = bytes([node.depth]) + node.fingerprint.to_bytes(4, "big") + node.child_num.to_bytes(4, "big")
+        text = base58.encode_check(version.to_bytes(4, "big") + place + node.chain_code + node.public_key)
+        pages += [xpub_page(f"XPUB #{number:<2} {part + 1}/2 ({whose})", text, part) for part in range(2)]
+    return tuple(pages)
+
+
 def show_address(
-    board: Board, address: str, path: Sequence[int], multisig: messages.MultisigRedeemScriptType | None
+    board: Board,
+    address: str,
+    path: Sequence[int],
+    multisig: messages.MultisigRedeemScriptType | None = None,
+    *,
+    cosigners: Sequence[Page] = (),
+    numbered: bool = False,
 ) -> Workflow[None]:
-    """Show an address until the human says it is the right one."""
+    """Show an address until the human says it is the right one; ``numbered`` where each is an account of its own."""
     title = "Address:"
     if multisig is not None:
         order = " (sorted)" if multisig.pubkeys_order == messages.MultisigPubkeysOrder.LEXICOGRAPHIC else ""
@@ -245,9 +270,8 @@ def show_address(
         title = "Receive address" if multisig is None else title.removesuffix(":")
         yield from show(Screen(_Code.Address, "show_address", (Page(title, _wrap(address, 18)),)))
         return
-    sides = [Page(title, _wrap(address, 21)), Page(title, ("[QR]", path_text(path)))]
-    if multisig is not None:
-        sides += [Page(f"XPUB #{i // 2 + 1}", (f"{i % 2 + 1}/2",)) for i in range(2 * len(scripts.cosigners(multisig)))]
+    sides = [Page(title, (*address_rows(address, most=4), own_text(path, address_number=numbered))), QR_CODE]
+    sides += cosigners
     side = 0
     while True:
         answer = yield Screen(_Code.Address, "", (sides[side],), flips=True)

@@ -10,6 +10,7 @@ from trezorlib import messages
 from bursar.crypto.hashes import pbkdf2_hmac_sha512
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar_devices.device import Lie, Page
+from bursar_devices.trezor.one_screen import drawn
 from bursar_devices.trezor.storage import Chance, Sessions, Storage
 from bursar_devices.trezor.workflow import Exchange, FailError, Screen, Workflow, cancelled, data_error
 
@@ -120,7 +121,7 @@ class Board:
         if passphrase:
             for page in (
                 Page("Access hidden wallet?", ("Next screen will show", "the passphrase!")),
-                Page("Confirm passphrase", (passphrase,)),
+                Page("Use this passphrase?", drawn(passphrase)),
             ):
                 if not (yield Screen(_Code.Other, "", (page,))):
                     raise cancelled("Passphrase dismissed")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from trezorlib import messages
 
 from bursar_devices.device import Page
+from bursar_devices.trezor.one_screen import dialog
 from bursar_devices.trezor.settings import question
 from bursar_devices.trezor.workflow import Screen, Workflow, data_error, done, processing_error, show
 
@@ -38,6 +40,9 @@ def authenticate_device(board: Board, _message: messages.AuthenticateDevice) -> 
 
 
 def reboot_to_bootloader(board: Board, _message: messages.RebootToBootloader) -> Workflow[messages.Success]:
-    yield from show(question(board, "reboot", "restart device in", "bootloader mode?"))
+    screen = question(board, "reboot", "restart device in", "bootloader mode?")
+    if board.legacy:
+        screen = replace(screen, pages=(dialog("Do you want to", "restart device in", "bootloader mode?"),))
+    yield from show(screen)
     board.bootloader = True
     return done("Rebooting")

@@ -9,6 +9,7 @@ from trezorlib import messages
 from bursar.keys.wordlist import words as words_of
 from bursar_devices.device import Page
 from bursar_devices.trezor import locks, settings
+from bursar_devices.trezor.one_screen import dialog, ordinal
 from bursar_devices.trezor.setup import refuse_initialized, valid
 from bursar_devices.trezor.workflow import (
     Exchange,
@@ -58,7 +59,7 @@ def _legacy(board: Board, message: messages.RecoveryDevice, *, dry_run: bool, ki
     if count < _ASKED and method == _Method.ScrambledWords and board.strict:
         raise data_error("Advanced recovery must be used.")
     if not dry_run:
-        lines = ("recover the device?", "", "By continuing you", "agree to trezor.io/tos")
+        lines = ("recover the device?", "By continuing you", "agree to trezor.io/tos")
         yield from show(settings.question(board, "", *lines))
         if message.pin_protection:
             yield from settings.legacy_change_pin(board)
@@ -82,7 +83,7 @@ def _scrambled_words(board: Board, count: int, *, enforce: bool, dry_run: bool) 
         number = order[ord(place) - 65]
         fake = "" if number else known[int.from_bytes(board.chance.bytes(2), "big") % len(known)]
         board.recovery_word = fake, number
-        page = Page("Please enter", (fake or f"the {number}. word", "on your computer"))
+        page = Page("Please enter", (fake or f"the {ordinal(number)} word", "on your computer"))
         ack = yield Exchange(messages.WordRequest(type=_Request.Plain), (messages.WordAck,), page=page)
         if enforce and ack.word not in known:
             board.unlocked = dry_run and board.unlocked
@@ -111,7 +112,7 @@ def _matrix_words(board: Board, count: int) -> Workflow[list[str]]:
         shown = [groups[ord(cell) - 65] if ord(cell) - 65 < len(groups) else [] for cell in order]
         lines = tuple(f"{cell + 1} {_range(group)}" for cell, group in enumerate(shown))
         request = messages.WordRequest(type=_Request.Matrix6 if last else _Request.Matrix9)
-        page = Page(f"Please enter the {len(found) + 1}. word", lines)
+        page = Page("Please enter the", (f"{ordinal(len(found) + 1)} word", "of your mnemonic", *lines))
         ack = yield Exchange(request, (messages.WordAck,), page=page)
         if ack.word == _BACK:
             if len(choices) > 1:
@@ -146,7 +147,7 @@ def _legacy_done(board: Board, mnemonic: str, *, enforce: bool, dry_run: bool) -
     same = good and mnemonic == board.storage.mnemonic
     verdict = "and MATCHES" if same else "but does NOT MATCH"
     lines = ("The seed is valid", verdict, "the one in the device.") if good else ("The seed is", "INVALID!")
-    yield Screen(_Code.Other, "", (Page("", lines),), confirm_only=True)
+    yield Screen(_Code.Other, "", (dialog(*lines),), confirm_only=True)
     if not good:
         raise data_error("Invalid seed, are words in correct order?")
     if not same:

@@ -9,6 +9,7 @@ from trezorlib.messages import SafetyCheckLevel
 
 from bursar_devices.device import Page
 from bursar_devices.trezor import locks
+from bursar_devices.trezor.one_screen import dialog
 from bursar_devices.trezor.workflow import FailError, Screen, Workflow, data_error, done, processing_error, show
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ _Failure = messages.FailureType
 _Kind = messages.PinMatrixRequestType
 _MIN_AUTO_LOCK_MS, _MAX_AUTO_LOCK_MS = 10_000, 0x20000000
 _MAX_LABEL = 32
+_UNITS = ((3600, "hour"), (60, "minute"), (1, "second"))
+
+
+_STRICT = ("enforce strict safety", "checks?", "(Recommended.)")
+_PROMPT = ("be temporarily able", "to approve some", "actions which might", "be unsafe?")
 
 
 def question(board: Board, name: str, *lines: str, code: messages.ButtonRequestType | None = None) -> Screen:
     """A yes-or-no screen; later models have a name for it, and mostly code Other where a Trezor One has ProtectCall."""
     if board.legacy:
-        return Screen(code or _Code.ProtectCall, "", (Page("Do you really want to", lines),))
+        return Screen(code or _Code.ProtectCall, "", (dialog("Do you really want to", *lines),))
     return Screen(code or _Code.Other, name, (Page(lines[0].capitalize(), lines[1:]),))
 
 
@@ -117,18 +123,20 @@ def _auto_lock(board: Board, delay: int) -> Screen:
         raise processing_error("Auto-lock delay too short")
     if delay > _MAX_AUTO_LOCK_MS:
         raise processing_error("Auto-lock delay too long")
-    text = f"after {delay // 1000} seconds?"
+    text = f"after {_duration(delay // 1000)}?"
     return question(board, "set_autolock_delay", "auto-lock your device", text, code=_Code.ProtectCall)
+
+
+def _duration(seconds: int) -> str:
+    size, unit = next((size, unit) for size, unit in _UNITS if seconds >= size)
+    number = seconds // size
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
 def _safety(board: Board, level: int) -> Screen:
     if board.legacy and level not in (SafetyCheckLevel.Strict, SafetyCheckLevel.PromptTemporarily):
         raise processing_error("Unsupported safety-checks setting")
-    lines = (
-        ("enforce strict", "safety checks?")
-        if level == SafetyCheckLevel.Strict
-        else ("approve some unsafe", "actions?")
-    )
+    lines = _STRICT if level == SafetyCheckLevel.Strict else _PROMPT
     return question(board, "set_safety_checks", *lines, code=_Code.ProtectCall)
 
 
@@ -253,9 +261,10 @@ def change_wipe_code(board: Board, message: messages.ChangeWipeCode) -> Workflow
         if board.legacy:
             return done("Wipe code removed")
         raise processing_error("Wipe code protection is already disabled")
-    action = "disable wipe code" if removal else "change the current wipe code?" if had else "set a new wipe code?"
+    change = ("change the current", "wipe code?") if had else ("set a new wipe code?",)
+    action = ("disable wipe code", "protection?") if removal else change
     name = "disable_wipe_code" if removal else "change_wipe_code" if had else "set_wipe_code"
-    yield from show(question(board, name, action))
+    yield from show(question(board, name, *action))
     if board.storage.pin is not None:
         pin = yield from _old_pin(board)
         if not locks.try_pin(board, pin):

@@ -13,6 +13,7 @@ from bursar.keys.mnemonic import Mnemonic
 from bursar_devices.device import Page
 from bursar_devices.trezor import bitcoin_keys, locks, settings
 from bursar_devices.trezor.board import seed_of
+from bursar_devices.trezor.one_screen import dialog, ordinal
 from bursar_devices.trezor.workflow import (
     Exchange,
     FailError,
@@ -67,7 +68,7 @@ def reset_device(board: Board, message: messages.ResetDevice) -> Workflow[messag
 
 def _create_wallet(board: Board) -> Screen:
     if board.legacy:
-        lines = ("create a new wallet?", "", "By continuing you", "agree to trezor.io/tos")
+        lines = ("create a new wallet?", "By continuing you", "agree to trezor.io/tos")
         return settings.question(board, "", *lines)
     page = Page("Create wallet", ("By continuing you agree", "to our terms and conditions."))
     return Screen(_Code.ResetDevice, "setup_device", (page,))
@@ -125,10 +126,10 @@ def show_words(board: Board, mnemonic: str) -> Workflow[None]:
     """The words: twice each on a Trezor One, once and then three of them asked back on later models."""
     words = mnemonic.split()
     if board.legacy:
-        for verb in ("Write down", "Check"):
+        for action in ("Write down", "Please check"):
             for number, word in enumerate(words, 1):
                 board.reset_word = word
-                page = Page(f"{verb} the seed", (f"Word {number} is:", word))
+                page = Page(f"{action} the seed", (f"{ordinal(number)} word is:", word))
                 if not (yield Screen(_Code.ConfirmWord, "", (page,), confirm_only=True)):
                     raise cancelled()
         return
@@ -200,8 +201,6 @@ def load_device(board: Board, message: messages.LoadDevice) -> Workflow[messages
 
 
 def _loading(board: Board) -> Screen:
-    page = Page(
-        "", ("Loading private seed", "is not recommended.", "Continue only if you", "know what you are", "doing!")
-    )
+    page = dialog("Loading private seed", "is not recommended.", "Continue only if you", "know what you are", "doing!")
     code = _Code.ProtectCall if board.legacy else _Code.Other
     return Screen(code, "" if board.legacy else "warn_loading_seed", (page,))

@@ -17,7 +17,7 @@ from bursar_devices.trezor import bitcoin_keys, lying, message_screens
 from bursar_devices.trezor.coins import HARDENED
 from bursar_devices.trezor.ether.definitions import network_of
 from bursar_devices.trezor.ether.paths import check_path, coin_type_of, parse_address
-from bursar_devices.trezor.spending.layout import wrap
+from bursar_devices.trezor.one_screen import dialog, hex_rows
 from bursar_devices.trezor.workflow import FailError, Screen, Workflow, cancelled, data_error, done, show
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def get_address(board: Board, message: messages.EthereumGetAddress) -> Workflow[
     key = yield from own_key(board, message)
     address = address_of(key)
     if message.show_display:
-        yield from bitcoin_keys.show_address(board, address, message.address_n, None)
+        yield from bitcoin_keys.show_address(board, address, message.address_n, numbered=True)
     if Lie.WRONG_ADDRESS in board.lies:
         address = address_of(key.child(0))
     return messages.EthereumAddress(address=address)
@@ -61,11 +61,17 @@ def get_public_key(board: Board, message: messages.EthereumGetPublicKey) -> Work
     inner = messages.GetPublicKey(address_n=path)
     reply = yield from bitcoin_keys.get_public_key(board, inner)
     if message.show_display:
-        page = Page("Public Key:" if board.legacy else "Public key", (reply.node.public_key.hex(),))
+        page = _public_key_page(reply.node.public_key, legacy=board.legacy)
         screen = Screen(_Code.PublicKey, "" if board.legacy else "show_pubkey", (page,), confirm_only=board.legacy)
         if not (yield screen):
             raise cancelled()
     return messages.EthereumPublicKey(node=reply.node, xpub=reply.xpub)
+
+
+def _public_key_page(key: bytes, *, legacy: bool) -> Page:
+    if not legacy:
+        return Page("Public key", (key.hex(),))
+    return Page(f"Public Key: {key[:1].hex().upper()}", hex_rows(key[1:].ljust(64, b"\0")))  # as if it were 64 bytes
 
 
 def signature_bytes(board: Board, key: ExtendedPrivateKey, digest: bytes) -> bytes:
@@ -109,7 +115,8 @@ def verify_message(board: Board, message: messages.EthereumVerifyMessage) -> Wor
         raise data_error("Invalid signature") from error
     if bytes(Address.from_public_key(public)) != address:
         raise data_error("Invalid signature")
-    yield from show(*message_screens.verified(board, str(Address(address)), message.message))
+    shown = message.address if board.legacy else str(Address(address))
+    yield from show(*message_screens.verified(board, shown, message.message))
     return done("Message verified")
 
 
@@ -124,13 +131,13 @@ def sign_typed_hash(
     path = message.address_n
     network = network_of(message.encoded_network, coin_type=coin_type_of(path), legacy=True)
     yield from check_path(board, path, network)
-    warning = Page("", ("Unable to show", "EIP-712 data.", "", "Sign at your own risk."))
+    warning = dialog("Unable to show", "EIP-712 data.", "Sign at your own risk.")
     yield from show(Screen(_Code.ProtectCall, "", (warning,)))
     key = yield from board.derive(path)
     address = address_of(key)
-    pages = [Page("Confirm address?", wrap(address)), Page("EIP-712 domain hash", wrap(domain.hex(), 16))]
+    pages = [message_screens.signer(address), Page("EIP-712 domain hash", hex_rows(domain))]
     if inner is not None:
-        pages.append(Page("EIP-712 message hash", wrap(inner.hex(), 16)))
+        pages.append(Page("EIP-712 message hash", hex_rows(inner)))
     yield from show(*(Screen(_Code.Other, "", (page,)) for page in pages))
     digest = keccak256(b"\x19\x01" + domain + (inner or b""))
     return messages.EthereumTypedDataSignature(signature=signature_bytes(board, key, digest), address=address)

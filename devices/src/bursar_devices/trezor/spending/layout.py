@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from trezorlib import messages
 
 from bursar_devices.device import Page
 from bursar_devices.trezor.coins import Coin, path_text
+from bursar_devices.trezor.one_screen import address_rows, dialog, hex_rows, own_text, rows
 from bursar_devices.trezor.spending.amounts import amount_text, decimal
 from bursar_devices.trezor.workflow import Screen
 
@@ -36,7 +38,11 @@ class Layout:
         self._output = 0
 
     def _amount(self, sats: int) -> str:
-        return amount_text(sats, self.coin, self.unit)
+        return amount_text(sats, self.coin, self.unit, legacy=self.board.legacy)
+
+    def _rate(self, fee: int, weight: int) -> str:
+        size = (weight + 3) // 4 if self.board.legacy else weight / 4
+        return f"{decimal(int(fee * 100 / size + 0.5), 2)} sat/vB"
 
     def _one(self, code: messages.ButtonRequestType, name: str, page: Page) -> tuple[Screen, ...]:
         return (Screen(code, "" if self.board.legacy else name, (page,)),)
@@ -45,7 +51,8 @@ class Layout:
         """A payment, or an output of ours that is not change."""
         self._output += 1
         if self.board.legacy:
-            page = Page("Confirm sending", (self._amount(amount), "to", *wrap(address)))
+            own = (own_text(path),) if path else ()
+            page = Page("Confirm sending", (f"{self._amount(amount)} to", *address_rows(address), *own))
             return self._one(_Code.ConfirmOutput, "", page)
         title = path_text(path) if path else f"Recipient #{self._output}"
         return (
@@ -54,63 +61,73 @@ class Layout:
         )
 
     def op_return(self, data: bytes) -> tuple[Screen, ...]:
-        shown = data.decode() if data.isascii() and data.decode().isprintable() else data.hex()
-        return self._one(_Code.ConfirmOutput, "op_return", Page("OP_RETURN", wrap(shown)))
+        printable = all(0x20 <= byte <= 0x7E for byte in data)
+        if self.board.legacy:
+            page = Page("Confirm OP_RETURN:", rows(data.decode(), 20) if printable else hex_rows(data))
+        else:
+            page = Page("OP_RETURN", wrap(data.decode() if printable else data.hex()))
+        return self._one(_Code.ConfirmOutput, "op_return", page)
 
     def unverified_inputs(self) -> tuple[Screen, ...]:
-        page = Page("Warning!", ("The transaction", "contains unverified", "external inputs."))
+        page = Page("Warning!", ("The transaction", "contains unverified", "external inputs.", "Continue?"))
         return self._one(_Code.SignTx, "unverified_external_input", page)
 
     def several_accounts(self) -> tuple[Screen, ...]:
-        return self._one(
-            _Code.SignTx, "sending_from_multiple_accounts", Page("Important", ("Sending from", "multiple accounts."))
-        )
+        page = Page("Important", ("Sending from", "multiple accounts."))
+        return self._one(_Code.SignTx, "sending_from_multiple_accounts", page)
 
     def high_fee(self, fee: int) -> tuple[Screen, ...]:
-        page = Page("Warning!", ("The fee of", self._amount(fee), "is unexpectedly high."))
+        lines = (self._amount(fee), "is unexpectedly high.", "Send anyway?")
+        page = Page("Fee", lines) if self.board.legacy else Page("Warning!", ("The fee of", *lines))
         return self._one(_Code.FeeOverThreshold, "fee_over_threshold", page)
 
     def many_changes(self, count: int) -> tuple[Screen, ...]:
-        page = Page("Warning!", ("There are", f"{count} change-outputs.", "Continue?"))
+        page = Page("Warning!", (f"There are {count}", "change-outputs.", "Continue?"))
         return self._one(_Code.SignTx, "change_count_over_threshold", page)
 
     def lock_time(self, value: int, *, disabled: bool) -> tuple[Screen, ...]:
         if disabled:
-            lines: tuple[str, ...] = ("Locktime is set but", "will have no effect.")
-        elif value < _LOCKTIME_TIMESTAMP:
-            lines = ("Locktime for this", "transaction is set to", "blockheight:", str(value))
+            page = Page("Warning!", ("Locktime is set but", "will have no effect.", "Continue?"))
         else:
-            lines = ("Locktime for this", "transaction is set to:", str(value))
-        return self._one(_Code.SignTx, "nondefault_locktime", Page("Warning!" if disabled else "", lines))
+            height = value < _LOCKTIME_TIMESTAMP
+            time = datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%d %H:%M:%S")
+            what = ("blockheight:", str(value)) if height else ("timestamp (UTC):", time)
+            page = Page("Locktime for this", ("transaction is set to", *what, "Continue?"))
+        return self._one(_Code.SignTx, "nondefault_locktime", page)
 
     def total(self, spent: int, fee: int, weight: int) -> tuple[Screen, ...]:
-        rate = f"{decimal(fee * 400 // weight, 2)} sat/vB"
+        rate = self._rate(fee, weight)
         if self.board.legacy:
-            page = Page("Really send", (self._amount(spent), "from your wallet?", "Fee included:", self._amount(fee)))
-            return self._one(_Code.SignTx, "", page)
+            lines = (self._amount(spent), "including fee:", self._amount(fee), f"({rate})")
+            return self._one(_Code.SignTx, "", Page("Confirm sending:", lines))
         page = Page("Summary", ("Total amount", self._amount(spent), "incl. transaction fee", self._amount(fee), rate))
         return (Screen(_Code.SignTx, "confirm_total", (page, HOLD)),)
 
     def joint_total(self, spending: int, total: int) -> tuple[Screen, ...]:
-        page = Page(
-            "Joint transaction",
-            ("You are contributing:", self._amount(spending), "to the total amount:", self._amount(total)),
-        )
+        lines = (self._amount(spending), "to the total amount:", self._amount(total))
+        page = Page("You are contributing:", lines)
+        if not self.board.legacy:
+            page = Page("Joint transaction", (page.title, *lines))
         return self._one(_Code.SignTx, "confirm_joint_total", page)
 
     def replacement(self, txid: bytes, *, final: bool) -> tuple[Screen, ...]:
         title = "Finalize TXID:" if final else "Update TXID:"
-        return self._one(_Code.SignTx, "confirm_replacement", Page(title, wrap(txid.hex(), 16)))
+        lines = hex_rows(txid) if self.board.legacy else wrap(txid.hex(), 16)
+        return self._one(_Code.SignTx, "confirm_replacement", Page(title, lines))
 
-    def modified_fee(self, before: int, after: int) -> tuple[Screen, ...]:
+    def modified_fee(self, before: int, after: int, weight: int) -> tuple[Screen, ...]:
         word = "Increase" if after > before else "Decrease"
-        lines = (f"{word} your fee by:", self._amount(abs(after - before)), "Transaction fee:", self._amount(after))
-        return self._one(_Code.SignTx, "modify_fee", Page("Modify fee", lines))
+        change = f"{word} your fee by:", self._amount(abs(after - before))
+        rate = self._rate(after, weight)
+        lines = (*change, "Transaction fee:", self._amount(after))
+        page = dialog(*lines, f"({rate})") if self.board.legacy else Page("Modify fee", (*lines, rate))
+        return self._one(_Code.SignTx, "modify_fee", page)
 
     def modified_output(self, address: str, before: int, after: int) -> tuple[Screen, ...]:
         lines = ("Decrease amount by:", self._amount(before - after), "New amount:", self._amount(after))
+        if self.board.legacy:
+            pages = Page("Modify amount for", ("address:", *address_rows(address))), dialog(*lines)
+        else:
+            pages = Page("Modify amount", wrap(address)), Page("Modify amount", lines)
         name = "" if self.board.legacy else "modify_output"
-        return (
-            Screen(_Code.ConfirmOutput, name, (Page("Modify amount", wrap(address)),)),
-            Screen(_Code.ConfirmOutput, name, (Page("Modify amount", lines),)),
-        )
+        return tuple(Screen(_Code.ConfirmOutput, name, (page,)) for page in pages)

@@ -80,7 +80,7 @@ class Signing:
             ChangeDetector(self.legacy),
         )
         self.replacement = Replacement(self.stream, self.owner, self.layout, legacy=self.legacy)
-        self.weight = Weight()
+        self.weight = Weight(self.legacy)
         self.serialize = message.serialize is not False
         self.change_count = 0
         self.unverified = False
@@ -224,15 +224,15 @@ class Signing:
         if self.change_count > MAX_SILENT_CHANGE:
             yield from show(*layout.many_changes(self.change_count))
         if self.replacement:
-            yield from self._confirm_replacement(fee)
+            yield from self._confirm_replacement(fee, weight)
         else:
             yield from self._confirm_payment(fee, weight)
 
-    def _confirm_replacement(self, fee: int) -> Workflow[None]:
+    def _confirm_replacement(self, fee: int, weight: int) -> Workflow[None]:
         self.replacement.check_amounts(self.draft, fee)
         before = self.replacement.total_in - self.replacement.total_out
         if fee != before or not self.legacy:
-            yield from show(*self.layout.modified_fee(before, fee))
+            yield from show(*self.layout.modified_fee(before, fee, weight))
 
     def _confirm_payment(self, fee: int, weight: int) -> Workflow[None]:
         draft = self.draft

@@ -34,6 +34,7 @@ def _push_size(length: int) -> int:
 class Weight:
     """Grows with every input and output."""
 
+    legacy: bool
     inputs: int = 0
     outputs: int = 0
     segwit: int = 0
@@ -42,10 +43,14 @@ class Weight:
     def add_input(self, txi: messages.TxInputType) -> None:
         self.inputs += 1
         kind = txi.script_type
-        if kind == InputScriptType.EXTERNAL:
-            kind = _GUESSES.get((txi.script_pubkey or b"\xff")[0], InputScriptType.SPENDADDRESS)
-        size = _script_size(txi.multisig, kind)
         self.body += 4 * _INPUT
+        if kind == InputScriptType.EXTERNAL:
+            if self.legacy or not (txi.script_sig or txi.witness):
+                kind = _GUESSES.get((txi.script_pubkey or b"\xff")[0], kind)
+            if kind == InputScriptType.EXTERNAL:
+                self._add_signed(txi)
+                return
+        size = _script_size(txi.multisig, kind)
         if kind in scripts.SEGWIT:
             self.segwit += 1
             nested = 2 + (34 if txi.multisig is not None else 22)
@@ -53,6 +58,13 @@ class Weight:
             self.body += 1 + size
         else:
             self.body += 4 * (size + _count_size(size))
+
+    def _add_signed(self, txi: messages.TxInputType) -> None:
+        """Someone else's input as it is; a Trezor One leaves its script out."""
+        if not self.legacy:
+            script, witness = len(txi.script_sig or b""), len(txi.witness or b"")
+            self.segwit += witness > 1
+            self.body += 4 * (_count_size(script) + script) + witness
 
     def add_output(self, script: bytes) -> None:
         self.outputs += 1
