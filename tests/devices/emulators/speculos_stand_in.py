@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+from pathlib import Path
 
 HOME = [("Stand-in", 29), ("app is ready", 44)]
 REVIEW = [
@@ -17,6 +18,13 @@ REVIEW = [
 ]
 VERSION = "0108" + b"Stand-in".hex() + "05" + b"1.2.3".hex() + "01009000"
 BEGIN, QUIT, TRAP = "e0080000", "b0a70000", "e0ff0000"
+
+
+def with_apdu_client(package: Path) -> None:
+    """The class the launcher makes outlive its host."""
+    (package / "mcu").mkdir()
+    (package / "mcu" / "__init__.py").touch()
+    (package / "mcu" / "apdu.py").write_text("class ApduClient:\n    def forward_to_client(self, packet): ...\n")
 
 
 class State:

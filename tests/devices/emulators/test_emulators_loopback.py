@@ -15,6 +15,7 @@ from bursar_devices.emulators.speculos_launcher import APDU_PORT, API_PORT
 
 sys.path.insert(0, str(Path(__file__).parent))
 from listening import listening
+from speculos_stand_in import with_apdu_client
 
 STAND_IN = """
 import http.server, socket, sys, threading
@@ -33,6 +34,7 @@ def launch(folder: Path, *arguments: str) -> subprocess.Popen[bytes]:
     package.mkdir()
     (package / "__init__.py").write_text("")
     (package / "main.py").write_text(STAND_IN)
+    with_apdu_client(package)
     source = Path(speculos_launcher.__file__)
     program = (
         f"import sys, runpy; sys.path.insert(0, {str(folder)!r}); runpy.run_path({str(source)!r}, run_name='__main__')"
@@ -106,3 +108,15 @@ def test_a_report_that_is_not_complete_is_waited_for(tmp_path: Path) -> None:
     assert _read_ports(report, {"apdu", "api"}) is None
     report.write_text("apdu 40001\napi 40002\n")
     assert _read_ports(report, {"apdu", "api"}) == {"apdu": 40001, "api": 40002}
+
+
+def test_a_host_that_hung_up_does_not_end_the_device() -> None:
+    class Client:
+        def forward_to_client(self, packet: bytes) -> None:
+            raise {b"reset": ConnectionResetError, b"pipe": BrokenPipeError}.get(packet, ValueError)
+
+    speculos_launcher.outliving_its_host(Client)
+    Client().forward_to_client(b"reset")
+    Client().forward_to_client(b"pipe")
+    with pytest.raises(ValueError):
+        Client().forward_to_client(b"other")

@@ -15,7 +15,7 @@ from bursar_devices.device import Device, Kind, Page, Press
 from bursar_devices.emulators import EmulatorError, SpeculosDevice
 
 sys.path.insert(0, str(Path(__file__).parent))
-from speculos_stand_in import BEGIN, QUIT, TRAP
+from speculos_stand_in import BEGIN, QUIT, TRAP, with_apdu_client
 
 REVIEW = Page("Review message")
 MESSAGE = Page("Message", ("hello", "world"))
@@ -33,6 +33,7 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Specu
         "import sys, runpy; sys.path.insert(0, sys.argv[1]); sys.argv[:3] = []; "
         "runpy.run_path(sys.argv[0], run_name='__main__')"
     )
+    with_apdu_client(package)
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" -I -c "{program}" "{package.parent}" "$@"\n')
     arm = tmp_path / "qemu-arm-static"

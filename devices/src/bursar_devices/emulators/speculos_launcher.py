@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import sys
@@ -39,6 +40,17 @@ def loopback_only(report: Callable[[str, int], None]) -> None:
     socket.socket.bind = bind  # type: ignore[method-assign, assignment]
 
 
+def outliving_its_host(client: Any) -> None:
+    """Patch the class that answers a host: as a device does, and Speculos does not, it goes on without one."""
+    plain = client.forward_to_client
+
+    def forward_to_client(self: Any, packet: bytes) -> None:
+        with contextlib.suppress(ConnectionError):
+            plain(self, packet)
+
+    client.forward_to_client = forward_to_client
+
+
 def main(arguments: list[str]) -> int:
     """``REPORT ARGUMENT…``: run Speculos with the arguments; a line "name port" for each port goes to the report."""
     report = Path(arguments[0])
@@ -49,6 +61,9 @@ def main(arguments: list[str]) -> int:
 
     loopback_only(write)
     from speculos.main import main as speculos  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    from speculos.mcu.apdu import ApduClient  # type: ignore[import-not-found, import-untyped, unused-ignore]
+
+    outliving_its_host(ApduClient)
 
     sys.argv = ["speculos", *arguments[1:]]
     return int(speculos() or os.EX_OK)
