@@ -58,6 +58,8 @@ def codes_raised() -> set[str]:
                 found.add(str(node.value.value))
             elif isinstance(node, ast.Assign | ast.AnnAssign) and "default_code" in ast.unparse(node).partition("=")[0]:
                 found.add(ast.literal_eval(node.value or ast.Constant("")))
+            elif isinstance(node, ast.Constant) and re.fullmatch(r"signer\.[a-z-]+", str(node.value)):
+                found.add(str(node.value))  # chosen from a table, or carried by what discovery found
             elif isinstance(node, ast.Constant) and str(node.value).startswith("input.") and str(node.value)[-1] == ".":
                 found.add(str(node.value)[:-1])  # a family whose members are put together where they are raised
     return {code for code in found if re.fullmatch(r"[a-z]+([.-][a-z0-9-]+)*", code)}
@@ -67,7 +69,12 @@ def test_every_error_code_is_documented() -> None:
     page = (PROJECT / "docs/reference/errors.md").read_text()
     missing = sorted(code for code in codes_raised() if f"`{code}`" not in page)
     assert not missing
-    gone = set(re.findall(r"^\| `([a-z0-9.-]+)` \|", page, re.MULTILINE)) - codes_raised()
+    raised = codes_raised()
+    gone = {
+        code
+        for code in re.findall(r"^\| `([a-z0-9.-]+)` \|", page, re.MULTILINE)
+        if code not in raised and not (code.startswith("input.psbt.") and "input.psbt" in raised)
+    }
     assert not gone, "documented, and raised nowhere"
 
 

@@ -61,6 +61,20 @@ def check_inputs(
         )
 
 
+def check_disguised(
+    psbt: Psbt, account: BitcoinAccount, *, fingerprint: Fingerprint | None = None, window: int = HIDDEN_WINDOW
+) -> None:
+    """Refuse an input that is the account's and does not say so (``input.psbt.hidden``); see ``check_inputs``."""
+    masters = {account.origin.fingerprint, fingerprint} - {None, UNKNOWN}
+    nameless = [
+        number
+        for number, one in enumerate(psbt.inputs)
+        if not any(origin.fingerprint in masters for _, origin in named_keys(one))
+    ]
+    if masters and nameless:
+        _check_hidden(psbt, nameless, account, window)
+
+
 def _check_path(psbt: Psbt, number: int, account: BitcoinAccount, path: DerivationPath) -> None:
     home = account.origin.path
     if not home.is_prefix_of(path) or len(path) != len(home) + 2:

@@ -65,9 +65,8 @@ def bench(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> pytest.
     monkeypatch.delenv("BURSAR_DEVICES_MANIFEST", raising=False)
     pytester.syspathinsert(HERE)
     pytester.makefile(".toml", devices=MANIFEST)
-    pytester.makeini(
-        "[pytest]\naddopts = --strict-markers --strict-config -p no:cacheprovider -p no:xdist -p no:cov -p no:timeout -p no:hypothesispytest\nfilterwarnings = error"
-    )
+    without = " ".join(f"-p no:{name}" for name in ("cacheprovider", "xdist", "cov", "timeout", "hypothesispytest"))
+    pytester.makeini(f"[pytest]\naddopts = --strict-markers --strict-config {without}\nfilterwarnings = error")
     pytester.makepyfile(TESTS)
     return pytester
 

@@ -272,3 +272,27 @@ def test_every_error_has_a_number() -> None:
         error = kind.__new__(kind)
         error.code = kind.default_code
         assert -19 <= codes.code_of(error) <= -1
+
+
+def test_an_unbalanced_quote_is_an_answer_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO('signtx "cHNi\n\n'))
+    assert front.run(["--stdin", *BASE]) == 2
+    assert json.loads(capsys.readouterr().out)["code"] == -2
+
+
+def test_a_coin_of_ours_in_disguise_is_refused(hwi: Any) -> None:
+    held = account(hwi)
+    one, two = question(held), question(held)
+    funding = Transaction(
+        2, (TxIn(OutPoint(Txid(b"\x07" * 32), 0), b"", 0),), (TxOut(Sats(100_000), held.script(0, 9)),), 0
+    )
+    both = Psbt(
+        Transaction(2, (*one.tx.inputs, TxIn(OutPoint(funding.txid, 0), b"", 0xFFFFFFFD)), two.tx.outputs[:1], 0)
+    )
+    both.inputs[0].fields.update(one.inputs[0].fields)
+    both.inputs[1].non_witness_utxo, both.inputs[1].witness_utxo = funding, funding.outputs[0]
+    for words in ((), ("--external-inputs",)):
+        refused = hwi(*words, *BASE, "signtx", str(both))
+        assert refused["code"] == -5, refused

@@ -107,4 +107,4 @@ def test_no_keyring_installed(human: Any, monkeypatch: pytest.MonkeyPatch) -> No
 def test_events_are_told(human: Any) -> None:
     told: list[str] = []
     SecretSource(human, told.append).notify(DeviceEvent("confirm", "confirm on the device"))
-    assert told == ["confirm on the device"]
+    assert told == ["Confirm on the device"]

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MOST_PIXELS = 50_000_000
+_MOST_PIXELS_IN_ALL = 500_000_000
 _MOST_FRAMES = 5_000
+_FORMATS = ("PNG", "GIF", "JPEG", "WEBP", "BMP", "TIFF")  # Pillow knows more, some of them programs
 
 
 def terminal(text: str) -> str:
@@ -48,11 +50,13 @@ def read(path: Path) -> list[str]:
     """The texts of all QR codes in an image, frame by frame of an animation; ``InvalidInputError`` (``input.qr``)."""
     image, reader = _pillow(), _reader()
     try:
-        with image.open(path) as opened:
-            if opened.width * opened.height > _MOST_PIXELS:
+        with image.open(path, formats=_FORMATS) as opened:
+            frames = min(getattr(opened, "n_frames", 1), _MOST_FRAMES)
+            pixels = opened.width * opened.height
+            if pixels > _MOST_PIXELS or pixels * frames > _MOST_PIXELS_IN_ALL:
                 raise InvalidInputError(f"{path} is larger than any photograph", code="input.qr")
             texts: list[str] = []
-            for number in range(min(getattr(opened, "n_frames", 1), _MOST_FRAMES)):
+            for number in range(frames):
                 opened.seek(number)
                 found = reader.read_barcodes(opened.convert("L"))
                 texts += [one.text for one in found if str(one.format).replace(" ", "").endswith("QRCode")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from bursar.backends.airgap import bbqr, ur
 from bursar.bitcoin.psbt import Psbt
-from bursar.errors import InvalidInputError, SignerUnavailableError, UserCancelledError
+from bursar.errors import InvalidInputError, SignerUnavailableError
 from bursar.signing.adoption import adopt_signatures
 from bursar.signing.protocols import DeviceEvent, SecretRequest
 
@@ -52,9 +52,13 @@ class AirgapSigner:
         self._prompt.notify(DeviceEvent("confirm", words))
         request = SecretRequest("file", "File that came back signed (empty to stop)")
         name = self._prompt.ask(request).expose().decode(errors="replace").strip()
+        # From here on a signature may exist, on a card or on a screen: whatever is missing, this is no refusal.
         if not name:
-            raise UserCancelledError(f"nothing came back signed: {path} is kept")
-        return adopt_signatures(psbt, read_psbt(Path(name).expanduser()))
+            raise SignerUnavailableError(f"nothing came back signed yet: go on when it has, {path} is kept")
+        try:
+            return adopt_signatures(psbt, read_psbt(Path(name).expanduser()))
+        except (InvalidInputError, OSError) as error:
+            raise SignerUnavailableError(f"{name} is not what came back signed ({error}): look again") from error
 
     def close(self) -> None:
         """There is nothing to let go of."""

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from bursar.backends.airgap import bytewords
-from bursar.backends.airgap.fountain import Collector, Part, parts
+from bursar.backends.airgap.fountain import MOST_FRAGMENTS, Collector, Part, parts
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ class Parts:
         self._kind: str | None = None
         self._collector = Collector()
         self._single: bytes | None = None
+        self._seen = 0
 
     @property
     def complete(self) -> bool:
@@ -70,6 +71,9 @@ class Parts:
 
     def add(self, text: str) -> None:
         """Take one part."""
+        self._seen += 1
+        if self._seen > 4 * MOST_FRAGMENTS:
+            raise _refused("there are more parts than any message needs")
         match = _UR.fullmatch(text.lower()) if len(text) <= _LONGEST else None
         if match is None or match[1] not in _TYPES:
             raise _refused(f"{text[:30]!r} is no UR of a PSBT")

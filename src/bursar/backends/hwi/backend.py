@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.hwi.command import QUICK_SECONDS, HwiCommand, error_of, find_hwi
@@ -42,7 +43,7 @@ class HwiBackend:
         found = HwiCommand(program).run(words, seconds=QUICK_SECONDS)
         if not isinstance(found, list):
             raise error_of(found) if isinstance(found, dict) else SignerMisbehavedError("hwi listed no devices")
-        rows = [row for row in found if isinstance(row, dict) and isinstance(row.get("path"), str)]
+        rows = [row for row in found if isinstance(row, dict) and _is_path(row.get("path"))]
         return tuple(_info(row) for row in rows if _kind(row) not in self._leave_out)
 
     def open(self, info: SignerInfo, prompt: Prompt) -> HwiSigner:
@@ -57,7 +58,9 @@ class HwiBackend:
         if row.get("needs_pin_sent") is True:
             command.ask([*device, "promptpin"], seconds=QUICK_SECONDS)
             shown = prompt.ask(SecretRequest("pin", "PIN, by the positions shown on the device (1-9)"))
-            command.ask([*device, "sendpin", shown.expose().decode()], seconds=QUICK_SECONDS)
+            if not re.fullmatch(rb"[1-9]{1,50}", shown.expose()):
+                raise InvalidInputError("the PIN is given by its positions, digits from 1 to 9", code="input.usage")
+            command.ask([*device, "sendpin", shown.expose().decode("ascii")], seconds=QUICK_SECONDS)
         password: Secret | None = None
         if row.get("needs_passphrase_sent") is True:
             password = prompt.ask(SecretRequest("passphrase", "Passphrase (empty for none)"))
@@ -83,13 +86,18 @@ def _opened_fingerprint(command: HwiCommand, device: Sequence[str], password: Se
 
     answer = command.ask([*device, "getxpub", "m/0h"], seconds=QUICK_SECONDS, password=password)
     try:
-        return ExtendedPublicKey.from_text(answer["xpub"]).parent
+        return ExtendedPublicKey.from_text(str(answer["xpub"])).parent
     except (KeyError, InvalidInputError) as error:
         raise SignerMisbehavedError("hwi gave no extended public key for m/0h") from error
 
 
 def _kind(row: dict[str, Any]) -> str:
     return _plain(row.get("type"))
+
+
+def _is_path(text: object) -> bool:
+    """A place that can be shown as it is; it names the device, so it is not cleaned."""
+    return isinstance(text, str) and 0 < len(text) <= 500 and text.isprintable()
 
 
 def _plain(text: object) -> str:

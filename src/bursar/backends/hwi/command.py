@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import selectors
 import shlex
 import shutil
 import signal
 import subprocess
+import threading
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from bursar.errors import (
     InvalidInputError,
@@ -21,6 +24,7 @@ from bursar.errors import (
     UnsupportedError,
     UserCancelledError,
 )
+from bursar.nesting import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +35,8 @@ VARIABLE: Final = "BURSAR_HWI"
 _CALLED: Final = "BURSAR_CALLED_AS_HWI"
 QUICK_SECONDS: Final = 20.0
 HUMAN_SECONDS: Final = 300.0
-_LONGEST: Final = 100_000_000
+_LONGEST: Final = 16_000_000
+_DEEPEST: Final = 64
 
 _CODES: Final[dict[int, tuple[type[SignerError] | type[InvalidInputError], str | None]]] = {
     -3: (SignerUnavailableError, None),
@@ -70,13 +75,20 @@ class HwiCommand:
 
     program: Path
 
-    def run(self, words: Sequence[str], *, seconds: float, password: Secret | None = None) -> Any:
-        """One command; its JSON document, whatever it is. A time-out ends the process and everything it started."""
-        if any("\n" in word for word in words):  # which its standard input cannot carry
+    def run(
+        self, words: Sequence[str], *, seconds: float, password: Secret | None = None, in_public: bool = False
+    ) -> Any:
+        """One command; its JSON document, whatever it is. A time-out ends the process and everything it started.
+
+        ``in_public`` hands the words over as arguments: a text of several lines cannot go the other way.
+        """
+        if in_public:
             flags, told = list(words), b""
         else:
-            flags, told = ["--stdin"], f"{shlex.join(words)}\n\n".encode()
+            flags, told = ["--stdin"], f"{shlex.join(map(_one_line, words))}\n\n".encode()
         if password is not None:  # asked for after the arguments, on the same input: the command has no terminal
+            if b"\n" in password.expose() or b"\r" in password.expose():
+                raise InvalidInputError("hwi takes no passphrase of several lines: choose another", code="input.usage")
             flags.insert(0, "--stdinpass")
             told += password.expose() + b"\n"
         try:
@@ -92,20 +104,17 @@ class HwiCommand:
             raise SignerUnavailableError(f"{self.program} cannot be run: {error.strerror}") from error
         with child:
             try:
-                answer, _ = child.communicate(told, timeout=seconds)
-            except subprocess.TimeoutExpired as error:
-                _end(child)
-                raise SignerUnavailableError(
-                    f"hwi did not answer within {seconds:.0f} seconds: see what the device shows, and try again"
-                ) from error
+                answer = _converse(child, told, seconds)
             except BaseException:
                 _end(child)
                 raise
         return _document(answer)
 
-    def ask(self, words: Sequence[str], *, seconds: float, password: Secret | None = None) -> dict[str, Any]:
+    def ask(
+        self, words: Sequence[str], *, seconds: float, password: Secret | None = None, in_public: bool = False
+    ) -> dict[str, Any]:
         """The same, where the document is an object; an error in it becomes the exception for it."""
-        document = self.run(words, seconds=seconds, password=password)
+        document = self.run(words, seconds=seconds, password=password, in_public=in_public)
         if not isinstance(document, dict):
             raise SignerMisbehavedError(f"hwi answered with a {type(document).__name__} where an object was expected")
         if "error" in document:
@@ -121,9 +130,45 @@ def error_of(document: dict[str, Any]) -> SignerError | InvalidInputError:
     return kind(f"hwi says: {words} ({code})", code=narrower)
 
 
+def _one_line(word: str) -> str:
+    if "\n" in word or "\r" in word:
+        raise InvalidInputError(f"{word[:20]!r} has several lines, which hwi cannot be told", code="input.usage")
+    return word
+
+
+def _converse(child: subprocess.Popen[bytes], told: bytes, seconds: float) -> bytes:
+    """Tell it what to do and collect its answer, neither for longer nor in more bytes than is sensible."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    teller = threading.Thread(target=_tell, args=(child.stdin, told), daemon=True)
+    teller.start()
+    until = time.monotonic() + seconds
+    answer = bytearray()
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while True:
+            left = until - time.monotonic()
+            if left <= 0 or not selector.select(left):
+                raise SignerUnavailableError(
+                    f"hwi did not answer within {seconds:.0f} seconds: see what the device shows, and try again"
+                )
+            piece = os.read(child.stdout.fileno(), 1 << 16)
+            if not piece:
+                return bytes(answer)
+            answer += piece
+            if len(answer) > _LONGEST:
+                raise SignerMisbehavedError("hwi answered with more than 16 MB")
+
+
+def _tell(pipe: IO[bytes], told: bytes) -> None:
+    with contextlib.suppress(OSError, ValueError):  # it has ended, or was ended: its answer says so
+        pipe.write(told)
+        pipe.close()
+
+
 def _document(answer: bytes) -> Any:
-    if len(answer) > _LONGEST:
-        raise SignerMisbehavedError("hwi answered with more than 100 MB")
+    if nested_deeply(answer, most=_DEEPEST):
+        raise SignerMisbehavedError("hwi answered with JSON that nests without end")
     try:
         return json.loads(answer)
     except (ValueError, RecursionError) as error:

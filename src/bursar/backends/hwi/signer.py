@@ -83,7 +83,8 @@ class HwiSigner:
                 "hwi signs texts only: this message is no UTF-8", operation="sign_message", model=self._info.model
             ) from error
         self._prompt.notify(DeviceEvent("confirm", f"Confirm the message on the {self._info.model}."))
-        answer = self._ask(["--chain", _chain(path), "signmessage", text, _text(path)], seconds=HUMAN_SECONDS)
+        words = ["--chain", _chain(path), "signmessage", text, _text(path)]
+        answer = self._ask(words, seconds=HUMAN_SECONDS, in_public="\n" in text or "\r" in text)
         try:
             raw = base64.b64decode(str(answer["signature"]), validate=True)
             if len(raw) != 65 or not 27 <= raw[0] <= 42:
@@ -110,10 +111,11 @@ class HwiSigner:
         if self._password is not None:
             self._password.wipe()
 
-    def _ask(self, words: Sequence[str], *, seconds: float) -> dict[str, Any]:
+    def _ask(self, words: Sequence[str], *, seconds: float, in_public: bool = False) -> dict[str, Any]:
         if self._closed:
             raise SignerUnavailableError("this signer is closed: open it again")
-        return self._command.ask([*self._device, *words], seconds=seconds, password=self._password)
+        told = [*self._device, *words]
+        return self._command.ask(told, seconds=seconds, password=self._password, in_public=in_public)
 
 
 def _chain(path: DerivationPath) -> str:

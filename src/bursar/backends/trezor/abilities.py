@@ -103,6 +103,11 @@ class Firmware:
             return None
         return 12 if self.version >= (1, 14, 0) else 8
 
+    @property
+    def longest_definition(self) -> int | None:
+        """Bytes of the vendor's definition of a network or of a token."""
+        return 1024 if self.legacy else None
+
     def cannot(self, what: str, operation: str) -> UnsupportedError:
         """The error for what this model or version has no way to do; ``what`` names it and the remedy."""
         version = ".".join(map(str, self.version))

@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from bursar.backends.trezor.admin import TrezorAdmin
     from bursar.backends.trezor.conversation import Patience
+    from bursar.backends.trezor.definitions import Relay, Source
     from bursar.backends.trezor.passphrase import Passphrase
     from bursar.backends.trezor.places import Place
     from bursar.backends.trezor.session import Options, Session
-    from bursar.backends.trezor.signer import Definitions, TrezorSigner
+    from bursar.backends.trezor.signer import TrezorSigner
     from bursar.signing.protocols import Prompt
 
 NAME = "trezor"
@@ -30,6 +31,8 @@ class TrezorBackend:
     ``patience`` the time limits; ``pairings`` the folder for the credentials of models that are paired
     (``$BURSAR_HOME/trezor``); ``locks`` that of the lock files; ``accepted`` the references of firmware advisories
     that somebody decided to sign in spite of. ``without_backup`` lets a device sign whose money hangs on it alone.
+    ``definitions`` has the vendor's signed definitions of Ethereum networks and tokens: a folder laid out as the
+    vendor's archive, or a function; each is verified before the device is given it (``definitions.Relay``).
     """
 
     name = NAME
@@ -43,7 +46,7 @@ class TrezorBackend:
         locks: Path | None = None,
         accepted: Collection[str] = (),
         without_backup: bool = False,
-        definitions: Definitions | None = None,
+        definitions: Relay | Source | Path | None = None,
     ) -> None:
         self._passphrase = passphrase
         self._patience = patience
@@ -111,7 +114,7 @@ class TrezorBackend:
             raise
         opened = replace(info_of(info.location, wallet.state), fingerprint=wallet.fingerprint)
         kind = TrezorEthereumSigner if wallet.state.ethereum else TrezorSigner
-        return kind(wallet, opened, definitions=self._definitions)
+        return kind(wallet, opened, definitions=self._relay())
 
     def administer(self, info: SignerInfo, prompt: Prompt) -> TrezorAdmin:
         """For setting it up and looking after it; whatever state it is in."""
@@ -165,6 +168,15 @@ class TrezorBackend:
         if place.trouble is not None:
             raise SignerUnavailableError(f"{info.location}: {place.trouble.text}", code=place.trouble.code)
         return Session(place, prompt, self._options())
+
+    def _relay(self) -> Relay | None:
+        from bursar.backends.trezor.definition_files import DefinitionFolder
+        from bursar.backends.trezor.definitions import Relay
+
+        given = self._definitions
+        if given is None or isinstance(given, Relay):
+            return given
+        return Relay(given if callable(given) else DefinitionFolder(given))
 
     def _options(self) -> Options:
         from bursar.backends.trezor.conversation import Patience

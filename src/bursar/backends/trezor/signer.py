@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn, Self, TypeAlias
+from typing import TYPE_CHECKING, NoReturn, Self
 
 from bursar.backends.trezor import addresses, bitcoin_signing, ethereum, ethereum_typed_data, vendor
 from bursar.backends.trezor import messages as signed_messages
@@ -12,9 +12,9 @@ from bursar.errors import InvalidInputError, SignerMisbehavedError
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
+    from bursar.backends.trezor.definitions import Relay
     from bursar.backends.trezor.exchange import Exchange
     from bursar.backends.trezor.session import Wallet
     from bursar.bitcoin.psbt import Psbt
@@ -27,13 +27,11 @@ if TYPE_CHECKING:
     from bursar.keys.path import DerivationPath
     from bursar.signing.protocols import SignerInfo
 
-    Definitions: TypeAlias = Callable[[UnsignedTransaction], ethereum.Definitions | None]
-
 
 class TrezorSigner:
     """Any Trezor: Bitcoin. After a time-out or a broken connection every call raises ``SignerUnavailableError``."""
 
-    def __init__(self, wallet: Wallet, info: SignerInfo, *, definitions: Definitions | None = None) -> None:
+    def __init__(self, wallet: Wallet, info: SignerInfo, *, definitions: Relay | None = None) -> None:
         """Takes ownership of ``wallet``. ``definitions`` finds the vendor-signed definitions of a chain and a token."""
         self._wallet = wallet
         self._info = info
@@ -118,15 +116,19 @@ class TrezorEthereumSigner(TrezorSigner):
     """A Trezor whose firmware knows Ethereum as well."""
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
-        """The signature of an Ethereum transaction of type 0 or 2."""
+        """The signature of an Ethereum transaction of type 0 or 2.
+
+        ``InvalidInputError`` (``input.definition``), and nothing is sent, for a definition that does not verify.
+        """
         state = self._wallet.state
+        definitions = self._definitions.for_transaction(tx, state.abilities) if self._definitions else None
         return self._wallet.run(
             ethereum.sign_transaction(
                 vendor.messages(),
                 path,
                 tx,
                 firmware=state.abilities,
-                definitions=self._definitions(tx) if self._definitions else None,
+                definitions=definitions,
                 strict=state.strict,
             )
         )

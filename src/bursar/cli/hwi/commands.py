@@ -17,6 +17,7 @@ from bursar.signing.change import change_outputs
 from bursar.signing.checks import confirm_address, request_message, request_signatures
 from bursar.signing.ownership import named_keys, names_key_of
 from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner
+from bursar.signing.spending import check_disguised
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -83,6 +84,7 @@ def signtx(keys: Keys, options: Namespace) -> dict[str, Any]:
         _refuse_strangers(keys, question)
     for account in _accounts(keys, question):
         change_outputs(question, account)
+        check_disguised(question, account, fingerprint=keys.fingerprint)
     answer = request_signatures(signer, question)
     if options.output is not None:
         with Path(options.output).open("xb") as file:

@@ -28,7 +28,11 @@ def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     stopping.install()
     words = list(sys.argv[1:] if arguments is None else arguments)
-    unseen = _from_stdin() if "--stdin" in words else []
+    try:
+        unseen = _from_stdin() if "--stdin" in words else []
+    except ValueError as error:
+        print(json.dumps({"error": f"standard input: {error}", "code": int(Code.MISSING_ARGUMENTS)}))
+        return 2
     try:
         options = parser().parse_args(words + unseen)
     except SystemExit as stop:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _COW: Final = {"name": "Cow", "wallet": Address(b"\xcd" * 20)}
-_BOB: Final = {"name": "Bob ☃", "wallet": Address(bytes(20))}
+_SHOP: Final = {"name": "Shop ☃", "wallet": Address(bytes(20))}
 _MAIL: Final = {
     "Person": [("name", "string"), ("wallet", "address")],
     "Mail": [("from", "Person"), ("to", "Person[]"), ("contents", "string")],
@@ -70,7 +70,7 @@ def nested_arrays_sign_or_are_refused(signer: TypedDataSigner, profile: Profile)
     """Arrays of arrays are signed, or refused in the typed way by a signer whose profile says so."""
     account = ethereum_account(signer, profile)
     types = {"Grid": [("cells", "uint8[2][]"), ("people", "Person[1][2]")], "Person": _MAIL["Person"]}
-    message = {"cells": ((1, 2), (3, 4)), "people": ((_COW,), (_BOB,))}
+    message = {"cells": ((1, 2), (3, 4)), "people": ((_COW,), (_SHOP,))}
     typed = _typed(types, "Grid", message, profile.chain_id)
     if not profile.nested_arrays:
         refused(partial(signer.sign_typed_data, account.path(0), typed), "an array of arrays")
@@ -79,7 +79,7 @@ def nested_arrays_sign_or_are_refused(signer: TypedDataSigner, profile: Profile)
 
 
 def _questions(chain_id: int) -> Iterator[TypedData]:
-    mail = {"from": _COW, "to": (_BOB, _COW), "contents": "Hello, Bob!"}
+    mail = {"from": _COW, "to": (_SHOP, _COW), "contents": "Hello, shop!"}
     yield _typed(_MAIL, "Mail", mail, chain_id)
     yield _typed(_MAIL, "Mail", {**mail, "to": ()}, chain_id, fields=[("chainId", "uint256")])
     fields = [(f"field{number}", kind) for number, (kind, _) in enumerate(_VALUES)]

@@ -136,6 +136,15 @@ def test_parts_that_do_not_belong_together() -> None:
         ur.Parts().add(renamed)
 
 
+def test_parts_without_end_are_refused() -> None:
+    collector = ur.Parts()
+    part = ur.encode(bytes(500), most=100)[0]
+    for _ in range(4 * fountain.MOST_FRAGMENTS):
+        collector.add(part)
+    with pytest.raises(InvalidInputError, match="more parts than"):
+        collector.add(part)
+
+
 def test_a_wrong_checksum_and_a_contradiction() -> None:
     collector = ur.Parts()
     collector.add(forged(1))

@@ -21,7 +21,6 @@ from bursar.errors import (
     SignerError,
     SignerMisbehavedError,
     SignerUnavailableError,
-    UserCancelledError,
 )
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.path import DerivationPath
@@ -45,7 +44,7 @@ class Carrier:
 
     def ask(self, request: SecretRequest) -> Secret:
         assert request.kind == "file"
-        (out,) = self.folder.glob("outbox/*.psbt")
+        out = max(self.folder.glob("outbox/*.psbt"), key=lambda path: path.stat().st_mtime_ns)
         answer = self.answer(Psbt.parse(out.read_bytes()))
         if answer is None:
             return Secret(b"")
@@ -114,7 +113,10 @@ def test_what_comes_back_is_taken_over_and_checked(
 
 def test_nothing_or_something_else_comes_back(backend: AirgapBackend, device: SoftwareSigner, tmp_path: Path) -> None:
     signer = opened(backend, tmp_path, lambda psbt: None)
-    with pytest.raises(UserCancelledError, match="is kept"):
+    with pytest.raises(SignerUnavailableError, match="is kept"):  # a signature may exist: no refusal
+        request_signatures(signer, question(signer, Scheme.BIP84))
+    signer = opened(backend, tmp_path, lambda psbt: b"\xff\xfe garbage")
+    with pytest.raises(SignerUnavailableError, match="look again"):
         request_signatures(signer, question(signer, Scheme.BIP84))
     other = question(signer, Scheme.BIP86).serialize()
     for answer in (lambda psbt: other, lambda psbt: psbt.serialize()):
@@ -160,6 +162,7 @@ def test_exports_that_are_refused(export: Path, device: SoftwareSigner, backend:
         "hello",
         "{",
         "{}",
+        '{"a":' * 20,
         '{"xfp": "zz", "bip84": {"deriv": 1, "xpub": 2}}',
         good + good.replace(fingerprint, "00000001"),
         good.replace(fingerprint, "00000000"),
@@ -203,8 +206,16 @@ def test_through_drawn_and_photographed_codes(
     assert set("".join(lines)) <= set(" ▄▀█")
 
 
-def test_what_is_no_picture(tmp_path: Path) -> None:
+def test_what_is_no_picture(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("zxingcpp", reason="zxing-cpp is not installed")
+    (tmp_path / "e.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n")
+    with pytest.raises(InvalidInputError) as caught:  # not handed to a program that runs it
+        qr.read(tmp_path / "e.png")
+    assert type(caught.value.__cause__).__name__ == "UnidentifiedImageError"
+    (tmp_path / "many.gif").write_bytes(qr.gif(["A", "B", "C"]))
+    monkeypatch.setattr(qr, "_MOST_PIXELS_IN_ALL", 50_000)
+    with pytest.raises(InvalidInputError, match="larger"):
+        qr.read(tmp_path / "many.gif")
     (tmp_path / "x.png").write_bytes(b"\x89PNG\r\n\x1a\nnonsense")
     with pytest.raises(InvalidInputError):
         qr.read(tmp_path / "x.png")

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from bursar.backends.hwi import HwiBackend, HwiSigner
+from bursar.backends.hwi.command import HwiCommand
 from bursar.backends.software import keystore
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.message import encode_signature, verify_message
@@ -228,6 +229,40 @@ def test_a_command_that_hangs_is_ended_with_its_children(tmp_path: Path, monkeyp
     while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
         assert time.monotonic() < until
         time.sleep(0.05)
+
+
+def test_no_secret_finds_its_way_into_the_arguments(tmp_path: Path) -> None:
+    row = {**ROW, "needs_pin_sent": True, "needs_passphrase_sent": True, "fingerprint": None}
+    body = f"print(json.dumps([{row!r}] if 'enumerate' in sys.stdin.read() else {{}}))"
+    program = fake(tmp_path, body)
+    (info,) = HwiBackend(program=program).discover()
+    for pin in ("98\n76", "12ä", "", "0123"):
+        with pytest.raises(InvalidInputError, match="positions"):
+            HwiBackend(program=program).open(info, Person(pin))
+    odd = SignerInfo("hwi", "coldcard:/dev/a\n-p x", "")
+    with pytest.raises(InvalidInputError, match="several lines"):
+        HwiCommand(program).run(["--device-path", odd.location, "sendpin", "1"], seconds=5)
+    with pytest.raises(InvalidInputError, match="several lines"):
+        HwiCommand(program).run(["enumerate"], seconds=5, password=Secret(b"hunter2\nsecond"))
+
+
+def test_places_that_cannot_be_shown_are_not_listed(tmp_path: Path) -> None:
+    rows = [{**ROW, "path": path} for path in ("/dev/\x1b[2J", "/dev/\u202e", "x" * 501, "", 7, "/dev/good")]
+    found = HwiBackend(program=fake(tmp_path, f"sys.stdin.read(); print(json.dumps({rows!r}))")).discover()
+    assert [info.location for info in found] == ["coldcard:/dev/good"]
+
+
+def test_an_answer_without_end_is_cut_off(tmp_path: Path) -> None:
+    with pytest.raises(SignerMisbehavedError, match="16 MB"):
+        HwiBackend(program=fake(tmp_path, "while True: sys.stdout.write('x' * 65536)")).discover()
+
+
+def test_an_xpub_that_is_no_text(tmp_path: Path) -> None:
+    body = f"print(json.dumps([{ROW!r}] if 'enumerate' in sys.stdin.read() else {{'xpub': 1}}))"
+    program = fake(tmp_path, body)
+    (info,) = HwiBackend(program=program).discover()
+    with pytest.raises(SignerMisbehavedError, match="m/0h"):
+        HwiBackend(program=program).open(info, Person())
 
 
 def test_without_the_command(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -94,7 +94,8 @@ def spending(policy: MultisigPolicy, places: list[tuple[int, int]], *, change: b
         for number, place in enumerate(places, 1)
     ]
     inputs = tuple(TxIn(OutPoint(before.txid, 0), b"", 0xFFFFFFFD) for before in previous)
-    outputs = (TxOut(Sats(50_000), b"\0\x14" + bytes(20)), TxOut(Sats(39_000), policy.script(1, 4)))
+    rest = 90_000 * len(places) - 51_000
+    outputs = (TxOut(Sats(50_000), b"\0\x14" + bytes(20)), TxOut(Sats(rest), policy.script(1, 4)))
     psbt = Psbt(Transaction(2, inputs, outputs if change else outputs[:1]))
     for one, place, before in zip(psbt.inputs, places, previous, strict=True):
         one.non_witness_utxo, one.witness_utxo = before, before.outputs[0]
@@ -133,8 +134,14 @@ def test_a_policy_and_a_single_key_in_one_transaction(signer: LedgerBitcoinSigne
     policy = policy_of(signer)
     signer.register_policy(policy)
     single = question([Spend(account_of(signer, Profile(network=Network.TESTNET), Scheme.BIP84))])
-    both = spending(policy, [(0, 2)], change=False)
-    merged = Psbt(Transaction(2, (*both.tx.inputs, *single.tx.inputs), both.tx.outputs))
+    both = spending(policy, [(0, 2)])
+    merged = Psbt(
+        Transaction(
+            2,
+            (*both.tx.inputs, *single.tx.inputs),
+            (*both.tx.outputs, TxOut(Sats(99_000), single.tx.outputs[0].script)),
+        )
+    )
     merged.inputs[0].fields.update(both.inputs[0].fields)
     merged.inputs[1].fields.update(single.inputs[0].fields)
     signed = request_signatures(signer, merged)
