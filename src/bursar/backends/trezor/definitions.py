@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from bursar.backends.trezor.ethereum import Definitions
 from bursar.crypto import ed25519
-from bursar.errors import InvalidInputError, InvalidSignatureError
+from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Envelope:
         magic, kind, data_version, length = _HEADER.unpack_from(data)
         if magic != _MAGIC:
             raise _bad("it does not begin with trzd1")
-        end = _HEADER.size + length
+        end: int = _HEADER.size + length
         steps = data[end] if end < len(data) else 0
         proof_end = end + 1 + steps * _HASH
         if len(data) != proof_end + 1 + _SIGNATURE:
@@ -148,7 +148,7 @@ class Envelope:
             raise _bad(f"{len(chosen)} signed it where {signers.threshold} must")
         try:
             ed25519.verify(ed25519.combine(chosen), self.root, self.signature)
-        except InvalidSignatureError as error:
+        except InvalidInputError as error:
             raise _bad("its signature is not the vendor's") from error
 
 

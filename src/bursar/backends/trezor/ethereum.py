@@ -23,7 +23,7 @@ _LARGEST_FEE: Final = 30  # bytes of the gas limit and of a price together
 
 @dataclass(frozen=True, slots=True)
 class Definitions:
-    """The vendor-signed definitions of a network and of a token, relayed as they are; the device checks them."""
+    """The vendor-signed definitions of a network and of a token, relayed as they are once they are verified."""
 
     network: bytes | None = None
     token: bytes | None = None

@@ -181,6 +181,14 @@ def test_signers_that_would_prove_nothing(keys: tuple[bytes, ...], threshold: in
         Signers(keys, threshold)
 
 
+def test_keys_that_are_none_or_cancel_out() -> None:
+    negative = OURS.keys[0][:31] + bytes([OURS.keys[0][31] ^ 0x80])
+    for other in (bytes(32), bytes(31), negative):
+        with pytest.raises(InvalidInputError) as caught:
+            network_of(NETWORK_FILE, CHAIN, signers=Signers((OURS.keys[0], other), 2))
+        assert caught.value.code == "input.definition"
+
+
 def test_the_proof_is_of_the_whole_leaf() -> None:
     other = network(messages.EthereumNetworkInfo(chain_id=CHAIN, symbol="EVIL", slip44=60, name="Net X"))
     body = len(leaf(encode(NETWORK_INFO), 0))
