@@ -23,7 +23,7 @@ def _fold_paragraph(text: str) -> list[str]:
     start, width, chance = 0, 0, 0
     at = 0
     while at < len(text):
-        if text[at] in _BREAKS:
+        if text[at] in _BREAKS and at > start:
             chance = at + 1
         advance = int(_ADVANCES[ord(text[at]) - 0x20], 16) if " " <= text[at] <= "~" else 0
         if width + advance > _LINE:

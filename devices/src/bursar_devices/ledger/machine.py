@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar_devices.device import Page, Press
 from bursar_devices.ledger.apdu import Apdu, RefusalError, Status
-from bursar_devices.ledger.task import Farewell, Harm, Interrupt, Review, Step, Task
+from bursar_devices.ledger.task import AppDiedError, Farewell, Harm, Interrupt, Review, Step, Task
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -191,6 +191,10 @@ class Machine:
             return
         except RefusalError as refusal:
             self._refuse(refusal)
+            return
+        except AppDiedError:
+            self._forget()
+            self._leave("BOLOS")
             return
         self._take(step)
 

@@ -49,6 +49,10 @@ def immediately(reply: bytes | Farewell) -> Task:
     yield
 
 
+class AppDiedError(Exception):
+    """The app stops without an answer."""
+
+
 class Settings(Protocol):
     """What the human has set on the device, and what its maker told it to do wrong."""
 

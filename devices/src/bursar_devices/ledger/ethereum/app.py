@@ -14,15 +14,19 @@ from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
 from bursar_devices.ledger.ethereum.stream import Stream, Transaction
 from bursar_devices.ledger.ethereum.typed_data import TypedData
-from bursar_devices.ledger.task import Harm, Intrusion, Settings, Task, immediately, refuse
+from bursar_devices.ledger.task import AppDiedError, Harm, Intrusion, Review, Settings, Step, Task, immediately, refuse
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+    from typing import Any
+
     from bursar_devices.ledger.seed import Seed
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
-_DEFINE: Final = 0x1A
+_DEFINE, _GIVE, _FILTER = 0x1A, 0x1C, 0x1E
 _FIRST, _MORE, _START_FLOW = 0x00, 0x80, 0x02
+_COMPLETE: Final = 0x00
 _MOST_STEPS: Final = 10
 _ALLOWED: Final = ((HARDENED + 44, HARDENED + 60), (HARDENED + 45,))
 _LONGEST_MESSAGE: Final = 0xFFFF
@@ -34,6 +38,7 @@ class State(Enum):
     IDLE = "idle"
     TRANSACTION = "transaction"
     MESSAGE = "message"
+    TYPED_DATA = "typed data"
 
 
 class EthereumApp:
@@ -45,8 +50,10 @@ class EthereumApp:
         self.version = version
         self._seed = seed
         self._settings = settings
+        self._model = model
         self._screens = Screens(model)
         self._old: dict[int, bytes] = {}
+        self._typed: TypedData | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -55,7 +62,8 @@ class EthereumApp:
         self._message = b""
         self._message_size = 0
         self._message_path: tuple[int, ...] = ()
-        self._typed: TypedData | None = None
+        if self._typed is not None:
+            self._typed.wipe()
 
     def handle(self, apdu: Apdu) -> Task:
         """Begin to work on a request; any refusal makes the app forget what came before."""
@@ -83,8 +91,8 @@ class EthereumApp:
                 return self._sign_typed_data(apdu)
             case 0x0C:
                 raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
-            case 0x1A | 0x1C:
-                return self._stream_typed_data(apdu)
+            case 0x1A | 0x1C | 0x1E:
+                return immediately(self._typed_data(apdu))
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
     def intrude(self, apdu: Apdu | None) -> Intrusion:
@@ -110,6 +118,19 @@ class EthereumApp:
         except EOFError:
             raise RefusalError(Status.INCORRECT_DATA) from None
 
+    def _ask(self, review: Review) -> Generator[Step, Any, None]:
+        if self._typed is not None:
+            self._typed.cluttered = True
+        if not (yield review):
+            raise RefusalError(Status.DENIED)
+
+    def _check_when_too_late(self, path: tuple[int, ...]) -> None:
+        """Some requests find out only after the human has accepted, and no app survives that."""
+        try:
+            self._check(path)
+        except RefusalError:
+            raise AppDiedError from None
+
     @staticmethod
     def _check(path: tuple[int, ...]) -> None:
         if not any(step >= HARDENED for step in path):
@@ -127,6 +148,8 @@ class EthereumApp:
 
     def _public_key(self, apdu: Apdu) -> Task:
         self._reset()
+        if self._typed is not None:
+            self._typed.overwrite()
         if apdu.p1 > 1 or apdu.p2 > 1:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         request = Reader(apdu.data)
@@ -138,8 +161,10 @@ class EthereumApp:
         lies = self._settings.lies
         key = self._seed.key((*path[:-1], path[-1] ^ 1) if Lie.WRONG_ADDRESS in lies else path).public()
         text = str(Address.from_public_key(key.key))
-        if apdu.p1 and not (yield self._screens.address(text, chain_id)):
-            raise RefusalError(Status.DENIED)
+        if apdu.p1:
+            if not (yield self._screens.address(text, chain_id)):
+                raise RefusalError(Status.DENIED)
+            self._reset()
         answer = b"\x41" + uncompressed(key.key) + b"\x28" + text[2:].encode()
         return self._or_old(_PUBLIC_KEY, answer + key.chain_code if apdu.p2 else answer)
 
@@ -175,8 +200,7 @@ class EthereumApp:
         if tx.data and not self._settings.blind_signing:
             raise RefusalError(Status.INCORRECT_DATA)  # as late as here the app goes home at once, without a word
         sender = str(Address.from_public_key(self._seed.key(path).public_key))
-        if not (yield self._screens.transaction(tx, sender)):
-            raise RefusalError(Status.DENIED)
+        yield from self._ask(self._screens.transaction(tx, sender))
         digest = tx.digest()
         if Lie.CHANGED_TRANSACTION in self._settings.lies:
             digest = keccak256(tx.signed + b"\0")
@@ -207,9 +231,8 @@ class EthereumApp:
         if len(self._message) < self._message_size:
             return b""
         path, message = self._message_path, self._message
-        if not (yield self._screens.message(message)):
-            raise RefusalError(Status.DENIED)
-        self._check(path)
+        yield from self._ask(self._screens.message(message))
+        self._check_when_too_late(path)
         if Lie.CHANGED_TRANSACTION in self._settings.lies:
             message += b" "
         digest = keccak256(b"\x19Ethereum Signed Message:\n" + str(len(message)).encode() + message)
@@ -227,42 +250,48 @@ class EthereumApp:
         if request.left < 64:
             raise RefusalError(Status.INCORRECT_DATA)
         domain, message = request.take(32), request.take(32)
-        if not (yield self._screens.typed_data_hashes(domain, message)):
-            raise RefusalError(Status.DENIED)
-        self._check(path)
-        if Lie.CHANGED_TRANSACTION in self._settings.lies:
-            message = keccak256(message)
-        return self._signed(_TYPED_DATA, path, keccak256(b"\x19\x01" + domain + message))
+        yield from self._ask(self._screens.typed_data_hashes(domain, message))
+        return self._signed_typed(path, domain, message)
 
-    def _stream_typed_data(self, apdu: Apdu) -> Task:
-        if apdu.ins == _DEFINE:
-            if self._typed is None:
-                self._reset()
-                self._typed = TypedData()
-            self._typed.define(apdu.p2, apdu.data)
-            return b""
-        if self._typed is None:
-            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
-        if not self._settings.blind_signing:
-            raise self._refuse_blind_signing()
-        self._typed.give(apdu.p1, apdu.p2, apdu.data)
-        return b""
-        yield
+    # typed data in full
 
-    def _sign_typed_data(self, apdu: Apdu) -> Task:
-        typed = self._typed
+    def _typed_data(self, apdu: Apdu) -> bytes:
+        if self._typed is None and apdu.ins == _DEFINE:
+            self._typed = TypedData(blind_signing=self._settings.blind_signing, shows_message=self._model != "nanosp")
+        typed, self._typed = self._typed, None
         if typed is None:
             raise RefusalError(Status.COMMAND_NOT_ALLOWED)
-        if not typed.whole:
-            raise RefusalError(Status.INCORRECT_DATA)
+        if apdu.ins == _DEFINE:
+            typed.define(apdu.p2, apdu.data)
+        elif apdu.ins == _FILTER:
+            typed.filter(apdu.p2)
+        elif not typed.give(apdu.p2, apdu.data, partial=apdu.p1 != _COMPLETE):
+            self._reset()
+            return b""
+        if typed.started and self._state is not State.TYPED_DATA:
+            self._reset()
+            self._state = State.TYPED_DATA
+        self._typed = typed
+        return b""
+
+    def _sign_typed_data(self, apdu: Apdu) -> Task:
+        typed, self._typed = self._typed, None
+        if typed is None:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
+        typed.finish()
         path = self._path(Reader(apdu.data))
-        domain, message = typed.hashes.values()
-        if not (yield self._screens.typed_data(typed.shown, message)):
-            raise RefusalError(Status.DENIED)
-        self._check(path)
+        if not typed.add_hash():
+            self._state, self._typed = State.TYPED_DATA, typed
+            return b""
+        yield from self._ask(self._screens.typed_data(typed.pairs))
+        signature = self._signed_typed(path, *typed.hashes)
+        self._reset()
+        return signature
+
+    def _signed_typed(self, path: tuple[int, ...], domain: bytes, message: bytes) -> bytes:
+        self._check_when_too_late(path)
         if Lie.CHANGED_TRANSACTION in self._settings.lies:
             message = keccak256(message)
-        self._reset()
         return self._signed(_TYPED_DATA, path, keccak256(b"\x19\x01" + domain + message))
 
     def _signed(self, ins: int, path: tuple[int, ...], digest: bytes) -> bytes:

@@ -65,12 +65,12 @@ class Screens:
 
     def typed_data_hashes(self, domain: bytes, message: bytes) -> Review:
         """Review the two hashes of typed data, blindly."""
-        pairs = [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
-        return self._blind("Review typed message", pairs, "Sign message", "Reject message")
+        return self.typed_data(
+            [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
+        )
 
-    def typed_data(self, domain: Sequence[Pair], message: bytes) -> Review:
-        """Review typed data that was streamed: a Nano shows the domain, and of the message its hash."""
-        pairs = [*domain, ("Message hash", "0x" + message.hex().upper())]
+    def typed_data(self, pairs: Sequence[Pair]) -> Review:
+        """Review what was shown of typed data, blindly."""
         return self._blind("Review typed message", pairs, "Sign message", "Reject message")
 
     def _blind(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:

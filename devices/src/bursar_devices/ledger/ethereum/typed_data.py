@@ -1,223 +1,237 @@
-"""Typed data (EIP-712) as the app takes it: definitions, then the values of domain and message, hashed as they come."""
+"""Typed data (EIP-712) as it comes to the app: definitions, then values, of which some are shown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bursar.crypto.hashes import keccak256
 from bursar.ethereum.address import Address
-from bursar_devices.ledger.apdu import Reader, RefusalError, Status
+from bursar_devices.ledger.apdu import RefusalError, Status
+from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF
+from bursar_devices.ledger.ethereum.typed_types import Definitions, Field, Kind
+from bursar_devices.ledger.ethereum.typed_walk import NO_HASH, Root, Walk
 
 if TYPE_CHECKING:
     from bursar_devices.ledger.pages import Pair
 
-_DOMAIN: Final = "EIP712Domain"
 _NAME, _ARRAY, _FIELD = 0x00, 0x0F, 0xFF
-_IS_ARRAY, _IS_SIZED, _KIND = 0x80, 0x40, 0x0F
-_STRUCT, _INT, _UINT, _ADDRESS, _BOOL, _STRING, _FIXED, _BYTES = range(8)
-_NAMES: Final = ("", "int", "uint", "address", "bool", "string", "bytes", "bytes")
+_FILTER_INFO, _FIRST_FILTER_OF_A_FIELD = 0x0F, 0xF4
+_WORD: Final = 32
+_ADDRESS: Final = 20
+_BUFFER: Final = 379
+_INTEGERS: Final = (1, 2, 4, 8, 16, 32)
 
 
-def _fault() -> RefusalError:
+def _bad() -> RefusalError:
     return RefusalError(Status.INCORRECT_DATA)
 
 
-@dataclass(frozen=True, slots=True)
-class _Member:
-    name: str
-    kind: int
-    struct: str
-    size: int | None
-    levels: tuple[int | None, ...]
-
-    @property
-    def text(self) -> str:
-        bits = "" if self.size is None else str(self.size * (8 if self.kind in (_INT, _UINT) else 1))
-        arrays = "".join("[]" if level is None else f"[{level}]" for level in self.levels)
-        return (self.struct or _NAMES[self.kind] + bits) + arrays
-
-
-@dataclass(slots=True)
-class _Hash:
-    """A struct or an array under way: the words of its encodeData so far, and how to go on."""
-
-    words: bytes
-    members: Iterator[_Member]
-
-
-@dataclass(slots=True)
 class TypedData:
-    """What one stream has told so far; ``feed`` methods raise what the app answers to what does not fit."""
+    """What one message has brought so far; after any refusal of its own it is of no more use."""
 
-    structs: dict[str, list[_Member]] = field(default_factory=dict)
-    shown: list[Pair] = field(default_factory=list)
-    hashes: dict[str, bytes] = field(default_factory=dict)
-    _last: str = ""
-    _root: str = ""
-    _begun: bool = False
-    _wanted: _Member | None = None
-    _open: list[_Hash] = field(default_factory=list)
-    _value: bytes = b""
-    _left: int = 0
+    def __init__(self, *, blind_signing: bool, shows_message: bool) -> None:
+        self.pairs: list[Pair] = []
+        self.started = False
+        """Whether a review has begun to be gathered."""
+        self.cluttered = False
+        """Whether another request left text where the app gathers a value's."""
+        self._blind_signing = blind_signing
+        self._shows_message = shows_message
+        self._filtering = False
+        self._definitions = Definitions()
+        self._walk = Walk(self._definitions)
+        self._left: int | None = None
+        self._value = b""
+        self._text = ""
 
     @property
-    def whole(self) -> bool:
-        """Whether domain and message are both complete."""
-        return len(self.hashes) == 2
+    def hashes(self) -> tuple[bytes, bytes]:
+        """The domain's and the message's, or what stands in their place."""
+        return self._walk.domain_hash, self._walk.message_hash
 
-    def define(self, p2: int, data: bytes) -> None:
-        """A struct's name or one of its fields."""
-        if self._begun:
-            raise _fault()
-        if p2 == _NAME:
-            self._last = _ascii(data)
-            self.structs[self._last] = []
-        elif p2 == _FIELD and self._last:
-            self.structs[self._last].append(_member(data))
+    def wipe(self) -> None:
+        """The app went home for another request, or because it refused one: the hashes that were done are gone."""
+        self.started = False
+        self._walk.domain_hash = self._walk.message_hash = NO_HASH
+
+    def overwrite(self) -> None:
+        """Another request used the memory of the hashes."""
+        self._walk.domain_hash = self._walk.message_hash = keccak256(b"another request")
+
+    def define(self, what: int, data: bytes) -> None:
+        """A struct's name or a field."""
+        if self._walk.root is not Root.NONE:
+            raise RefusalError(Status.PARAMETER_ERROR)
+        if what == _NAME:
+            self._definitions.add_struct(data)
+        elif what == _FIELD:
+            self._definitions.add_field(data)
         else:
-            raise _fault()
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
 
-    def give(self, p1: int, p2: int, data: bytes) -> None:
-        """A root's name, an array's length, or (a piece of) a value."""
-        self._begun = True
-        if p2 == _NAME:
-            self._begin(_ascii(data))
-        elif p2 == _ARRAY and len(data) == 1:
-            self._array(data[0])
-        elif p2 == _FIELD:
-            self._field(data, partial=p1 != 0)
+    def filter(self, what: int) -> None:
+        """Only the maker's own filters, which are signed, are taken: none is here."""
+        if what == 0:
+            self._filtering = True
+        elif not self._filtering:
+            return
+        elif what == _FILTER_INFO:
+            raise RefusalError(Status.PARAMETER_ERROR)
+        elif what >= _FIRST_FILTER_OF_A_FIELD:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
         else:
-            raise _fault()
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
 
-    def _begin(self, root: str) -> None:
-        expected = _DOMAIN if not self.hashes else None
-        if self._wanted is not None or root not in self.structs or self.whole or (expected or root) != root:
-            raise _fault()
-        self._root = root
-        self._enter(root)
-        self._advance()
+    def give(self, what: int, data: bytes, *, partial: bool) -> bool:
+        """The next struct, array or value; False if the app takes it and then forgets everything."""
+        if what == _NAME:
+            self._walk.enter(data)
+            if self._shows_message and not self._filtering:
+                self._show("Review struct", data.decode("ascii", "ignore"))
+        elif what == _ARRAY:
+            if len(data) != 1:
+                raise _bad()
+            self._walk.open_array(data[0])
+        elif what == _FIELD:
+            return self._give_value(data, partial=partial)
+        else:
+            raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+        return True
 
-    def _enter(self, struct: str) -> None:
-        if struct not in self.structs:
-            raise _fault()
-        type_hash = keccak256(self._encode_type(struct).encode())
-        self._open.append(_Hash(type_hash, iter(self.structs[struct])))
-
-    def _array(self, count: int) -> None:
-        member = self._wanted
-        if member is None or not member.levels or member.levels[-1] not in (None, count):
-            raise _fault()
-        item = _Member(member.name, member.kind, member.struct, member.size, member.levels[:-1])
-        self._open.append(_Hash(b"", iter([item] * count)))
-        self._advance()
-
-    def _advance(self) -> None:
-        """The next value that has to be given; structs and arrays that are complete are hashed on the way."""
-        while self._open:
-            member = next(self._open[-1].members, None)
-            if member is None:
-                done = keccak256(self._open.pop().words)
-                if not self._open:
-                    self.hashes[self._root] = done
-                    self._wanted = None
-                    return
-                self._open[-1].words += done
-            elif member.kind == _STRUCT and not member.levels:
-                self._enter(member.struct)
-            else:
-                self._wanted = member
-                return
-
-    def _field(self, data: bytes, *, partial: bool) -> None:
-        member = self._wanted
-        if member is None or member.levels:
-            raise _fault()
-        if not self._left and not self._value:
+    def _give_value(self, data: bytes, *, partial: bool) -> bool:
+        field = self._walk.field()
+        if field is None:
+            raise _bad()
+        first = self._left is None
+        if self._left is None:
             if len(data) < 2:
-                raise _fault()
+                raise _bad()
             self._left, data = int.from_bytes(data[:2], "big"), data[2:]
+            self._value = b""
         if len(data) > self._left:
-            raise _fault()
+            raise _bad()
+        if first and self.cluttered:
+            raise RefusalError(Status.PARAMETER_ERROR)
         self._left -= len(data)
         self._value += data
-        if bool(self._left) != partial or (partial and member.kind not in (_STRING, _BYTES)):
-            raise _fault()
-        if partial:
+        answered = self._shown()
+        if answered:
+            self._gather(field, data, first=first)
+            answered = not self._left
+            if answered:
+                self._show(field.name.decode("ascii", "ignore"), _without_glyphless(self._text))
+        try:
+            self._take(field, data, partial=partial)
+        except RefusalError:
+            if not answered:
+                raise
+            return False
+        return True
+
+    def _take(self, field: Field, last_part: bytes, *, partial: bool) -> None:
+        if self._left:
+            if not partial or not field.is_dynamic:
+                raise _bad()
             return
-        value, self._value = self._value, b""
-        if self._root == _DOMAIN:
-            self.shown.append((member.name, _written(member, value)))
-        self._open[-1].words += _word(member, value)
-        self._wanted = None
-        self._advance()
+        if partial:
+            raise _bad()
+        encoded = _encode(field, self._value)
+        if self._walk.root is Root.DOMAIN:
+            _check_contract(field, last_part)
+        self._left = None
+        self._walk.give(encoded)
 
-    def _encode_type(self, struct: str) -> str:
-        found: set[str] = set()
-        waiting = [struct]
-        while waiting:
-            for member in self.structs.get(waiting.pop(), ()):
-                if member.kind == _STRUCT and member.struct not in found and member.struct in self.structs:
-                    found.add(member.struct)
-                    waiting.append(member.struct)
-        text = ""
-        for name in (struct, *sorted(found - {struct})):
-            text += f"{name}({','.join(f'{member.text} {member.name}' for member in self.structs[name])})"
-        return text
+    def _shown(self) -> bool:
+        return not self._filtering and (self._shows_message or self._walk.root is Root.DOMAIN)
 
+    def _show(self, title: str, text: str) -> None:
+        self._begin()
+        self.pairs.append((title, text))
 
-def _member(data: bytes) -> _Member:
-    request = Reader(data)
-    try:
-        flags = request.byte()
-        kind = flags & _KIND
-        if kind > _BYTES:
-            raise _fault()
-        struct = _ascii(request.take(request.byte())) if kind == _STRUCT else ""
-        size = request.byte() if flags & _IS_SIZED else None
-        levels: list[int | None] = []
-        if flags & _IS_ARRAY:
-            for _ in range(request.byte()):
-                fixed = request.byte()
-                if fixed > 1:
-                    raise _fault()
-                levels.append(request.byte() if fixed else None)
-        name = _ascii(request.take(request.byte()))
-    except EOFError:
-        raise _fault() from None
-    if request.left or (kind in (_INT, _UINT, _FIXED)) != (size is not None):
-        raise _fault()
-    return _Member(name, kind, struct, size, tuple(levels))
+    def _begin(self) -> None:
+        """The first thing to be shown starts the review."""
+        if not self.started and not self._blind_signing and not self._filtering:
+            raise RefusalError(Status.INCORRECT_DATA, notice=BLIND_SIGNING_IS_OFF)
+        self.started = True
 
+    def _gather(self, field: Field, data: bytes, *, first: bool) -> None:
+        """The text of a value, as far as the app's buffer goes."""
+        if first:
+            self._text = ""
+        if not field.is_dynamic and not first:
+            raise _bad()
+        last = not self._left
+        room = _BUFFER - len(self._text)
+        if field.kind == Kind.STRING:
+            self._text += data[:room].decode("latin-1")  # byte by byte, as the app's buffer
+            if last and 0 < room < len(data):
+                self._text = self._text[: _BUFFER - 3] + "..."
+        elif field.kind in (Kind.BYTES, Kind.FIXED_BYTES):
+            if first:
+                self._text, room = "0x", room - 2
+            self._text += data[: room // 2].hex().upper()
+            if last and room // 2 < len(data):
+                self._text = self._text[: _BUFFER - 3] + "..."
+        else:
+            self._text = _plain(field, data)
 
-def _word(member: _Member, value: bytes) -> bytes:
-    match member.kind:
-        case 5 | 7:  # text and bytes of any length
-            return keccak256(value)
-        case 6:
-            return value.ljust(32, b"\0")
-    if len(value) > 32 or (member.kind == _INT and not value):
-        raise _fault()
-    negative = member.kind == _INT and len(value) == member.size and value[0] & 0x80
-    return value.rjust(32, b"\xff" if negative else b"\0")
+    def finish(self) -> None:
+        """The host asks for the signature: everything must have come."""
+        if NO_HASH in self.hashes or self._walk.field() is not None:
+            raise _bad()
+        if self._filtering:
+            raise RefusalError(Status.DATA_NOT_FOUND)
 
-
-def _written(member: _Member, value: bytes) -> str:
-    match member.kind:
-        case 5:
-            return value.decode("utf-8", "replace")
-        case 3 if len(value) == 20:
-            return str(Address(value))
-        case 2:
-            return str(int.from_bytes(value, "big"))
-        case 4:
-            return "true" if any(value) else "false"
-    return "0x" + value.hex()
+    def add_hash(self) -> bool:
+        """Show the message's hash where its fields are not shown; False if only this starts a review."""
+        if self._shows_message:
+            return True
+        started = self.started
+        self._begin()
+        self.pairs.append(("Message hash", "0x" + self._walk.message_hash.hex().upper()))
+        return started
 
 
-def _ascii(data: bytes) -> str:
-    try:
-        return data.decode("ascii")
-    except UnicodeDecodeError:
-        raise _fault() from None
+def _without_glyphless(text: str) -> str:
+    """The screen's font is ASCII: what else is in a text is not seen."""
+    return "".join(each for each in text if " " <= each <= "~" or each == "\n")
+
+
+def _plain(field: Field, data: bytes) -> str:
+    """A value of at most one word as it is shown; the small screens leave some lengths to the encoding."""
+    if field.kind == Kind.ADDRESS and len(data) == _ADDRESS:
+        return str(Address(data))
+    if field.kind == Kind.BOOL and len(data) == 1:
+        return "true" if data[0] else "false"
+    if field.kind == Kind.UINT:
+        return str(int.from_bytes(data[:_WORD], "big"))
+    if field.kind == Kind.INT and 0 < len(data) <= (field.size or 0) and field.size in _INTEGERS:
+        return str(int.from_bytes(data, "big", signed=len(data) == field.size))
+    raise _bad()
+
+
+def _encode(field: Field, value: bytes) -> bytes:
+    if field.is_dynamic:
+        return keccak256(value)
+    if len(value) > _WORD:
+        raise _bad()
+    if field.kind == Kind.FIXED_BYTES:
+        return value.ljust(_WORD, b"\0")
+    if field.kind == Kind.INT and value:
+        negative = len(value) == (field.size or 0) and value[0] & 0x80
+        return value.rjust(_WORD, b"\xff" if negative else b"\0")
+    if (
+        field.kind == Kind.UINT
+        or (field.kind == Kind.ADDRESS and len(value) == _ADDRESS)
+        or (field.kind == Kind.BOOL and len(value) == 1)
+    ):
+        return value.rjust(_WORD, b"\0")
+    raise _bad()
+
+
+def _check_contract(field: Field, value: bytes) -> None:
+    """The domain's contract is an address, or Cosmos's word in its place."""
+    if field.name != b"verifyingContract" or field.kind == Kind.ADDRESS:
+        return
+    if field.kind != Kind.STRING or value != b"cosmos":
+        raise _bad()
