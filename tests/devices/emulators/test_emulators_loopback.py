@@ -54,13 +54,26 @@ def ports_of(folder: Path) -> dict[str, int]:
     raise AssertionError("no ports were reported")
 
 
+def await_listening(port: int) -> None:
+    """A port is reported when it is bound; listening comes a moment later."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+        except ConnectionRefusedError:
+            assert time.monotonic() < end
+            time.sleep(0.02)
+        else:
+            return
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="reads the kernel's tables of sockets")
 def test_nothing_listens_but_on_loopback(tmp_path: Path) -> None:
     process = launch(tmp_path, str(APDU_PORT), str(API_PORT))
     try:
         ports = ports_of(tmp_path)
         for port in ports.values():
-            socket.create_connection(("127.0.0.1", port), timeout=5).close()
+            await_listening(port)
         assert listening(process.pid) == {("127.0.0.1", port) for port in ports.values()}
     finally:
         process.kill()
