@@ -118,7 +118,7 @@ class Machine:
             self._harm(intrusion.harm)
             self._say(end.value)
         except RefusalError as refusal:
-            self._harm(intrusion.harm)
+            self._harm(intrusion.harm_if_refused or intrusion.harm)
             self._reply(_answer(refusal.status, refusal.detail))
         else:
             self._forget()

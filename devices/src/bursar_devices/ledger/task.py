@@ -93,6 +93,8 @@ class Intrusion:
 
     task: Task
     harm: Harm
+    harm_if_refused: Harm | None = None
+    """Where that differs."""
 
 
 def busy() -> Intrusion:

@@ -101,6 +101,8 @@ class EthereumApp:
             return Intrusion(refuse(Status.WRONG_LENGTH), Harm.DIES_AT_NEXT_BUTTON)
         if (apdu.cla, apdu.ins) == (CLA, _CONFIGURATION):
             return Intrusion(self.handle(apdu), Harm.REPLY_LOST)
+        if apdu.cla == CLA and (apdu.ins in (_DEFINE, _GIVE, _FILTER) or (apdu.ins, apdu.p2) == (_TYPED_DATA, 1)):
+            return Intrusion(self.handle(apdu), Harm.REPLY_LOST, harm_if_refused=Harm.REVIEW_GONE)
         if (apdu.cla, apdu.ins, apdu.p1) == (CLA, _SIGN_MESSAGE, _FIRST):
             self._state = State.TRANSACTION
             return Intrusion(self.handle(apdu), Harm.REVIEW_GONE)
@@ -280,10 +282,14 @@ class EthereumApp:
             raise RefusalError(Status.COMMAND_NOT_ALLOWED)
         typed.finish()
         path = self._path(Reader(apdu.data))
+        self._typed = typed
         if not typed.add_hash():
-            self._state, self._typed = State.TYPED_DATA, typed
+            self._state = State.TYPED_DATA
             return b""
-        yield from self._ask(self._screens.typed_data(typed.pairs))
+        accepted = yield self._screens.typed_data(typed.pairs)
+        self._typed = None
+        if not accepted:
+            raise RefusalError(Status.DENIED)
         signature = self._signed_typed(path, *typed.hashes)
         self._reset()
         return signature

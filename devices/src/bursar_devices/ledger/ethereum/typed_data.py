@@ -207,7 +207,7 @@ def _plain(field: Field, data: bytes) -> str:
         return str(int.from_bytes(data[:_WORD], "big"))
     if field.kind == Kind.INT and 0 < len(data) <= (field.size or 0) and field.size in _INTEGERS:
         return str(int.from_bytes(data, "big", signed=len(data) == field.size))
-    raise _bad()
+    raise RefusalError(Status.PARAMETER_ERROR) if field.kind == Kind.STRUCT else _bad()
 
 
 def _encode(field: Field, value: bytes) -> bytes:
