@@ -45,7 +45,7 @@ def excerpt(lines: list[str]) -> list[str]:
     plain = [Text.from_ansi(line).plain for line in lines]
     second = next(number for number, line in enumerate(plain) if line.startswith("Transfer 2"))
     refused = next(number for number, line in enumerate(plain) if line.startswith("What is refused"))
-    return ["$ make demo", *lines[:second], "\x1b[2m[… transfers 2, 3 and 4 …]\x1b[0m", "", *lines[refused:]]
+    return ["$ make demo", *lines[:second], "\x1b[2m[… transfers 2 to 8 …]\x1b[0m", "", *lines[refused:]]
 
 
 def main() -> None:
