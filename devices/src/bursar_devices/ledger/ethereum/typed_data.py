@@ -158,8 +158,6 @@ class TypedData:
         """The text of a value, as far as the app's buffer goes."""
         if first:
             self._text = ""
-        if not field.is_dynamic and not first:
-            raise _bad()
         last = not self._left
         room = _BUFFER - len(self._text)
         if field.kind == Kind.STRING:
@@ -172,6 +170,8 @@ class TypedData:
             self._text += data[: room // 2].hex().upper()
             if last and room // 2 < len(data):
                 self._text = self._text[: _BUFFER - 3] + "..."
+        elif not first:
+            raise RefusalError(Status.PARAMETER_ERROR)
         else:
             self._text = _plain(field, data)
 
