@@ -10,6 +10,7 @@ from bursar.bitcoin.bulk import segwit_addresses
 from bursar.bitcoin.descriptor_checksum import add_checksum, check_length, strip_checksum
 from bursar.bitcoin.descriptors.nodes import KeyBook, Node
 from bursar.bitcoin.descriptors.parsing import parse_node
+from bursar.bitcoin.descriptors.plan import Assets, SpendPlan, max_input_weight, plan
 from bursar.bitcoin.descriptors.spending import Spending, spending
 from bursar.bitcoin.script import witness_program
 from bursar.crypto import base58
@@ -138,6 +139,19 @@ class Descriptor:
         """Script, inner scripts, key origins and script tree at one place, as a PSBT wants them."""
         self._book(branch, index, 1)
         return spending(self.node, branch, index)
+
+    def plan(self, branch: int = 0, index: int = 0, assets: Assets = Assets()) -> SpendPlan:  # noqa: B008
+        """The cheapest way to spend the output at one place with what is at hand.
+
+        ``InvalidInputError`` (``input.descriptor.plan``) where that opens no way at all.
+        """
+        self._book(branch, index, 1)
+        return plan(self.node, branch, index, assets)
+
+    def max_input_weight(self, branch: int = 0, index: int = 0) -> int:
+        """The weight units of an input that spends the output at one place in its most expensive way."""
+        self._book(branch, index, 1)
+        return max_input_weight(self.node, branch, index)
 
     def _check_network(self, network: Network) -> None:
         if self.testnet is not None and self.testnet is not network.testnet:

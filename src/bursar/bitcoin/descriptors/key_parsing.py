@@ -17,7 +17,7 @@ from bursar.keys.path import HARDENED, DerivationPath
 
 if TYPE_CHECKING:
     from bursar.bitcoin.descriptors.keys import Step
-    from bursar.bitcoin.descriptors.reader import Reader
+    from bursar.bitcoin.miniscript.reader import Reader
 
 MOST_BRANCHES: Final = 256
 _MOST_PARTICIPANTS: Final = 999

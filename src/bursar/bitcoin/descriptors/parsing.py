@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.key_parsing import KeyParser, Place
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
-from bursar.bitcoin.descriptors.reader import Reader, shown
+from bursar.bitcoin.miniscript.reader import Reader, shown
 from bursar.bitcoin.descriptors.taproot import DEEPEST, RawTaproot, Taproot, TreeLeaf
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT

@@ -16,16 +16,17 @@ _NUMBER: Final = re.compile(r"[0-9]+")
 class Reader:
     """``text`` and the place ``at`` in it; ``refusal`` counts characters from 1 and never shows what may be a key."""
 
-    __slots__ = ("at", "text")
+    __slots__ = ("_subject", "at", "text")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, subject: str = "descriptor") -> None:
         self.text = text
         self.at = 0
+        self._subject = subject
 
     def refusal(self, reason: str, at: int | None = None, *, code: str = "input.descriptor") -> InvalidInputError:
         """The error for what stands at ``at`` (here, if ``None``)."""
         place = self.at if at is None else at
-        return InvalidInputError(f"descriptor, character {place + 1}: {reason}", code=code)
+        return InvalidInputError(f"{self._subject}, character {place + 1}: {reason}", code=code)
 
     @property
     def next(self) -> str:
