@@ -17,9 +17,12 @@ from bursar.crypto.secp256k1 import taproot_output_key, x_only
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
+from bursar.keys.path import HARDENED
 from bursar.keys.scheme import Scheme
 
 if TYPE_CHECKING:
+    from bursar.bitcoin.descriptors.spending import Spending
+    from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
 
 RECEIVE: Final = 0
@@ -72,6 +75,21 @@ class BitcoinAccount:
             )
 
     @property
+    def branches(self) -> tuple[int, ...]:
+        """``(0, 1)``: branch 0 receives, branch 1 takes change."""
+        return (RECEIVE, CHANGE)
+
+    @property
+    def ranged(self) -> bool:
+        """It has an address for every index."""
+        return True
+
+    @property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """The one master key whose signer may sign."""
+        return (self.origin.fingerprint,)
+
+    @property
     def script_type(self) -> ScriptType:
         """The kind of output this account uses."""
         return _SCRIPT_TYPES[self.scheme]
@@ -88,9 +106,38 @@ class BitcoinAccount:
         """Master fingerprint and absolute path of a key."""
         return KeyOrigin(self.origin.fingerprint, self.path(branch, index))
 
+    def place(self, branch: int, index: int) -> str:
+        """How reviews name a place: the absolute path of its key."""
+        return str(self.path(branch, index))
+
+    def locate(self, origin: KeyOrigin) -> tuple[int, int] | None:
+        """The branch and index a key with this origin stands at, ``None`` when it is none of the account's.
+
+        That the script there is the expected one is for the caller to compare.
+        """
+        home = self.origin
+        if origin.fingerprint != home.fingerprint or not home.path.is_prefix_of(origin.path):
+            return None
+        below = origin.path.indexes[len(home.path) :]
+        if len(below) != 2 or below[0] not in (RECEIVE, CHANGE) or below[1] >= HARDENED:
+            return None
+        return below[0], below[1]
+
     def script(self, branch: int, index: int) -> bytes:
         """The output script."""
         return single_key_script(self.script_type, self.key(branch, index))
+
+    def spending(self, branch: int, index: int) -> Spending:
+        """The output with its redeem script and key origin, as a PSBT wants them."""
+        from bursar.bitcoin.descriptors.spending import Spending
+
+        key, origin, kind = self.key(branch, index), self.key_origin(branch, index), self.script_type
+        script = single_key_script(kind, key)
+        if kind is ScriptType.P2TR:
+            internal = x_only(key)
+            return Spending(script, internal_key=internal, merkle_root=b"", tap_origins={internal: ((), origin)})
+        redeem = b"\x00\x14" + hash160(key) if kind is ScriptType.P2SH_P2WPKH else None
+        return Spending(script, redeem, origins={key: origin})
 
     def address(self, branch: int, index: int) -> Address:
         """The address."""

@@ -16,6 +16,7 @@ from bursar.bitcoin.network import Network
 from bursar.errors import InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import UNKNOWN, Fingerprint, KeyOrigin
+from bursar.keys.path import HARDENED
 
 if TYPE_CHECKING:
     from bursar.bitcoin.descriptors.spending import Spending
@@ -108,6 +109,46 @@ class MultisigAccount:
         if self.kind is not MultisigKind.SH:
             node = Wrapped("wsh", node)
         return node if self.kind is MultisigKind.WSH else Wrapped("sh", node)
+
+    @property
+    def branches(self) -> tuple[int, ...]:
+        """``(0, 1)``: branch 0 receives, branch 1 takes change."""
+        return (RECEIVE, CHANGE)
+
+    @property
+    def ranged(self) -> bool:
+        """It has an address for every index."""
+        return True
+
+    @property
+    def fingerprints(self) -> tuple[Fingerprint, ...]:
+        """The cosigners' master keys, in their order, each once."""
+        return tuple(dict.fromkeys(origin.fingerprint for origin, _ in self.cosigners))
+
+    def place(self, branch: int, index: int) -> str:
+        """How reviews name a place: the path below every cosigner's key."""
+        return f"{branch}/{index}"
+
+    def locate(self, origin: KeyOrigin) -> tuple[int, int] | None:
+        """The branch and index a key with this origin stands at, ``None`` when it is no cosigner's.
+
+        That the script there is the expected one is for the caller to compare.
+        """
+        for home, _ in self.cosigners:
+            below = origin.path.indexes[len(home.path) :]
+            if (
+                home.fingerprint == origin.fingerprint
+                and home.path.is_prefix_of(origin.path)
+                and len(below) == 2
+                and below[0] in (RECEIVE, CHANGE)
+                and below[1] < HARDENED
+            ):
+                return below[0], below[1]
+        return None
+
+    def describe(self, branch: int) -> Descriptor:
+        """The descriptor of one branch, as one of a single branch."""
+        return self._both(branch)
 
     def _both(self, branch: int) -> Descriptor:
         if branch not in (RECEIVE, CHANGE):
