@@ -311,8 +311,10 @@ def random_typed_data(chance):
     types = {}
     for at, name in enumerate(names):
         bases = ["uint256", "bool", "string", *names[at + 1 :] * 2]
-        fields = chance.choice((1, 2, 3, 4, 15, 16, 17))
-        suffixes = ["".join(chance.choices(["[]", "[]", "[2]"], k=chance.choice((0, 0, 1, 2)))) for _ in range(fields)]
+        fields = chance.choice((1, 2, 3, 4, 16) if at else (1, 2, 3))
+        suffixes = [
+            "".join(chance.choices(["[]", "[]", "[2]"], k=chance.choice((0, 0, 0, 1, 2)))) for _ in range(fields)
+        ]
         types[name] = [(f"f{number}", chance.choice(bases) + suffix) for number, suffix in enumerate(suffixes)]
 
     def value(kind):

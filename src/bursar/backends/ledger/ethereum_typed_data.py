@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.ledger.apdu import MOST_DATA, OK, Command
@@ -37,6 +37,7 @@ _IS_ARRAY, _IS_SIZED = 0x80, 0x40
 _MOST_ITEMS, _MOST_VALUE = 255, 0xFFFF
 _WRITTEN_INTEGERS: Final = frozenset((1, 2, 4, 8, 16, 32))  # bytes
 _MOST_FIELDS_DEEP, _MOST_ARRAYS_DEEP = 16, 8
+_WORDS_IN_A_BLOCK: Final = 17  # Keccak-256 takes in 136 bytes at once
 _MEMORY_FULL: Final = 0x6A84
 _SHOWS_FIELDS: Final = frozenset({"Ledger Stax", "Ledger Flex", "Ledger Nano Gen5"})
 _SHOWS_HASHES: Final = frozenset({"Ledger Nano S", "Ledger Nano X", "Ledger Nano S Plus"})
@@ -46,17 +47,43 @@ class _NoRoomError(Exception):
     """A ledger's stream or screen has no room for it; by its hashes it can still be signed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where a value lies: in how many structs and arrays, whether inside one of several structs of an array.
+@dataclass(slots=True)
+class _Walk:
+    """The values of one root in the order of the stream, and what the app (1.22.0) hashes otherwise than the standard.
 
-    ``after`` is the type of the field that follows it in its struct, or follows that struct.
+    It takes a struct for nothing whose type hash and fields fill whole blocks of Keccak, a struct right behind an empty
+    array for one without type hash, and it mixes up arrays of arrays of structs.
     """
 
-    fields: int = 1
-    arrays: int = 0
-    repeated: bool = False
-    after: FieldType | None = None
+    typed: TypedData
+    behind_empty: bool = False  # whether an array without items was the last value
+
+    def struct(self, name: str, values: Mapping[str, Any], fields_deep: int, arrays_deep: int) -> Iterator[Command]:
+        """The fields of a struct."""
+        if fields_deep > _MOST_FIELDS_DEEP:
+            raise _NoRoomError
+        for field in self.typed.types.structs[name]:
+            yield from self.value(field.type, values[field.name], fields_deep, arrays_deep)
+
+    def value(self, kind: FieldType, value: Any, fields_deep: int, arrays_deep: int) -> Iterator[Command]:
+        """A field, or an item of an array."""
+        if kind.levels:
+            items: Sequence[Any] = value
+            if len(items) > _MOST_ITEMS or arrays_deep == _MOST_ARRAYS_DEEP:
+                raise _NoRoomError
+            if items and kind.kind is Kind.STRUCT and len(kind.levels) > 1:
+                raise _NoRoomError
+            yield Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True)
+            self.behind_empty = not items
+            for item in items:
+                yield from self.value(kind.item, item, fields_deep, arrays_deep + 1)
+        elif kind.kind is Kind.STRUCT:
+            if self.behind_empty or (len(self.typed.types.structs[kind.name]) + 1) % _WORDS_IN_A_BLOCK == 0:
+                raise _NoRoomError
+            yield from self.struct(kind.name, value, fields_deep + 1, arrays_deep)
+        else:
+            self.behind_empty = False
+            yield from _basic(kind, value)
 
 
 def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") -> Exchange[EcdsaSignature]:
@@ -66,7 +93,7 @@ def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") 
     every field; the small ones show the domain and the message's hash, which the human is told. What the stream or the
     device's memory has no room for (arrays of more than 255 items, values of more than 65535 bytes, structs deeper than
     16), what its screen cannot write (``int24`` and other odd sizes), and what the app hashes wrongly (arrays of arrays
-    of structs, an empty array inside an array of structs or before a struct or array) is signed by its two hashes.
+    of structs, a struct of 16 fields inside another, a struct right behind an empty array) is signed by its two hashes.
     """
     start = path_bytes(path)
     try:
@@ -140,43 +167,17 @@ def _definition(kind: FieldType, name: str) -> bytes:
 def _values(typed: TypedData) -> Iterator[Command]:
     for struct, values in ((DOMAIN, typed.domain), (typed.primary_type, typed.message)):
         yield Command(CLA, _GIVE, 0, _NAME, struct.encode("ascii"), patient=True)
-        yield from _struct(struct, values, typed, _Place())
+        yield from _Walk(typed).struct(struct, values, 1, 0)
 
 
-def _struct(struct: str, values: Mapping[str, Any], typed: TypedData, place: _Place) -> Iterator[Command]:
-    if place.fields > _MOST_FIELDS_DEEP:
+def _basic(kind: FieldType, value: Any) -> Iterator[Command]:
+    raw = _encoded(kind, value)
+    if len(raw) > _MOST_VALUE:
         raise _NoRoomError
-    fields = typed.types.structs[struct]
-    for number, field in enumerate(fields, 1):
-        after = fields[number].type if number < len(fields) else place.after
-        yield from _value(field.type, values[field.name], typed, replace(place, after=after))
-
-
-def _value(kind: FieldType, value: Any, typed: TypedData, place: _Place) -> Iterator[Command]:
-    if kind.levels:
-        items: Sequence[Any] = value
-        structs = kind.kind is Kind.STRUCT
-        if len(items) > _MOST_ITEMS or place.arrays == _MOST_ARRAYS_DEEP:
-            raise _NoRoomError
-        # these the app (1.22.0) hashes otherwise than the standard
-        after = place.after
-        awkward = after is not None and (after.kind is Kind.STRUCT or bool(after.levels))
-        if (structs and len(kind.levels) > 1) or (not items and (place.repeated or awkward)):
-            raise _NoRoomError
-        inside = replace(place, arrays=place.arrays + 1, repeated=place.repeated or (structs and len(items) > 1))
-        yield Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True)
-        for item in items:
-            yield from _value(kind.item, item, typed, inside)
-    elif kind.kind is Kind.STRUCT:
-        yield from _struct(kind.name, value, typed, replace(place, fields=place.fields + 1))
-    else:
-        raw = _encoded(kind, value)
-        if len(raw) > _MOST_VALUE:
-            raise _NoRoomError
-        payload = len(raw).to_bytes(2, "big") + raw
-        for at in range(0, len(payload), MOST_DATA):
-            part = _COMPLETE if at + MOST_DATA >= len(payload) else _PARTIAL
-            yield Command(CLA, _GIVE, part, _FIELD, payload[at : at + MOST_DATA], patient=True)
+    payload = len(raw).to_bytes(2, "big") + raw
+    for at in range(0, len(payload), MOST_DATA):
+        part = _COMPLETE if at + MOST_DATA >= len(payload) else _PARTIAL
+        yield Command(CLA, _GIVE, part, _FIELD, payload[at : at + MOST_DATA], patient=True)
 
 
 def _encoded(kind: FieldType, value: Any) -> bytes:

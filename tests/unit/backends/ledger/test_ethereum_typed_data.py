@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bursar_devices.ledger.ethereum import typed_data as device
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from bursar.backends.ledger import ethereum_typed_data
 from bursar.backends.ledger.apdu import Command, Reply
 from bursar.backends.ledger.ethereum_typed_data import sign_typed_data
 from bursar.errors import SignerMisbehavedError, UnsupportedError, UserCancelledError
 from bursar.ethereum.address import Address
 from bursar.ethereum.message import encode_signature
 from bursar.ethereum.typed_data import TypedData
+from bursar.ethereum.typed_data_types import Kind
 from bursar.keys.path import DerivationPath
 
 FILE = Path(__file__).parents[3] / "vectors" / "ledger_ethereum_app.json"
@@ -184,12 +187,14 @@ def typed_data(draw: st.DrawFn) -> TypedData:
     types: dict[str, list[tuple[str, str]]] = {"EIP712Domain": DOMAIN}
     structs = draw(st.lists(NAMES, min_size=1, max_size=3, unique=True))
     arrays = st.sampled_from(("", "", "[]", "[2]", "[][1]"))
-    before = "bool"  # of structs, only what the app hashes rightly
+    known = ["bool"]
     for struct in structs:
         fields = draw(st.lists(NAMES, max_size=4, unique=True))
         types[struct] = [(field, draw(st.sampled_from(list(BASIC))) + draw(arrays)) for field in fields]
-        types[struct].append(("before", before + draw(st.sampled_from(("", "[1]", "[2]")))))
-        before = struct
+        types[struct] += [(f"full{at}", "bool") for at in range(draw(st.sampled_from((0, 0, 15 - len(fields)))))]
+        types[struct].append(("before", known[-1] + draw(arrays)))
+        types[struct] += [("beside", draw(st.sampled_from(known)))] * draw(st.booleans())
+        known.append(struct)
 
     def value(kind: str) -> Any:
         if kind.endswith("]"):
@@ -201,6 +206,45 @@ def typed_data(draw: st.DrawFn) -> TypedData:
         return draw(BASIC[kind])
 
     return TypedData.of(types, structs[-1], {name: value(kind) for name, kind in DOMAIN}, value(structs[-1]))
+
+
+def simulated(typed: TypedData, commands: list[Command]) -> tuple[bytes, bytes]:
+    """The domain's and the message's hash as the app makes them."""
+    app = device.TypedData(blind_signing=True, shows_message=False)
+    for command in commands:
+        if command.ins == 0x1A:
+            app.define(command.p2, command.data)
+        else:
+            app.give(command.p2, command.data, partial=command.p1 != 0)
+    return app.hashes
+
+
+@settings(max_examples=60, deadline=None)
+@given(typed_data())
+def test_it_is_streamed_exactly_where_the_app_hashes_it_rightly(typed: TypedData) -> None:
+    right = (typed.domain_separator, typed.message_hash)
+    sent = stream(typed)
+    if sent:
+        assert simulated(typed, sent) == right
+    else:
+        everything = [*ethereum_typed_data._definitions(typed), *unguarded(typed)]
+        assert simulated(typed, everything) != right
+
+
+def unguarded(typed: TypedData) -> Iterator[Command]:
+    """The values as they would be streamed if the app hashed everything rightly."""
+    for struct, values in (("EIP712Domain", typed.domain), (typed.primary_type, typed.message)):
+        yield Command(0xE0, 0x1C, 0, 0x00, struct.encode())
+        fields = [(field.type, values[field.name]) for field in typed.types.structs[struct]]
+        while fields:
+            kind, value = fields.pop(0)
+            if kind.levels:
+                yield Command(0xE0, 0x1C, 0, 0x0F, bytes((len(value),)))
+                fields[:0] = [(kind.item, item) for item in value]
+            elif kind.kind is Kind.STRUCT:
+                fields[:0] = [(field.type, value[field.name]) for field in typed.types.structs[kind.name]]
+            else:
+                yield from ethereum_typed_data._basic(kind, value)
 
 
 @settings(max_examples=120, deadline=None)
@@ -242,7 +286,6 @@ NO_ROOM = [
     deep(),
     NESTED,
     large("int24", -1),
-    grid([], [1]),
     people("Person[1][1]", (({"name": "Cow", "wallets": (Address(bytes(20)),)},),)),
     people("Person[]", ({"name": "Cow", "wallets": ()}, {"name": "Bob", "wallets": (Address(bytes(20)),)})),
     large("string", "x" * 65_536),
