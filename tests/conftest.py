@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 _MISSING = pytest.StashKey[bool]()
@@ -50,6 +51,10 @@ def pytest_configure() -> None:
         signal.signal(signal.SIGINT, signal.default_int_handler)
     for path in sorted(PROJECT.glob(".cache/anvil/node_modules/*/anvil-*/bin/anvil")):
         os.environ.setdefault("BURSAR_ANVIL", str(path))
+    examples = os.environ.get("BURSAR_EXAMPLES")
+    if examples:  # how many of each property, where its test does not say
+        settings.register_profile("asked", settings(), max_examples=int(examples))
+        settings.load_profile("asked")
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
