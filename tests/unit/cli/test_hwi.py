@@ -192,11 +192,9 @@ def test_a_keystore_has_no_screen(hwi: Any) -> None:
 
 
 def test_who_is_meant(hwi: Any, furnished: Path) -> None:
-    path = str(furnished / "keystores" / "main.json")
     rows = [row for row in hwi("enumerate") if row["type"] == "software"]
     for words in (("-t", "software"), ("-t", "software", "-d", rows[0]["path"]), ("-t", rows[0]["model"])):
         assert "xpub" in hwi(*words, "getxpub", "m/84h/0h/0h"), words
-    assert path
     assert hwi("getxpub", "m/84h/0h/0h")["code"] == -1
     assert hwi("-f", "00000002", "getxpub", "m/84h/0h/0h")["code"] == -3
     assert hwi("-t", "toaster", "getxpub", "m/84h/0h/0h")["code"] == -3

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PSBT: Final = "P"
-TRANSACTION: Final = "T"
 _TYPES: Final = frozenset("PTJCUBX")
 _DIGITS: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _MOST_PARTS: Final = 36 * 36 - 1

@@ -55,7 +55,7 @@ class HwiSigner:
 
     def xpub(self, path: DerivationPath) -> ExtendedPublicKey:
         """The extended public key at ``path``."""
-        answer = self._ask(["--chain", _chain(path), "getxpub", _text(path)], seconds=QUICK_SECONDS)
+        answer = self._ask(["--chain", _chain(path), "getxpub", str(path)], seconds=QUICK_SECONDS)
         try:
             return ExtendedPublicKey.from_text(str(answer["xpub"]))
         except (KeyError, InvalidInputError) as error:
@@ -83,7 +83,7 @@ class HwiSigner:
                 "hwi signs texts only: this message is no UTF-8", operation="sign_message", model=self._info.model
             ) from error
         self._prompt.notify(DeviceEvent("confirm", f"Confirm the message on the {self._info.model}."))
-        words = ["--chain", _chain(path), "signmessage", text, _text(path)]
+        words = ["--chain", _chain(path), "signmessage", text, str(path)]
         answer = self._ask(words, seconds=HUMAN_SECONDS, in_public="\n" in text or "\r" in text)
         try:
             raw = base64.b64decode(str(answer["signature"]), validate=True)
@@ -102,7 +102,7 @@ class HwiSigner:
             raise UnsupportedError("hwi drives bitcoin only", operation="display_address", model=self._info.model)
         self._prompt.notify(DeviceEvent("confirm", f"Compare the address on the {self._info.model}."))
         words = ["--chain", account.network.chain, "displayaddress", "--addr-type", _TYPES[account.scheme]]
-        answer = self._ask([*words, "--path", _text(account.path(branch, index))], seconds=HUMAN_SECONDS)
+        answer = self._ask([*words, "--path", str(account.path(branch, index))], seconds=HUMAN_SECONDS)
         return str(answer.get("address"))
 
     def close(self) -> None:
@@ -120,7 +120,3 @@ class HwiSigner:
 
 def _chain(path: DerivationPath) -> str:
     return "test" if len(path) > 1 and path.indexes[1] == _TESTNET else "main"
-
-
-def _text(path: DerivationPath) -> str:
-    return str(path)

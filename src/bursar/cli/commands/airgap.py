@@ -70,8 +70,9 @@ def show(session: Session, file: str, form: str, characters: int | None, gif: st
     if form == "bbqr":
         texts = bbqr.encode(raw, characters=most)
     else:
-        texts = ur.encode(raw, most=max(10, (most - 60) // 2))
-        texts += ur.encode(raw, most=max(10, (most - 60) // 2), extra=len(texts))[len(texts) :] if texts[1:] else []
+        size = max(10, (most - 60) // 2)
+        plain = ur.encode(raw, most=size)
+        texts = ur.encode(raw, most=size, extra=len(plain)) if plain[1:] else plain
     if gif is not None:
         with Path(gif).open("xb") as out:
             out.write(qr.gif(texts))
