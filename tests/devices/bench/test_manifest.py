@@ -117,11 +117,11 @@ def test_files_of_third_parties(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_making_one() -> None:
     device = starting.make(parse(), needs=["colour"], model="A5")
-    assert (device.model, device.ink) == ("A5", "red")  # type: ignore[attr-defined]
+    assert (device.model, device.ink) == ("A5", "red")
     with starting.Running(device) as running:
         assert isinstance(running, Device)
-        assert device.open  # type: ignore[attr-defined]
-    assert not device.open  # type: ignore[attr-defined]
+        assert device.open
+    assert not device.open
 
 
 def test_what_cannot_be_made_says_why() -> None:
@@ -183,8 +183,8 @@ def test_a_program_is_run_on_a_free_port(code: str, readiness: str, tmp_path: Pa
         port = int(running.location.rpartition(":")[2])
         assert port > 1023
         assert running.page() is None
-        assert running.automatic  # type: ignore[attr-defined]
-        assert running.log.exists()  # type: ignore[attr-defined]
+        assert running.automatic
+        assert running.log.exists()
     assert not starting.answers_ping(port, timeout=0.05)
 
 

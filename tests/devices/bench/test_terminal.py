@@ -45,7 +45,7 @@ class Holding(WatchedDevice):
 def drawn(device: Any) -> str:
     console = Console(file=StringIO(), width=60, color_system=None)
     console.print(terminal.picture(device))
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    return console.file.getvalue()
 
 
 def test_the_picture() -> None:

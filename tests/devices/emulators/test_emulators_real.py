@@ -104,7 +104,7 @@ def test_a_message_page_by_page(ethereum: Path) -> None:
     with SpeculosDevice(ethereum) as device:
         answers = in_background(lambda: exchange(device, f"e0080000{len(data) // 2:02x}{data}"))
         for page in (Page("Review message"), Page("Message", ("hello world",)), Page("Sign message")):
-            until(lambda wanted=page: device.page() == wanted)  # type: ignore[misc]
+            until(lambda wanted=page: device.page() == wanted)
             device.press(Press.ACCEPT)
         until(lambda: answers)
         assert len(str(answers[0])) == 2 * (65 + 2)
@@ -116,7 +116,7 @@ def ask_trezor(
     """A request in a new session on the main port, each ButtonRequest acknowledged; 29 is GetAddress."""
     port = Port(int(device.location.rpartition(":")[2]))
     port.ask(Message.INITIALIZE)
-    found, reply = port.ask(kind, fields, within=30)  # type: ignore[arg-type]
+    found, reply = port.ask(kind, fields, within=30)
     while found == Message.BUTTON_REQUEST:
         found, reply = port.ask(Message.BUTTON_ACK, within=30)
     return found, reply

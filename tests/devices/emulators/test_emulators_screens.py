@@ -91,8 +91,8 @@ def test_nano_screens_that_ask_nothing(lines: tuple[Line, ...]) -> None:
 def test_nano_presses() -> None:
     rest = Fingers()
     for text in ("Amount", "Sign transaction", "Reject transaction"):
-        NanoHands().accept(rest, nano((text, 36)))  # type: ignore[arg-type]
-        NanoHands().refuse(rest, nano((text, 36)))  # type: ignore[arg-type]
+        NanoHands().accept(rest, nano((text, 36)))
+        NanoHands().refuse(rest, nano((text, 36)))
     assert rest.done == ["right", "right", "both", "right", "left", "both"]
 
 
@@ -143,22 +143,22 @@ FLEX_RISK = (
 def test_flex_pages(lines: tuple[Line, ...], page: Page, accepted: str, refused: str) -> None:
     hands, rest = TouchHands(), Fingers()
     assert hands.page(lines) == page
-    hands.accept(rest, lines)  # type: ignore[arg-type]
-    hands.refuse(rest, lines)  # type: ignore[arg-type]
+    hands.accept(rest, lines)
+    hands.refuse(rest, lines)
     assert rest.done == [accepted, refused]
 
 
 def test_flex_asks_again_before_it_refuses() -> None:
     rest = Fingers()
     assert TouchHands().step(FLEX_SURE) is Step.REFUSE
-    TouchHands().refuse(rest, FLEX_SURE)  # type: ignore[arg-type]
+    TouchHands().refuse(rest, FLEX_SURE)
     assert rest.done == ["240,436"]
 
 
 def test_flex_content_that_looks_like_the_footer() -> None:
     rest = Fingers()
     content = (Line("Transaction output", 32, 44, 200, 32), Line("1 of 2", 32, 82, 90, 40))
-    TouchHands().accept(rest, (*content, *FLEX_INTRO[3:]))  # type: ignore[arg-type]
+    TouchHands().accept(rest, (*content, *FLEX_INTRO[3:]))
     assert rest.done == ["429,554"]
     assert TouchHands().page((*content, *FLEX_INTRO[3:])) == Page("Transaction output", ("1 of 2",))
 

@@ -109,7 +109,7 @@ class Wallet:
     @property
     def fingerprint(self) -> bytes:
         """Of the master key."""
-        return self.root.my_fingerprint  # type: ignore[no-any-return]
+        return self.root.my_fingerprint
 
     def path(self, kind: str, branch: int, index: int, account: int = 0) -> str:
         """Of one key."""
@@ -117,12 +117,12 @@ class Wallet:
 
     def public(self, path: str) -> bytes:
         """33 bytes."""
-        return self.root.derive(path).key.get_public_key().sec()  # type: ignore[no-any-return]
+        return self.root.derive(path).key.get_public_key().sec()
 
     def xpub(self, path: str) -> str:
         """The extended public key in the network's version."""
         version = b"\x04\x88\xb2\x1e" if self.coin_type == 0 else b"\x04\x35\x87\xcf"
-        return self.root.derive(path).to_public().to_base58(version)  # type: ignore[no-any-return]
+        return self.root.derive(path).to_public().to_base58(version)
 
     def key_info(self, kind: str, account: int = 0) -> str:
         """As a wallet policy names it."""

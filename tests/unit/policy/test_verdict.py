@@ -32,4 +32,4 @@ def test_enough_approvals_pass() -> None:
 @pytest.mark.parametrize("answer", [None, True, "allow"])
 def test_a_malformed_answer_is_a_refusal(answer: object) -> None:
     with pytest.raises(PolicyDeniedError):
-        require_allowed(answer)  # type: ignore[arg-type]
+        require_allowed(answer)
