@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import base64
 import http.client
-import io
 import itertools
-import socket
 import ssl
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any, Final
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
 from bursar.nodes import exact_json
+from bursar.nodes.http_channel import MAX_REPLY, HttpChannel, Place, TooLongError, Trust
 
 if TYPE_CHECKING:
     from bursar.crypto.secret import Secret
 
-MAX_REPLY: Final = 128 * 1024 * 1024
 MAX_COOKIE: Final = 4096
 ATTEMPTS: Final = 3
 PAUSE: Final = 0.2
@@ -36,64 +33,6 @@ class Refusal:
 
     code: int
     message: str
-
-
-class _TimedSocket:
-    """A socket as ``http.client`` needs it, with one deadline for everything instead of a timeout for each packet.
-
-    ``http.client`` closes the socket before it has read a reply that ends the connection: the streams keep it open.
-    """
-
-    def __init__(self, sock: socket.socket, deadline: float) -> None:
-        self._sock = sock
-        self._users = 1
-        self._closed = False
-        self.deadline = deadline
-
-    def _arm(self) -> socket.socket:
-        left = self.deadline - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("deadline reached")
-        self._sock.settimeout(left)
-        return self._sock
-
-    def sendall(self, data: bytes) -> None:
-        view = memoryview(data)
-        while view:
-            view = view[self._arm().send(view[:65536]) :]
-
-    def recv_into(self, buffer: memoryview) -> int:
-        return self._arm().recv_into(buffer)
-
-    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
-        self._users += 1
-        return io.BufferedReader(_TimedStream(self), 65536)
-
-    def close(self) -> None:
-        if not self._closed:
-            self._closed = True
-            self.release()
-
-    def release(self) -> None:
-        self._users -= 1
-        if not self._users:
-            self._sock.close()
-
-
-class _TimedStream(io.RawIOBase):
-    def __init__(self, sock: _TimedSocket) -> None:
-        self._timed = sock
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        return self._timed.recv_into(memoryview(buffer))
-
-    def close(self) -> None:
-        if not self.closed:
-            self._timed.release()
-        super().close()
 
 
 class RpcClient:
@@ -112,36 +51,28 @@ class RpcClient:
         password: Secret | None = None,
         timeout: float = 30.0,
         max_reply: int = MAX_REPLY,
+        trust: Trust | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-            raise InvalidInputError("node url is not like http://127.0.0.1:8332", code="input.url")
-        if parts.username is not None or parts.password is not None:
-            raise InvalidInputError("node url holds a password: give user and password apart", code="input.url")
+        self._place = Place.from_url(url, like="http://127.0.0.1:8332")
         if (user is None) != (password is None) or (user is not None and cookie is not None):
             raise InvalidInputError(
                 "give a cookie file, or a user and a password, or neither", code="input.credentials"
             )
-        try:
-            self._port = parts.port or (443 if parts.scheme == "https" else 80)
-        except ValueError as error:
-            raise InvalidInputError(f"node url has an impossible port: {error}", code="input.url") from error
-        self._host, self._path, self._tls = parts.hostname, parts.path or "/", parts.scheme == "https"
         self._cookie, self._user, self._password = cookie, user, password
         self._timeout, self._max_reply = timeout, max_reply
+        self._channel = HttpChannel(self._place, trust=trust, max_reply=max_reply)
         self._ids = itertools.count(1)
         self._lock = threading.Lock()
-        self._connection: http.client.HTTPConnection | None = None
 
     @property
     def where(self) -> str:
         """The node's address, for messages."""
-        return f"{self._host}:{self._port}"
+        return str(self._place)
 
     def close(self) -> None:
         """Hang up; idempotent, and a later call connects again."""
         with self._lock:
-            self._hang_up()
+            self._channel.close()
 
     def call(self, method: str, *params: Any, timeout: float | None = None) -> Any:
         """The result of a read; ``ChainError`` when the node refuses."""
@@ -209,27 +140,28 @@ class RpcClient:
         except InvalidInputError as error:
             if status == 404:
                 raise ChainError(
-                    f"node {self.where} serves nothing at the path {self._path}: check the url", code="chain.reply"
+                    f"node {self.where} serves nothing at the path {self._place.path}: check the url",
+                    code="chain.reply",
                 ) from error
             raise self._garbled(f"status {status}, {error.message}") from error
 
     def _attempts(self, body: bytes, limit: float, *, retry: bool) -> tuple[int, bytes]:
         if not retry:
-            self._hang_up()  # an old connection may have died unnoticed, and then nobody knows what was done
+            self._channel.close()  # an old connection may have died unnoticed, and then nobody knows what was done
         last = ATTEMPTS if retry else 1
         for attempt in range(1, last + 1):
             try:
                 status, raw = self._post(body, time.monotonic() + limit)
             except TimeoutError as error:
-                self._hang_up()
+                self._channel.close()
                 raise ChainUnavailableError(f"node {self.where} did not answer within {limit:g} s") from error
             except ssl.SSLCertVerificationError as error:
-                self._hang_up()
+                self._channel.close()
                 raise ChainError(
                     f"node {self.where} shows a certificate that is not to be trusted: {error.verify_message}"
                 ) from error
             except (OSError, http.client.HTTPException) as error:
-                self._hang_up()
+                self._channel.close()
                 if attempt == last:
                     raise ChainUnavailableError(f"node {self.where} cannot be reached: {_cause(error)}") from error
             else:
@@ -253,44 +185,17 @@ class RpcClient:
             raise ChainUnavailableError(f"node {self.where} is too busy: try again")
 
     def _post(self, body: bytes, deadline: float) -> tuple[int, bytes]:
-        connection = self._connect(deadline)
-        headers = {"Content-Type": "application/json", "Connection": "keep-alive"}
+        headers = {"Content-Type": "application/json"}
         authorization = self._authorization()
         if authorization is not None:
             headers["Authorization"] = authorization
-        connection.request("POST", self._path, body, headers)
-        response = connection.getresponse()
-        announced = response.length
-        if announced is not None and announced > self._max_reply:
-            self._hang_up()
-            raise self._garbled(f"a reply of {announced} bytes is over the limit of {self._max_reply}")
-        raw = response.read(self._max_reply + 1)
-        if len(raw) > self._max_reply:
-            self._hang_up()
-            raise self._garbled(f"a reply is over the limit of {self._max_reply} bytes")
-        if announced is not None and len(raw) < announced:
-            raise http.client.IncompleteRead(raw, announced - len(raw))
-        if response.will_close:
-            self._hang_up()
-        return response.status, raw
-
-    def _connect(self, deadline: float) -> http.client.HTTPConnection:
-        if self._connection is None:
-            raw = socket.create_connection((self._host, self._port), max(deadline - time.monotonic(), 0.001))
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            if self._tls:
-                raw = ssl.create_default_context().wrap_socket(raw, server_hostname=self._host)
-            connection = http.client.HTTPConnection(self._host, self._port)
-            connection.auto_open = 0
-            connection.sock = cast("socket.socket", _TimedSocket(raw, deadline))
-            self._connection = connection
-        cast("_TimedSocket", self._connection.sock).deadline = deadline
-        return self._connection
-
-    def _hang_up(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        try:
+            answer = self._channel.exchange("POST", self._place.path, body, headers, deadline=deadline)
+        except TooLongError as error:
+            self._channel.close()
+            size = "" if error.size is None else f" of {error.size} bytes"
+            raise self._garbled(f"a reply{size} is over the limit of {self._max_reply} bytes") from error
+        return answer.status, answer.body
 
     def _authorization(self) -> str | None:
         if self._cookie is not None:

@@ -18,7 +18,7 @@ from bursar.crypto.hashes import sha256
 from bursar.errors import (
     ChainUnavailableError,
 )
-from bursar.nodes import bitcoind_blocks
+from bursar.nodes.bitcoind import blocks as bitcoind_blocks
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def test_confirmed_spend_is_seen_though_the_coin_is_gone(world, backend: Bitcoin
 @pytest.mark.parametrize("filtering", [1, 10_000])
 def test_long_stretches(world, backend: BitcoindBackend, filtering: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bitcoind_blocks, "WORTH_FILTERING", filtering)
-    monkeypatch.setattr("bursar.nodes.bitcoind.WORTH_FILTERING", filtering)
+    monkeypatch.setattr("bursar.nodes.bitcoind.backend.WORTH_FILTERING", filtering)
     first = backend.sync(SyncRequest((ONE, OTHER)))
     gone = world.send((ONE, 10_000))
     world.mine(20)

@@ -16,9 +16,9 @@ from bursar.bitcoin.script import p2tr
 from bursar.bitcoin.transaction import Txid
 from bursar.chain.protocols import BlockRef, SyncRequest
 from bursar.errors import BroadcastRejectedError, ChainError, ChainUnavailableError, WrongChainError
-from bursar.nodes import bitcoind
+from bursar.nodes.bitcoind import backend as bitcoind
 from bursar.nodes.bitcoind import BitcoindBackend
-from bursar.nodes.bitcoind_mempool import MempoolSpends
+from bursar.nodes.bitcoind.mempool import MempoolSpends
 from bursar.nodes.bitcoind_rpc import Refusal
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 

@@ -17,9 +17,9 @@ from bursar.errors import (
     ChainUnavailableError,
     WrongChainError,
 )
-from bursar.nodes import bitcoind_reply as read
-from bursar.nodes.bitcoind_blocks import NOT_FOUND, WORTH_FILTERING, BlockReader, ChainMovedError, Start
-from bursar.nodes.bitcoind_mempool import MempoolSpends, MempoolView
+from bursar.nodes.bitcoind import reply as read
+from bursar.nodes.bitcoind.blocks import NOT_FOUND, WORTH_FILTERING, BlockReader, ChainMovedError, Start
+from bursar.nodes.bitcoind.mempool import MempoolSpends, MempoolView
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:

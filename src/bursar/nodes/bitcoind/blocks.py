@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.bitcoin.network import Network
 from bursar.chain.protocols import BlockRef, ChainTransaction
 from bursar.errors import ChainUnavailableError
-from bursar.nodes import bitcoind_reply as read
+from bursar.nodes.bitcoind import reply as read
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:

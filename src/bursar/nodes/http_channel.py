@@ -1,0 +1,237 @@
+"""HTTP/1.1 (RFC 9112) to one server: one connection, deadlines, bounded answers, TLS by authority or by pin."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import http.client
+import io
+import socket
+import ssl
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
+
+from bursar.errors import ChainError, InvalidInputError
+
+MAX_REPLY: Final = 128 * 1024 * 1024
+
+
+class TooLongError(Exception):
+    """An answer is longer than was allowed; ``size`` is what it announced, ``None`` when it just went on."""
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__(size)
+        self.size = size
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is. ``path`` starts with a slash."""
+
+    host: str
+    port: int
+    path: str
+    tls: bool
+
+    @classmethod
+    def from_url(cls, url: str, *, like: str) -> Place:
+        """From an http or https url; ``InvalidInputError`` (``input.url``) when it is none or holds a password."""
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+            raise InvalidInputError(f"node url is not like {like}", code="input.url")
+        if parts.username is not None or parts.password is not None:
+            raise InvalidInputError("node url holds a password: give user and password apart", code="input.url")
+        tls = parts.scheme == "https"
+        try:
+            port = parts.port or (443 if tls else 80)
+        except ValueError as error:
+            raise InvalidInputError(f"node url has an impossible port: {error}", code="input.url") from error
+        return cls(parts.hostname, port, parts.path or "/", tls)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which certificate is believed: one of the system's authorities, of those in ``authorities``, or only ``pin``.
+
+    ``pin`` is the SHA-256 of the server's certificate (DER) in hex, colons allowed; then no authority and no host name
+    is asked, and a renewed certificate needs a new pin.
+    """
+
+    authorities: Path | None = None
+    pin: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.authorities is not None and self.pin is not None:
+            raise InvalidInputError("give a file of authorities or a pinned certificate, not both", code="input.pin")
+        if self.pin is not None:
+            self._fingerprint()
+
+    def _fingerprint(self) -> bytes:
+        try:
+            fingerprint = bytes.fromhex((self.pin or "").replace(":", ""))
+        except ValueError:
+            fingerprint = b""
+        if len(fingerprint) != 32:
+            raise InvalidInputError(
+                "a pinned certificate is given as its sha-256: 64 hexadecimal digits", code="input.pin"
+            )
+        return fingerprint
+
+    def wrap(self, raw: socket.socket, host: str) -> ssl.SSLSocket:
+        """TLS over a connected socket. Raises ``ssl.SSLError``, and ``ChainError`` for another certificate."""
+        if self.pin is None:
+            try:
+                context = ssl.create_default_context(cafile=None if self.authorities is None else str(self.authorities))
+            except (ssl.SSLError, FileNotFoundError) as error:
+                raise InvalidInputError(
+                    f"{self.authorities} is not a readable file of certificates", code="input.pin"
+                ) from error
+            return context.wrap_socket(raw, server_hostname=host)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE  # the pin below is all that counts
+        wrapped = context.wrap_socket(raw, server_hostname=host)
+        shown = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").digest()
+        if not hmac.compare_digest(shown, self._fingerprint()):
+            wrapped.close()
+            raise ChainError(
+                f"node {host} shows a certificate with sha-256 {shown.hex()}, not the pinned one: do not use it, "
+                "unless its owner says it was renewed",
+                code="chain.certificate",
+            )
+        return wrapped
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a server said."""
+
+    status: int
+    body: bytes
+    retry_after: str | None = None
+
+
+class _TimedSocket:
+    """A socket as ``http.client`` needs it, with one deadline for everything instead of a timeout for each packet.
+
+    ``http.client`` closes the socket before it has read a reply that ends the connection: the streams keep it open.
+    """
+
+    def __init__(self, sock: socket.socket, deadline: float) -> None:
+        self._sock = sock
+        self._users = 1
+        self._closed = False
+        self.deadline = deadline
+
+    def _arm(self) -> socket.socket:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("deadline reached")
+        self._sock.settimeout(left)
+        return self._sock
+
+    def sendall(self, data: bytes) -> None:
+        view = memoryview(data)
+        while view:
+            view = view[self._arm().send(view[:65536]) :]
+
+    def recv_into(self, buffer: memoryview) -> int:
+        return self._arm().recv_into(buffer)
+
+    def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
+        self._users += 1
+        return io.BufferedReader(_TimedStream(self), 65536)
+
+    def close(self) -> None:
+        if not self._closed:
+            self._closed = True
+            self.release()
+
+    def release(self) -> None:
+        self._users -= 1
+        if not self._users:
+            self._sock.close()
+
+
+class _TimedStream(io.RawIOBase):
+    def __init__(self, sock: _TimedSocket) -> None:
+        self._timed = sock
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        return self._timed.recv_into(memoryview(buffer))
+
+    def close(self) -> None:
+        if not self.closed:
+            self._timed.release()
+        super().close()
+
+
+class HttpChannel:
+    """One connection, opened when first needed; not for several threads at once."""
+
+    def __init__(self, place: Place, *, trust: Trust | None = None, max_reply: int = MAX_REPLY) -> None:
+        self._place = place
+        self._trust = trust or Trust()
+        self._max_reply = max_reply
+        self._connection: http.client.HTTPConnection | None = None
+
+    @property
+    def connected(self) -> bool:
+        """Whether a connection of an earlier exchange stands, as far as anybody knows."""
+        return self._connection is not None
+
+    def exchange(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str], *, deadline: float
+    ) -> Answer:
+        """One request and its answer, all before ``deadline`` (``time.monotonic``).
+
+        Raises ``OSError``, ``http.client.HTTPException`` and ``TooLongError``; hang up then.
+        """
+        connection = self._connect(deadline)
+        connection.request(method, target, body, {"Connection": "keep-alive", **headers})
+        response = connection.getresponse()
+        announced = response.length
+        if announced is not None and announced > self._max_reply:
+            raise TooLongError(announced)
+        raw = response.read(self._max_reply + 1)
+        if len(raw) > self._max_reply:
+            raise TooLongError(None)
+        if announced is not None and len(raw) < announced:
+            raise http.client.IncompleteRead(raw, announced - len(raw))
+        if response.will_close:
+            self.close()
+        return Answer(response.status, raw, response.headers.get("Retry-After"))
+
+    def _connect(self, deadline: float) -> http.client.HTTPConnection:
+        if self._connection is None:
+            place = self._place
+            raw = socket.create_connection((place.host, place.port), max(deadline - time.monotonic(), 0.001))
+            try:
+                raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                if place.tls:
+                    raw = self._trust.wrap(raw, place.host)
+            except BaseException:
+                raw.close()
+                raise
+            connection = http.client.HTTPConnection(place.host, place.port)
+            connection.auto_open = 0
+            connection.sock = cast("socket.socket", _TimedSocket(raw, deadline))
+            self._connection = connection
+        cast("_TimedSocket", self._connection.sock).deadline = deadline
+        return self._connection
+
+    def close(self) -> None:
+        """Hang up; idempotent, and a later exchange connects again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
