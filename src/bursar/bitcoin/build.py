@@ -5,19 +5,20 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.coins import MAX_STANDARD_WEIGHT, Coin, CoinSelector, DefaultSelector, Target
+from bursar.bitcoin.coins import MAX_STANDARD_WEIGHT, Coin, CoinSelector, Target
 from bursar.bitcoin.draft import (
     BuiltTransfer,
     ChangeKey,
     draft,
-    is_mature,
     locktime_against_fee_sniping,
     refuse_duplicates,
 )
 from bursar.bitcoin.script import dust_threshold
+from bursar.bitcoin.selection import DefaultSelector
+from bursar.bitcoin.timelocks import is_mature
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats, btc_text
-from bursar.bitcoin.weight import transaction_weight
+from bursar.bitcoin.weight import spending_weight
 from bursar.errors import InsufficientFundsError, InvalidInputError
 
 if TYPE_CHECKING:
@@ -61,7 +62,10 @@ def build_transfer(
     if send_max:
         return _build_max(usable, payments, fee_rate, locktime, rng)
     target = Target(
-        Sats(sum([amount for _, amount in payments])), tuple([address.script for address, _ in payments]), change.script
+        Sats(sum([amount for _, amount in payments])),
+        tuple([address.script for address, _ in payments]),
+        change.script,
+        change.key.input_weight,
     )
     selection = (selector or DefaultSelector(rng)).select(usable, target=target, fee_rate=fee_rate)
     chosen = list(selection.coins)
@@ -119,7 +123,7 @@ def _build_max(
     rate = fee_rate.sat_per_kvb
     chosen = [coin for coin in coins if 4000 * coin.output.value > coin.input_weight * rate]
     rng.shuffle(chosen)
-    weight = transaction_weight([coin.key.script_type for coin in chosen], [address.script for address, _ in payments])
+    weight = spending_weight(chosen, [address.script for address, _ in payments])
     if weight > MAX_STANDARD_WEIGHT:
         raise InvalidInputError(
             f"spending {len(chosen)} coins at once is more than nodes relay: send in parts",
@@ -199,16 +203,15 @@ def build_bump(
     )
     refuse_duplicates(spare)
     paid = sum([output.value for output in kept])
-    least_change = Target(Sats(paid), (), change.script).min_change
+    least_change = Target(Sats(paid), (), change.script, change.key.input_weight).min_change
     scripts = [output.script for output in kept]
     while True:
         total = sum([coin.output.value for coin in chosen])
-        kinds = [coin.key.script_type for coin in chosen]
-        vsize = -(-transaction_weight(kinds, [*scripts, change.script]) // 4)
+        vsize = -(-spending_weight(chosen, [*scripts, change.script]) // 4)
         rest = total - paid - fee_rate.fee(vsize)
         if rest >= least_change:
             break
-        vsize = -(-transaction_weight(kinds, scripts) // 4) if kept else vsize
+        vsize = -(-spending_weight(chosen, scripts) // 4) if kept else vsize
         needed = paid + fee_rate.fee(vsize) + (0 if kept else least_change)
         if total >= needed:
             rest = 0

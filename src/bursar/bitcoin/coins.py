@@ -1,70 +1,177 @@
-"""Coins and their selection: branch and bound for a changeless payment, else a single random draw (Erhardt 2016)."""
+"""Coins, what spends them, and what a selection of them is asked for and answers."""
 
 from __future__ import annotations
 
-import random
-from bisect import bisect_left
 from dataclasses import dataclass, field
-from itertools import accumulate
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
-from bursar.bitcoin.script import ScriptType, classify, dust_threshold
-from bursar.bitcoin.units import FeeRate, Sats, btc_text
-from bursar.bitcoin.weight import frame_weight, input_weight, output_weight
-from bursar.errors import InsufficientFundsError, InvalidInputError
+from bursar.bitcoin.account import single_key_script
+from bursar.bitcoin.script import ScriptType, classify, dust_threshold, p2wpkh, witness_program
+from bursar.bitcoin.units import FeeRate, Sats
+from bursar.bitcoin.weight import input_weight
+from bursar.crypto.hashes import hash160
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bursar.bitcoin.descriptors.spending import Spending
+    from bursar.bitcoin.package import AncestorPackage
+    from bursar.bitcoin.psbt import PsbtInput, PsbtOutput
     from bursar.bitcoin.transaction import OutPoint, Transaction, TxOut
     from bursar.keys.origin import KeyOrigin
 
 LONG_TERM_RATE: Final = FeeRate(10_000)
 """What spending a coin is expected to cost one day: below it, more inputs are welcome; above, fewer."""
 CHANGE_TARGET: Final = 50_000
-"""The least change in satoshi a random draw aims for, so that change stays worth spending (Core's lower bound)."""
+"""The least change in satoshi a selection with change aims for, so that change stays worth spending (as Core does)."""
 MAX_STANDARD_WEIGHT: Final = 400_000
-_TRIES: Final = 20_000
-_TRIES_AFTER_MATCH: Final = 1_000
-_LEGACY: Final = input_weight(ScriptType.P2PKH)  # no other type weighs the same
-_SCALE: Final = 4000  # one satoshi in units of (weight unit x satoshi per 1,000 virtual bytes)
+"""Nodes relay no transaction heavier than this."""
 
 
 @dataclass(frozen=True, slots=True)
 class CoinKey:
-    """The key that spends a coin: compressed public key (33 bytes), where it comes from, and how it is used."""
+    """The one key that spends a coin: compressed public key (33 bytes), where it comes from, and how it is used."""
 
     public_key: bytes
     origin: KeyOrigin
     script_type: ScriptType
+    sequence: ClassVar[None] = None
+    locktime: ClassVar[None] = None
+
+    @property
+    def script(self) -> bytes:
+        """The output script it spends."""
+        return single_key_script(self.script_type, self.public_key)
+
+    @property
+    def input_weight(self) -> int:
+        """The weight units of a signed input, without the one a legacy input costs among segwit ones."""
+        return input_weight(self.script_type)
+
+    @property
+    def segwit(self) -> bool:
+        """Whether spending it puts data in the witness."""
+        return self.script_type.segwit
+
+    @property
+    def taproot(self) -> bool:
+        """Whether signatures commit to the amounts of all inputs, so that no previous transaction is needed."""
+        return self.script_type is ScriptType.P2TR
+
+    def describe_input(self, one: PsbtInput, coin: Coin) -> None:
+        """Write script and key origin into the input that spends ``coin``, whose script must be this one."""
+        _check_script(self.script, coin.output.script, f"coin {coin.outpoint}", str(self.origin))
+        self._describe(one)
+
+    def describe_output(self, one: PsbtOutput) -> None:
+        """Write script and key origin into an output, so that signers know it as change."""
+        self._describe(one)
+
+    def _describe(self, one: PsbtInput | PsbtOutput) -> None:
+        if self.taproot:
+            internal = self.public_key[1:]
+            one.tap_internal_key = internal
+            one.tap_bip32_derivations[internal] = ((), self.origin)
+            return
+        if self.script_type is ScriptType.P2SH_P2WPKH:
+            one.redeem_script = p2wpkh(hash160(self.public_key))
+        one.bip32_derivations[self.public_key] = self.origin
+
+
+@dataclass(frozen=True, slots=True)
+class CoinScript:
+    """What spends a coin of any descriptor: its scripts and keys, and the way it is meant to be spent.
+
+    ``input_weight`` counts as ``bursar.bitcoin.weight.input_weight`` does. ``sequence`` and ``locktime`` are what the
+    timelocks of that way ask for, ``None`` where there is none.
+    """
+
+    spending: Spending
+    input_weight: int
+    sequence: int | None = None
+    locktime: int | None = None
+    segwit: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.input_weight <= 4 * 41:
+            raise InvalidInputError(
+                f"an input of {self.input_weight} weight units does not exist: give that of the signed input",
+                code="input.coin.key",
+            )
+        if not 0 <= (self.sequence or 0) < 0xFFFFFFFF or not 0 <= (self.locktime or 0) <= 0xFFFFFFFF:
+            raise InvalidInputError(
+                f"sequence {self.sequence} or locktime {self.locktime} does not keep a timelock: take its plan's",
+                code="input.coin.key",
+            )
+        inner = self.spending.redeem_script or self.spending.script
+        object.__setattr__(self, "segwit", witness_program(inner) is not None)
+
+    @property
+    def script(self) -> bytes:
+        """The output script it spends."""
+        return self.spending.script
+
+    @property
+    def taproot(self) -> bool:
+        """Whether signatures commit to the amounts of all inputs, so that no previous transaction is needed."""
+        return self.spending.script.startswith(b"\x51\x20")
+
+    def describe_input(self, one: PsbtInput, coin: Coin) -> None:
+        """Write scripts and key origins into the input that spends ``coin``, whose script must be this one."""
+        _check_script(self.script, coin.output.script, f"coin {coin.outpoint}", "its scripts")
+        self.spending.describe_input(one)
+
+    def describe_output(self, one: PsbtOutput) -> None:
+        """Write scripts and key origins into an output, so that signers know it as change."""
+        self.spending.describe_output(one)
+
+
+def _check_script(made: bytes, script: bytes, what: str, key: str) -> None:
+    if made != script:
+        raise InvalidInputError(f"{what} does not belong to {key}: its script is another", code="input.coin.key")
 
 
 @dataclass(frozen=True, slots=True)
 class Coin:
     """A spendable output. ``height`` is ``None`` while unconfirmed; ``previous`` is the transaction that made it.
 
-    ``input_weight`` is what spending it adds to a transaction, in weight units.
+    ``package`` is what an unconfirmed coin stands on. ``input_weight`` is what spending it adds to a transaction, in
+    weight units; ``segwit`` whether in the witness (a legacy input among segwit ones adds one unit more).
     """
 
     outpoint: OutPoint
     output: TxOut
-    key: CoinKey
+    key: CoinKey | CoinScript
     height: int | None = None
     coinbase: bool = False
     previous: Transaction | None = field(default=None, repr=False, compare=False)
+    package: AncestorPackage | None = field(default=None, repr=False, compare=False)
     input_weight: int = field(init=False, repr=False, compare=False)
+    segwit: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "input_weight", input_weight(self.key.script_type))
+        key = self.key
+        object.__setattr__(self, "input_weight", key.input_weight)
+        object.__setattr__(self, "segwit", key.segwit)
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a selection must pay: the sum and the scripts of the payments, and where change would go."""
+    """What a selection must pay: the sum and the scripts of the payments, and where change would go.
+
+    ``change_input_weight`` is the weight of the input that will spend the change; ``None`` takes that of a single key.
+    ``fixed`` coins are spent in any case. With ``fee_included`` the fee comes out of ``amount`` instead of on top of
+    it. ``max_weight`` is what the transaction may weigh at most.
+    """
 
     amount: Sats
     outputs: tuple[bytes, ...]
     change_script: bytes
+    change_input_weight: int | None = None
+    fixed: tuple[Coin, ...] = ()
+    fee_included: bool = False
+    max_weight: int = MAX_STANDARD_WEIGHT
 
     @property
     def min_change(self) -> int:
@@ -74,6 +181,8 @@ class Target:
     @property
     def change_spend_weight(self) -> int:
         """The weight of the input that will spend the change."""
+        if self.change_input_weight is not None:
+            return self.change_input_weight
         kind = classify(self.change_script)
         return input_weight(ScriptType.P2SH_P2WPKH if kind is ScriptType.P2SH else kind)
 
@@ -82,8 +191,9 @@ class Target:
 class Selection:
     """The chosen coins, the fee and the change (0: none); ``fee + change + target == sum of the coins``.
 
-    ``waste`` is Core's metric in satoshi: what the inputs cost now over what they would cost at the long-term rate,
-    plus the excess given away or the cost of making and spending the change.
+    With ``fee_included`` the payments get ``sum - fee - change`` instead of the target. ``bump`` is the part of the
+    fee that pays for unconfirmed ancestors. ``waste`` is Core's metric in satoshi: what the inputs cost now over what
+    they would cost at the long-term rate, plus the excess given away or the cost of making and spending the change.
     """
 
     coins: tuple[Coin, ...]
@@ -92,209 +202,10 @@ class Selection:
     weight: int
     waste: int
     algorithm: str
+    bump: Sats = Sats(0)  # noqa: RUF009  (immutable)
 
 
 class CoinSelector(Protocol):
-    """Chooses coins; ``InsufficientFundsError`` when all of them do not pay the target and its fee."""
+    """Chooses coins, the fixed among them; ``InsufficientFundsError`` when all do not pay the target and its fee."""
 
     def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection: ...
-
-
-def branch_and_bound(
-    effective: Sequence[int], waste: Sequence[int], target: int, window: int, *, tries: int = _TRIES
-) -> list[int] | None:
-    """Positions whose ``effective`` values (descending, positive) sum to ``target`` up to ``target + window``.
-
-    Of the matches found within ``tries`` steps the one with the least waste (sum of its ``waste`` plus the excess) is
-    returned, ``None`` without any. Coins too large for the room left are jumped over, not tried one by one.
-    """
-    count = len(effective)
-    negated = [-value for value in effective]
-    remaining = [*reversed(list(accumulate(reversed(effective)))), 0]
-    upper = target + window
-    grows = not waste or min(waste) >= 0
-    chosen: list[int] = []
-    best: list[int] | None = None
-    best_waste = spent_waste = value = position = 0
-    while tries > 0:
-        tries -= 1
-        if position < count and value + effective[position] > upper:
-            position = bisect_left(negated, value - upper, position)
-        dead = position >= count or value + remaining[position] < target
-        if not dead:
-            chosen.append(position)
-            value += effective[position]
-            spent_waste += waste[position]
-            position += 1
-            if value < target:
-                if best is None or not grows or spent_waste < best_waste:
-                    continue
-            else:
-                total = spent_waste + value - target
-                if best is None or total < best_waste:
-                    if best is None:
-                        tries = min(tries, _TRIES_AFTER_MATCH)
-                    best, best_waste = chosen.copy(), total
-        if not chosen:
-            break
-        last = chosen.pop()
-        value -= effective[last]
-        spent_waste -= waste[last]
-        position = bisect_left(negated, negated[last] + 1, last + 1)
-    return best
-
-
-def single_random_draw(effective: Sequence[int], target: int, *, rng: random.Random) -> list[int] | None:
-    """Positions drawn at random until their ``effective`` values reach ``target``; ``None`` if all do not."""
-    pool = list(range(len(effective)))
-    drawn: list[int] = []
-    value = 0
-    while pool and value < target:
-        place = rng.randrange(len(pool))
-        pool[place], pool[-1] = pool[-1], pool[place]
-        drawn.append(pool.pop())
-        value += effective[drawn[-1]]
-    return drawn if value >= target else None
-
-
-class DefaultSelector:
-    """Branch and bound and a single random draw; the one with less waste wins."""
-
-    __slots__ = ("_rng",)
-
-    def __init__(self, rng: random.Random | None = None) -> None:
-        self._rng = rng if rng is not None else random.SystemRandom()
-
-    def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection:
-        """See ``CoinSelector``. ``needed`` in the error is the target and the fee with every useful coin spent."""
-        rate = fee_rate.sat_per_kvb
-        weights = [coin.input_weight for coin in coins]
-        kinds = set(weights)
-        if len(kinds) == 1:
-            cost = weights[0] * rate
-            scaled = [_SCALE * coin.output[0] - cost for coin in coins]
-        else:
-            if _LEGACY in kinds:
-                weights = [weight + (weight == _LEGACY) for weight in weights]  # an empty witness each
-            scaled = [_SCALE * coin.output[0] - weight * rate for coin, weight in zip(coins, weights, strict=True)]
-        order = sorted(range(len(scaled)), key=scaled.__getitem__, reverse=True)
-        effective = list(map(scaled.__getitem__, order))
-        while effective and effective[-1] <= 0:
-            effective.pop()
-        del order[len(effective) :]
-        over = rate - LONG_TERM_RATE.sat_per_kvb
-        extra = [weights[0] * over] * len(order) if len(kinds) == 1 else [weights[place] * over for place in order]
-        measure = _Measure(coins, order, target, fee_rate)
-
-        candidates: list[Selection] = []
-        base = measure.base_weight(len(order))
-        need = _SCALE * target.amount + rate * (base + 3) + _SCALE - 1
-        change_cost = measure.change_weight * rate + target.change_spend_weight * LONG_TERM_RATE.sat_per_kvb
-        match = branch_and_bound(effective, extra, need, change_cost)
-        if match is not None:
-            candidates.append(measure.changeless(match, "branch-and-bound"))
-        wanted = need + measure.change_weight * rate + _SCALE * max(CHANGE_TARGET, target.min_change)
-        drawn = single_random_draw(effective, wanted, rng=self._rng)
-        if drawn is not None:
-            if rate > LONG_TERM_RATE.sat_per_kvb:
-                drawn = _without_surplus(effective, drawn, wanted)
-            candidates.append(measure.best(drawn, "single-random-draw"))
-        if not candidates:
-            candidates.append(measure.best(range(len(order)), "all-coins"))
-        chosen = min(candidates, key=lambda one: one.waste)
-        if chosen.weight > MAX_STANDARD_WEIGHT:
-            largest = next(
-                (count for count, value in enumerate(accumulate(effective), 1) if value >= wanted), len(order)
-            )
-            chosen = measure.best(range(largest), "largest-first")
-        if chosen.weight > MAX_STANDARD_WEIGHT:
-            raise InvalidInputError(
-                f"paying {btc_text(target.amount)} takes {len(chosen.coins)} coins, more than nodes relay at once: "
-                "join small coins first",
-                code="input.transaction.weight",
-            )
-        return chosen
-
-
-def _without_surplus(effective: Sequence[int], drawn: list[int], wanted: int) -> list[int]:
-    """Drop the smallest coins that are not needed: at a high fee rate every input counts."""
-    surplus = sum([effective[place] for place in drawn]) - wanted
-    kept: list[int] = []
-    for place in sorted(drawn, key=effective.__getitem__):
-        if effective[place] <= surplus:
-            surplus -= effective[place]
-        else:
-            kept.append(place)
-    return kept
-
-
-class _Measure:
-    """Exact weights, fees and waste of candidate selections; positions refer to ``order``."""
-
-    __slots__ = ("_coins", "_order", "_outputs", "_rate", "_segwit", "_target", "change_weight")
-
-    def __init__(self, coins: Sequence[Coin], order: Sequence[int], target: Target, rate: FeeRate) -> None:
-        self._coins = coins
-        self._order = order
-        self._target = target
-        self._rate = rate
-        self._outputs = sum([output_weight(script) for script in target.outputs])
-        self._segwit = any(coin.input_weight != _LEGACY for coin in coins)
-        self.change_weight = output_weight(target.change_script)
-
-    def base_weight(self, inputs: int) -> int:
-        """Everything but inputs and change, and room for the count that change adds to."""
-        return frame_weight(inputs, len(self._target.outputs) + 1, segwit=self._segwit) + self._outputs
-
-    def _weight(self, chosen: Sequence[Coin], *, change: bool) -> int:
-        legacy = [coin.input_weight for coin in chosen].count(_LEGACY)
-        segwit = legacy < len(chosen)
-        outputs = len(self._target.outputs) + change
-        return (
-            frame_weight(len(chosen), outputs, segwit=segwit)
-            + self._outputs
-            + (self.change_weight if change else 0)
-            + sum([coin.input_weight for coin in chosen])
-            + (legacy if segwit else 0)
-        )
-
-    def _finish(self, chosen: tuple[Coin, ...], weight: int, change: int, algorithm: str) -> Selection:
-        fee = sum([coin.output.value for coin in chosen]) - self._target.amount - change
-        inputs = sum([coin.input_weight for coin in chosen])
-        waste = inputs * (self._rate.sat_per_kvb - LONG_TERM_RATE.sat_per_kvb)
-        if change:
-            waste += self.change_weight * self._rate.sat_per_kvb
-            waste += self._target.change_spend_weight * LONG_TERM_RATE.sat_per_kvb
-        else:
-            waste += _SCALE * (fee - self._rate.fee(-(-weight // 4)))
-        return Selection(chosen, Sats(fee), Sats(change), weight, waste // _SCALE, algorithm)
-
-    def changeless(self, places: Sequence[int], algorithm: str) -> Selection:
-        """The selection without change; the places must pay the target and its fee."""
-        chosen = tuple([self._coins[self._order[place]] for place in places])
-        return self._finish(chosen, self._weight(chosen, change=False), 0, algorithm)
-
-    def best(self, places: Sequence[int], algorithm: str) -> Selection:
-        """The selection with change where it is worth having, else without; ``InsufficientFundsError`` if neither."""
-        chosen = tuple([self._coins[self._order[place]] for place in places])
-        total = sum([coin.output.value for coin in chosen])
-        weight = self._weight(chosen, change=True)
-        change = total - self._target.amount - self._rate.fee(-(-weight // 4))
-        if change >= self._target.min_change:
-            return self._finish(chosen, weight, change, algorithm)
-        weight = self._weight(chosen, change=False)
-        needed = self._target.amount + self._rate.fee(-(-weight // 4))
-        if total < needed:
-            available = sum([coin.output.value for coin in self._coins])
-            raise InsufficientFundsError(
-                f"{btc_text(needed)} are needed with the fee and {btc_text(available)} are available"
-                + (f", of which {btc_text(total)} are worth their fee at {self._rate}" if total != available else ""),
-                needed=needed,
-                available=available,
-            )
-        return self._finish(chosen, weight, 0, algorithm)
-
-
-def select(coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate, rng: random.Random | None = None) -> Selection:
-    """Choose coins with ``DefaultSelector``; ``rng`` makes the draw repeatable in tests."""
-    return DefaultSelector(rng).select(coins, target=target, fee_rate=fee_rate)

@@ -3,43 +3,48 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
-from bursar.bitcoin.account import single_key_script
-from bursar.bitcoin.psbt import Psbt, PsbtInput, PsbtOutput
-from bursar.bitcoin.script import ScriptType, p2wpkh
+from bursar.bitcoin.psbt import Psbt, PsbtInput
+from bursar.bitcoin.timelocks import common_locktime
 from bursar.bitcoin.transaction import SEQUENCE_RBF, Transaction, TxIn, TxOut
 from bursar.bitcoin.units import Sats
-from bursar.bitcoin.weight import transaction_weight
-from bursar.crypto.hashes import hash160
+from bursar.bitcoin.weight import spending_weight
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-    from bursar.bitcoin.coins import Coin, CoinKey
-
-COINBASE_MATURITY: Final = 100
+    from bursar.bitcoin.coins import Coin, CoinKey, CoinScript
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeKey:
-    """Where change goes: the output script and the key that will spend it."""
+    """Where change goes: the output script and what will spend it."""
 
     script: bytes
-    key: CoinKey
+    key: CoinKey | CoinScript
+
+    @classmethod
+    def of(cls, key: CoinKey | CoinScript) -> ChangeKey:
+        """The output that ``key`` spends."""
+        return cls(key.script, key)
 
 
 @dataclass(frozen=True, slots=True)
 class BuiltTransfer:
-    """An unsigned transfer; ``coins`` in input order, ``vsize`` the estimate for the signed transaction."""
+    """An unsigned transfer; ``coins`` in input order, ``vsize`` the estimate for the signed transaction.
+
+    ``bump`` is the part of the fee that pays for unconfirmed ancestors of the coins.
+    """
 
     psbt: Psbt
     coins: tuple[Coin, ...]
     fee: Sats
     vsize: int
     change_index: int | None
+    bump: Sats = Sats(0)  # noqa: RUF009  (immutable)
 
 
 def locktime_against_fee_sniping(tip_height: int | None, rng: random.Random) -> int:
@@ -49,13 +54,6 @@ def locktime_against_fee_sniping(tip_height: int | None, rng: random.Random) -> 
     if rng.randrange(10) == 0:
         return max(0, tip_height - rng.randrange(100))
     return tip_height
-
-
-def is_mature(coin: Coin, tip_height: int | None) -> bool:
-    """Whether consensus lets the next block spend it: a coinbase output waits 100 blocks."""
-    if not coin.coinbase:
-        return True
-    return coin.height is not None and tip_height is not None and tip_height + 1 - coin.height >= COINBASE_MATURITY
 
 
 def refuse_duplicates(coins: Sequence[Coin]) -> None:
@@ -72,31 +70,34 @@ def draft(
     change_index: int | None,
     locktime: int,
     version: int = 2,
+    bump: Sats = Sats(0),  # noqa: B008  (immutable)
 ) -> BuiltTransfer:
-    """The PSBT that spends ``coins`` to ``outputs``, replaceable (BIP-125); output ``change_index`` is change."""
-    inputs = [TxIn(coin.outpoint, sequence=SEQUENCE_RBF) for coin in coins]
-    psbt = Psbt(Transaction(version, inputs, outputs, locktime))
+    """The PSBT that spends ``coins`` to ``outputs``, replaceable (BIP-125); output ``change_index`` is change.
+
+    A coin's own timelock sets the sequence of its input; where a coin needs a later locktime than ``locktime``, the
+    transaction gets that.
+    """
+    inputs = []
+    for coin in coins:
+        sequence = coin.key.sequence
+        inputs.append(TxIn(coin.outpoint, sequence=SEQUENCE_RBF if sequence is None else sequence))
+    psbt = Psbt(Transaction(version, inputs, outputs, common_locktime(coins, locktime)))
     for coin, target in zip(coins, psbt.inputs, strict=True):
         _describe_input(coin, target)
     if change is not None and change_index is not None:
-        _describe_change(change, psbt.outputs[change_index])
-    weight = transaction_weight([coin.key.script_type for coin in coins], [output.script for output in outputs])
+        if change.key.script != change.script:
+            raise InvalidInputError(
+                "change does not belong to the key it names: its script is another", code="input.coin.key"
+            )
+        change.key.describe_output(psbt.outputs[change_index])
+    weight = spending_weight(coins, [output.script for output in outputs])
     fee = sum([coin.output.value for coin in coins]) - sum([output.value for output in outputs])
-    return BuiltTransfer(psbt, tuple(coins), Sats(fee), -(-weight // 4), change_index)
-
-
-def _check_key(key: CoinKey, script: bytes, what: str) -> None:
-    if single_key_script(key.script_type, key.public_key) != script:
-        raise InvalidInputError(
-            f"{what} does not belong to the key {key.origin}: its script is another", code="input.coin.key"
-        )
+    return BuiltTransfer(psbt, tuple(coins), Sats(fee), -(-weight // 4), change_index, bump)
 
 
 def _describe_input(coin: Coin, target: PsbtInput) -> None:
     key = coin.key
-    kind = key.script_type
-    _check_key(key, coin.output.script, f"coin {coin.outpoint}")
-    if kind is not ScriptType.P2TR:
+    if not key.taproot:
         previous = coin.previous
         if previous is None:
             raise InvalidInputError(
@@ -110,26 +111,6 @@ def _describe_input(coin: Coin, target: PsbtInput) -> None:
                 code="input.coin.previous",
             )
         target.non_witness_utxo = previous
-    if kind.segwit:
+    if key.segwit:
         target.witness_utxo = coin.output
-    if kind is ScriptType.P2TR:
-        internal = key.public_key[1:]
-        target.tap_bip32_derivations[internal] = ((), key.origin)
-        target.tap_internal_key = internal
-        return
-    if kind is ScriptType.P2SH_P2WPKH:
-        target.redeem_script = p2wpkh(hash160(key.public_key))
-    target.bip32_derivations[key.public_key] = key.origin
-
-
-def _describe_change(change: ChangeKey, target: PsbtOutput) -> None:
-    key = change.key
-    _check_key(key, change.script, "change")
-    if key.script_type is ScriptType.P2TR:
-        internal = key.public_key[1:]
-        target.tap_internal_key = internal
-        target.tap_bip32_derivations[internal] = ((), key.origin)
-        return
-    if key.script_type is ScriptType.P2SH_P2WPKH:
-        target.redeem_script = p2wpkh(hash160(key.public_key))
-    target.bip32_derivations[key.public_key] = key.origin
+    key.describe_input(target, coin)

@@ -7,14 +7,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.wire import compact_size
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 ECDSA_BYTES: Final = 72
 _BARE_INPUT: Final = 4 * (32 + 4 + 1 + 4)
@@ -58,4 +58,27 @@ def transaction_weight(inputs: Sequence[ScriptType], outputs: Sequence[bytes]) -
         + sum([input_weight(kind) for kind in inputs])
         + legacy
         + sum([output_weight(script) for script in outputs])
+    )
+
+
+class Weighed(Protocol):
+    """Anything that knows what spending it weighs: a coin."""
+
+    @property
+    def input_weight(self) -> int: ...
+
+    @property
+    def segwit(self) -> bool: ...
+
+
+def spending_weight(coins: Sequence[Weighed], outputs: Iterable[bytes]) -> int:
+    """The estimated weight of a signed transaction that spends ``coins`` to output scripts."""
+    scripts = list(outputs)
+    legacy = [coin.segwit for coin in coins].count(False)
+    segwit = legacy < len(coins)
+    return (
+        frame_weight(len(coins), len(scripts), segwit=segwit)
+        + sum([coin.input_weight for coin in coins])
+        + (legacy if segwit else 0)
+        + sum([output_weight(script) for script in scripts])
     )

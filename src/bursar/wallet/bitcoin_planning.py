@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.build import build_bump, build_transfer, minimum_bump_rate
-from bursar.bitcoin.coins import CoinKey, Selection, Target, select
+from bursar.bitcoin.coins import CoinKey, Selection, Target
 from bursar.bitcoin.draft import ChangeKey
+from bursar.bitcoin.selection import select
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.units import FeeRate, Sats
 from bursar.errors import InsufficientFundsError, InvalidInputError

@@ -17,11 +17,9 @@ from bursar.bitcoin.coins import (
     CoinKey,
     Selection,
     Target,
-    branch_and_bound,
-    select,
-    single_random_draw,
 )
 from bursar.bitcoin.script import ScriptType
+from bursar.bitcoin.selection import branch_and_bound, select, single_random_draw
 from bursar.bitcoin.transaction import OutPoint, Txid, TxOut
 from bursar.bitcoin.units import FeeRate, Sats
 from bursar.bitcoin.weight import input_weight, transaction_weight
