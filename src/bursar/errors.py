@@ -4,7 +4,9 @@
 
     BursarError(code, retryable)
     ├─ InvalidInputError (ValueError)       fix the argument
-    │  └─ InvalidSignatureError             the signature does not verify
+    │  ├─ InvalidSignatureError             the signature does not verify
+    │  └─ InvalidContributionError          a cosigner sent something wrong; `signer` says which
+    ├─ InconclusiveError                    neither valid nor invalid: this cannot be judged here
     ├─ SignerError
     │  ├─ SignerNotFoundError               name another signer, or plug it in
     │  ├─ SignerUnavailableError            unlock it, try again (retryable)
@@ -59,6 +61,23 @@ class InvalidSignatureError(InvalidInputError):
     """A signature does not verify under the key and message given."""
 
     default_code = "input.signature"
+
+
+class InvalidContributionError(InvalidInputError):
+    """What a cosigner sent is not acceptable: ``contribution`` is what, ``signer`` its place from 0 (None: nobody's)."""
+
+    default_code = "input.contribution"
+
+    def __init__(self, message: str, *, signer: int | None, contribution: str, code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.signer = signer
+        self.contribution = contribution
+
+
+class InconclusiveError(BursarError):
+    """Something is neither shown valid nor invalid, because this program does not know all it would have to."""
+
+    default_code = "inconclusive"
 
 
 class SignerError(BursarError):

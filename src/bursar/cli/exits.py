@@ -9,12 +9,14 @@ BUG = 1
 USAGE = 2
 SYSTEM = 3
 UNHEALTHY = 4
+INCONCLUSIVE = 5
 INTERRUPTED = 130
 BROKEN_PIPE = 141
 TERMINATED = 143
 
 EXIT_BY_ERROR: dict[type[errors.BursarError], int] = {
     errors.InvalidInputError: USAGE,
+    errors.InconclusiveError: INCONCLUSIVE,
     errors.SignerError: 10,
     errors.SignerNotFoundError: 11,
     errors.SignerUnavailableError: 12,
