@@ -281,7 +281,7 @@ def test_a_ledger_is_set_up_on_its_own_screen(hwi: Hwi) -> None:
 
 
 def test_busy(hwi: Hwi, trezor: Any) -> None:
-    from bursar.backends.trezor.private import DeviceLock
+    from bursar.backends.device_lock import DeviceLock
 
     device = trezor()
     with DeviceLock(device.location):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from bursar.backends.ledger.busy import DeviceLock
+from bursar.backends.device_lock import DeviceLock
 from bursar.backends.ledger.dashboard import close_app, open_app
 from bursar.backends.ledger.discovery import NAME, cannot_open, discovered, info_of, look
 from bursar.backends.ledger.handshake import APPS, BITCOIN_APPS, Greeting, check_app, get_in_step

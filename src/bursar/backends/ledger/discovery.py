@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING, Final
 
-from bursar.backends.ledger.busy import DeviceLock
+from bursar.backends.device_lock import DeviceLock
 from bursar.backends.ledger.handshake import check_app, get_in_step
 from bursar.backends.ledger.link import Limits, Link
 from bursar.backends.ledger.places import plugged_in

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bursar.backends.device_lock import DeviceLock
 from bursar.backends.trezor import framing, vendor
 from bursar.backends.trezor.conversation import INVALID_PROTOCOL, settle
-from bursar.backends.trezor.private import DeviceLock
 from bursar.backends.trezor.state import DeviceState
 from bursar.backends.trezor.wire import Wire
 from bursar.errors import SignerNotFoundError

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bursar.backends.device_lock import DeviceLock
 from bursar.backends.trezor import framing, vendor
 from bursar.backends.trezor.device import CONNECT_SECONDS
 from bursar.backends.trezor.exchange import one
 from bursar.backends.trezor.failures import failure
 from bursar.backends.trezor.pins import LONGEST
 from bursar.backends.trezor.places import Place, place_of, usb_places
-from bursar.backends.trezor.private import DeviceLock
 from bursar.backends.trezor.session import Options, Session
 from bursar.backends.trezor.wire import Wire
 from bursar.errors import (

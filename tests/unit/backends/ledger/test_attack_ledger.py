@@ -19,7 +19,6 @@ from bursar_devices.ledger import LedgerSimulator
 from bursar_devices.prompting import BenchPrompt
 
 from bursar.backends.ledger import LedgerBackend
-from bursar.backends.ledger.busy import DeviceLock
 from bursar.backends.ledger.places import place_of
 from bursar.backends.ledger.signer import LedgerBitcoinSigner
 from bursar.backends.ledger.transport import HidTransport
@@ -162,25 +161,6 @@ def test_closing_waits_until_nobody_reads_the_device_any_more() -> None:
 def _until_timeout(transport: HidTransport) -> None:
     with pytest.raises(TimeoutError):
         transport.receive(deadline=time.monotonic() + 0.15)
-
-
-def test_a_lock_folder_that_is_a_link_is_not_used(tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
-    mine.mkdir(mode=0o700)
-    planted = tmp_path / "bursar-1000"
-    planted.symlink_to(mine)
-    with pytest.raises(SignerUnavailableError) as caught:
-        DeviceLock("tcp:127.0.0.1:9999", folder=planted).acquire()
-    assert caught.value.code == "signer.lock"
-    assert not list(mine.iterdir())
-
-
-def test_a_lock_folder_that_others_may_change_is_not_used(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    with pytest.raises(SignerUnavailableError) as caught:
-        DeviceLock("tcp:127.0.0.1:9999", folder=tmp_path).acquire()
-    assert caught.value.code == "signer.lock"
-    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("text", ["tcp:localhost:9999", "tcp:127.0.0.1:09999", "tcp:127.0.0.1:9999"])
