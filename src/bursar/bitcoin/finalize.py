@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bursar.bitcoin.psbt import InputDigests, Psbt, PsbtInput
 from bursar.bitcoin.psbt import rules as r
+from bursar.bitcoin.psbt.combining import combine
 from bursar.bitcoin.script import ScriptType, classify, multisig, push
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.wire import sized, stack
@@ -13,9 +14,7 @@ from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import ecdsa_verify_der, schnorr_verify
 from bursar.errors import InvalidInputError
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
+__all__ = ["combine", "extract", "finalize"]
 _DROPPED: Final = frozenset(
     kind[0]
     for kind in (
@@ -23,34 +22,6 @@ _DROPPED: Final = frozenset(
         r.TAP_SCRIPT_SIG, r.TAP_LEAF_SCRIPT, r.IN_TAP_BIP32, r.IN_TAP_INTERNAL_KEY, r.TAP_MERKLE_ROOT,
     )
 )  # fmt: skip
-
-
-def combine(psbts: Sequence[Psbt]) -> Psbt:
-    """One PSBT with the fields of all; ``InvalidInputError`` (``input.psbt.combine``) for another transaction or a
-    field with two values."""
-    if not psbts:
-        raise InvalidInputError("there is no psbt to combine", code="input.psbt.combine")
-    result = psbts[0].copy()
-    for other in psbts[1:]:
-        if other.tx != result.tx:
-            raise InvalidInputError(
-                f"psbts of different transactions ({result.tx.txid}, {other.tx.txid}) do not combine",
-                code="input.psbt.combine",
-            )
-        _merge(result.fields, other.fields, "global map")
-        for place, (mine, theirs) in enumerate(zip(result.inputs, other.inputs, strict=True)):
-            _merge(mine.fields, theirs.fields, f"input {place}")
-        for place, (ours, given) in enumerate(zip(result.outputs, other.outputs, strict=True)):
-            _merge(ours.fields, given.fields, f"output {place}")
-    return result
-
-
-def _merge(into: dict[bytes, bytes], fields: dict[bytes, bytes], where: str) -> None:
-    for key, value in fields.items():
-        if into.setdefault(key, value) != value:
-            raise InvalidInputError(
-                f"psbts disagree on {where}, field type 0x{key[0]:02x}: one of them is wrong", code="input.psbt.combine"
-            )
 
 
 def finalize(psbt: Psbt, *, verify: bool = True) -> Psbt:

@@ -1,4 +1,4 @@
-"""A whole PSBT: strict parsing, order-preserving serialisation, and what each input spends (BIP-174)."""
+"""A whole PSBT: strict parsing, order-preserving serialisation, and what each input spends (BIP-174, BIP-370)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, ClassVar, Final
 
 from bursar.bitcoin.psbt import rules as r
+from bursar.bitcoin.psbt import version2
 from bursar.bitcoin.psbt.fields import KeyedFields, UnknownFields, decode_origin, encode_origin
 from bursar.bitcoin.psbt.maps import PsbtInput, PsbtOutput
 from bursar.bitcoin.transaction import Transaction, TxOut
@@ -20,19 +21,20 @@ MAGIC: Final = b"psbt\xff"
 
 
 class Psbt:
-    """A partially signed transaction. ``tx`` never changes; the maps do.
+    """A partially signed transaction, of version 0 or 2. The maps change; ``tx`` does only in version 2, and only by
+    the functions of ``bursar.bitcoin.psbt.construction``.
 
     ``Psbt.parse(data).serialize() == data`` for every accepted ``data``; new fields go behind those already there.
     """
 
-    __slots__ = ("fields", "inputs", "outputs", "tx")
+    __slots__ = ("_tx", "fields", "inputs", "outputs")
     rules: ClassVar[r.Rules] = r.GLOBAL_RULES
     where: ClassVar[str] = "global map"
 
     def __init__(self, tx: Transaction) -> None:
         """An empty PSBT for ``tx``, which must carry no script signature and no witness."""
         _refuse_signed(tx)
-        self.tx = tx
+        self._tx: Transaction | None = tx
         self.fields: dict[bytes, bytes] = {r.GLOBAL_TX: tx.serialize(witness=False)}
         self.inputs: list[PsbtInput] = [PsbtInput() for _ in tx.inputs]
         self.outputs: list[PsbtOutput] = [PsbtOutput() for _ in tx.outputs]
@@ -56,26 +58,47 @@ class Psbt:
     @classmethod
     def _read(cls, data: bytes) -> tuple[Psbt, int]:
         fields, at = r.read_map(data, len(MAGIC), r.GLOBAL_RULES, "global map")
-        if fields.get(r.GLOBAL_VERSION, bytes(4)) != bytes(4):
-            raise InvalidInputError("psbt version is not 0: convert it first", code="input.psbt.version")
-        raw = fields.get(r.GLOBAL_TX)
+        version = fields.get(r.GLOBAL_VERSION)
+        psbt = object.__new__(cls)
+        psbt.fields = fields
+        if version is not None and version != bytes(4):
+            if version != version2.VERSION:
+                raise InvalidInputError(
+                    f"psbt version {int.from_bytes(version, 'little')} is unknown: 0 and 2 are",
+                    code="input.psbt.version",
+                )
+            psbt.inputs, psbt.outputs, at = version2.read_maps(data, at, fields)
+            psbt._tx = version2.transaction(fields, psbt.inputs, psbt.outputs)
+        else:
+            at = psbt._read_maps(data, at)
+        for index, one in enumerate(psbt.inputs):
+            if r.NON_WITNESS_UTXO in one.fields:
+                psbt._previous(index, one)
+        return psbt, at
+
+    def _read_maps(self, data: bytes, at: int) -> int:
+        """The maps of version 0, counted by its transaction; the offset behind them."""
+        raw = self.fields.get(r.GLOBAL_TX)
         if raw is None:
             raise InvalidInputError("psbt has no unsigned transaction", code="input.psbt")
-        tx = Transaction.parse_unsigned(raw)
-        psbt = object.__new__(cls)
-        psbt.tx = tx
-        psbt.fields = fields
-        psbt.inputs = inputs = []
+        for key in r.VERSION_2_GLOBAL:
+            if key in self.fields:
+                raise InvalidInputError(
+                    f"psbt global map field type 0x{key[0]:02x} belongs to version 2 (BIP-370)",
+                    code="input.psbt.version",
+                )
+        tx = self._tx = Transaction.parse_unsigned(raw)
+        self.inputs = inputs = []
         read_map, rules = r.read_map, r.INPUT_RULES
         for _ in range(tx.input_count):
             fields, at = read_map(data, at, rules, "input")
             inputs.append(PsbtInput(fields))
-        psbt.outputs = outputs = []
+        self.outputs = outputs = []
         rules = r.OUTPUT_RULES
         for _ in tx.outputs:
             fields, at = read_map(data, at, rules, "output")
             outputs.append(PsbtOutput(fields))
-        return psbt, at
+        return at
 
     @classmethod
     def from_text(cls, text: str) -> Psbt:
@@ -111,6 +134,41 @@ class Psbt:
     __hash__ = None  # type: ignore[assignment]
 
     @property
+    def tx(self) -> Transaction:
+        """The unsigned transaction; in version 2 it follows from the maps."""
+        tx = self._tx
+        if tx is None:
+            tx = self._tx = version2.transaction(self.fields, self.inputs, self.outputs)
+        return tx
+
+    @property
+    def version(self) -> int:
+        """0 (BIP-174) or 2 (BIP-370)."""
+        return 0 if r.GLOBAL_TX in self.fields else 2
+
+    def rebuild(self) -> None:
+        """Version 2: have ``tx`` follow from the maps anew, after they changed; ``InvalidInputError`` if none does."""
+        self._tx = None
+        _ = self.tx
+
+    def to_version(self, version: int) -> Psbt:
+        """An independent copy in version 0 or 2. From 0 to 2 and back is the same, byte for byte.
+
+        Version 0 cannot say what an input demands of the locktime, nor that more may be added: the transaction as it
+        stands is what it keeps.
+        """
+        if version not in (0, 2):
+            raise InvalidInputError(f"psbt version {version} is unknown: 0 and 2 are", code="input.psbt.version")
+        if version == self.version:
+            return self.copy()
+        convert = version2.upgraded if version == 2 else version2.downgraded
+        twin = object.__new__(Psbt)
+        tx = twin._tx = self.tx
+        twin.fields, twin.inputs, outputs = convert(tx, self.fields, self.inputs, self.outputs)
+        twin.outputs = outputs
+        return twin
+
+    @property
     def xpubs(self) -> KeyedFields[KeyOrigin]:
         """Key origins by extended public key (its 78 bytes)."""
         return KeyedFields(self, r.GLOBAL_XPUB, decode_origin, encode_origin)
@@ -127,7 +185,7 @@ class Psbt:
     def with_inputs(self, inputs: list[PsbtInput]) -> Psbt:
         """An independent copy with other input maps, one for each input of the transaction."""
         twin = object.__new__(Psbt)
-        twin.tx = self.tx
+        twin._tx = self._tx
         twin.fields = self.fields.copy()
         twin.inputs = inputs
         twin.outputs = [one.copy() for one in self.outputs]
@@ -141,20 +199,25 @@ class Psbt:
         """
         one = self.inputs[index]
         output = one.witness_utxo
-        previous = one.non_witness_utxo
-        if previous is None:
+        if r.NON_WITNESS_UTXO not in one.fields:
             if output is None:
                 raise _bad_utxo(index, "nothing says what it spends: add the previous transaction")
             return output
+        true = self._previous(index, one)
+        if output is not None and output != true:
+            raise _bad_utxo(index, "its witness utxo disagrees with the previous transaction")
+        return true
+
+    def _previous(self, index: int, one: PsbtInput) -> TxOut:
+        """The output spent, from a previous transaction that is the right one."""
+        previous = one.non_witness_utxo
+        assert previous is not None
         txid, vout = self.tx.inputs[index].outpoint
         if previous.txid != txid:
             raise _bad_utxo(index, f"its previous transaction is {previous.txid}, not the one it spends")
         if vout >= len(previous.outputs):
             raise _bad_utxo(index, f"its previous transaction has no output {vout}")
-        true = previous.outputs[vout]
-        if output is not None and output != true:
-            raise _bad_utxo(index, "its witness utxo disagrees with the previous transaction")
-        return true
+        return previous.outputs[vout]
 
     def utxo_bytes(self, index: int) -> bytes:
         """As ``utxo``, serialised; without a previous transaction to check against it is the field itself."""

@@ -56,6 +56,31 @@ class Field(Generic[V]):
             put(instance, self._key, self._encode(value))
 
 
+class Fixed(Generic[V]):
+    """A field of version 2 (BIP-370), read only: the transaction depends on it (see ``construction``)."""
+
+    __slots__ = ("_decode", "_key")
+
+    def __init__(self, key: bytes, decode: Callable[[bytes], V]) -> None:
+        self._key = key
+        self._decode = decode
+
+    @overload
+    def __get__(self, instance: None, owner: type) -> Fixed[V]: ...
+
+    @overload
+    def __get__(self, instance: Map, owner: type) -> V | None: ...
+
+    def __get__(self, instance: Map | None, owner: type) -> Fixed[V] | V | None:
+        if instance is None:
+            return self
+        raw = instance.fields.get(self._key)
+        return None if raw is None else self._decode(raw)
+
+    def __set__(self, instance: Map, value: V | None) -> None:
+        raise AttributeError("the transaction depends on this field: change it by bursar.bitcoin.psbt.construction")
+
+
 def put(target: Map, key: bytes, value: bytes) -> None:
     """Store a raw field after checking it against the rule of its type."""
     rule = target.rules[key[0]]
@@ -191,6 +216,11 @@ def decode_tap_origin(raw: bytes) -> TapOrigin:
     count, at = read_compact_size(raw, 0)
     end = at + 32 * count
     return tuple(raw[start : start + 32] for start in range(at, end, 32)), decode_origin(raw[end:])
+
+
+def decode_keys(raw: bytes) -> tuple[bytes, ...]:
+    """Compressed public keys, one behind the other (BIP-373)."""
+    return tuple(raw[at : at + 33] for at in range(0, len(raw), 33))
 
 
 def encode_tap_origin(value: TapOrigin) -> bytes:

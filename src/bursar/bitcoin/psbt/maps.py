@@ -1,4 +1,4 @@
-"""The input and output maps of a PSBT with their fields as attributes (BIP-174, BIP-371)."""
+"""The input and output maps of a PSBT with their fields as attributes (BIP-174, 370, 371, 373)."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING, ClassVar
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.psbt.fields import (
     Field,
+    Fixed,
     KeyedFields,
     TapOrigin,
     UnknownFields,
+    decode_keys,
     decode_origin,
     decode_tap_origin,
     encode_origin,
     encode_tap_origin,
     same,
 )
-from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.transaction import Transaction, Txid, TxOut
+from bursar.bitcoin.units import Sats
 from bursar.bitcoin.wire import read_stack, stack
 
 if TYPE_CHECKING:
@@ -31,15 +34,24 @@ def _encode_u32(value: int) -> bytes:
     return value.to_bytes(4, "little")
 
 
+def _decode_amount(raw: bytes) -> Sats:
+    return Sats(int.from_bytes(raw, "little", signed=True))
+
+
 def _decode_stack(raw: bytes) -> tuple[bytes, ...]:
     return read_stack(raw, 0)[0]
+
+
+def _encode_keys(keys: tuple[bytes, ...]) -> bytes:
+    return b"".join(keys)
 
 
 class PsbtInput:
     """What is known about one input. ``fields`` are the raw pairs in their order; the attributes read and write them.
 
     The mappings (``partial_sigs``, ``bip32_derivations``, ``tap_bip32_derivations``, ``unknown``, …) are live views.
-    A parsed previous transaction is kept while its raw field is the same object.
+    A parsed previous transaction is kept while its raw field is the same object. ``previous_txid``, ``output_index``,
+    ``sequence``, ``required_time`` and ``required_height`` are of version 2 and ``None`` in version 0.
     """
 
     __slots__ = ("_previous", "fields")
@@ -55,6 +67,11 @@ class PsbtInput:
     tap_key_sig = Field[bytes](r.TAP_KEY_SIG, same, same)
     tap_internal_key = Field[bytes](r.IN_TAP_INTERNAL_KEY, same, same)
     tap_merkle_root = Field[bytes](r.TAP_MERKLE_ROOT, same, same)
+    previous_txid = Fixed[Txid](r.PREVIOUS_TXID, Txid)
+    output_index = Fixed[int](r.OUTPUT_INDEX, _decode_u32)
+    sequence = Fixed[int](r.SEQUENCE, _decode_u32)
+    required_time = Fixed[int](r.REQUIRED_TIME, _decode_u32)
+    required_height = Fixed[int](r.REQUIRED_HEIGHT, _decode_u32)
 
     def __init__(self, fields: dict[bytes, bytes] | None = None) -> None:
         self.fields: dict[bytes, bytes] = {} if fields is None else fields
@@ -106,6 +123,45 @@ class PsbtInput:
         return KeyedFields(self, r.TAP_LEAF_SCRIPT, same, same)
 
     @property
+    def musig2_participants(self) -> KeyedFields[tuple[bytes, ...]]:
+        """The participants' keys in the order of aggregation, by aggregate key (BIP-373; 33 bytes each)."""
+        return KeyedFields(self, r.IN_MUSIG2_PARTICIPANTS, decode_keys, _encode_keys)
+
+    @property
+    def musig2_nonces(self) -> KeyedFields[bytes]:
+        """Public nonces (66 bytes) by participant key, aggregate key and leaf hash, if a leaf is signed, joined."""
+        return KeyedFields(self, r.MUSIG2_PUB_NONCE, same, same)
+
+    @property
+    def musig2_partial_sigs(self) -> KeyedFields[bytes]:
+        """Partial signatures (32 bytes), by the same keys as ``musig2_nonces``."""
+        return KeyedFields(self, r.MUSIG2_PARTIAL_SIG, same, same)
+
+    @property
+    def ripemd160_preimages(self) -> KeyedFields[bytes]:
+        """Preimages by their RIPEMD-160 hash; one that does not hash to its key is refused."""
+        return KeyedFields(self, r.RIPEMD160, same, same)
+
+    @property
+    def sha256_preimages(self) -> KeyedFields[bytes]:
+        """Preimages by their SHA-256 hash."""
+        return KeyedFields(self, r.SHA256, same, same)
+
+    @property
+    def hash160_preimages(self) -> KeyedFields[bytes]:
+        """Preimages by their hash160."""
+        return KeyedFields(self, r.HASH160, same, same)
+
+    @property
+    def hash256_preimages(self) -> KeyedFields[bytes]:
+        """Preimages by their double SHA-256 hash."""
+        return KeyedFields(self, r.HASH256, same, same)
+
+    def preimages(self) -> dict[bytes, bytes]:
+        """The preimages of all four kinds by hash."""
+        return {key[1:]: value for key, value in self.fields.items() if 0x0A <= key[0] <= 0x0D}
+
+    @property
     def unknown(self) -> UnknownFields:
         """Fields of types this package does not know, proprietary ones too."""
         return UnknownFields(self)
@@ -135,7 +191,7 @@ class PsbtInput:
 
 
 class PsbtOutput:
-    """What is known about one output; see ``PsbtInput``."""
+    """What is known about one output; see ``PsbtInput``. ``amount`` and ``script`` are ``None`` in version 0."""
 
     __slots__ = ("fields",)
     rules: ClassVar[r.Rules] = r.OUTPUT_RULES
@@ -145,6 +201,8 @@ class PsbtOutput:
     witness_script = Field[bytes](r.OUT_WITNESS_SCRIPT, same, same)
     tap_internal_key = Field[bytes](r.OUT_TAP_INTERNAL_KEY, same, same)
     tap_tree = Field[bytes](r.OUT_TAP_TREE, same, same)
+    amount = Fixed[Sats](r.OUT_AMOUNT, _decode_amount)
+    script = Fixed[bytes](r.OUT_SCRIPT, same)
 
     def __init__(self, fields: dict[bytes, bytes] | None = None) -> None:
         self.fields: dict[bytes, bytes] = {} if fields is None else fields
@@ -158,6 +216,11 @@ class PsbtOutput:
     def tap_bip32_derivations(self) -> KeyedFields[TapOrigin]:
         """Leaf hashes and key origin by x-only public key."""
         return KeyedFields(self, r.OUT_TAP_BIP32, decode_tap_origin, encode_tap_origin)
+
+    @property
+    def musig2_participants(self) -> KeyedFields[tuple[bytes, ...]]:
+        """The participants' keys in the order of aggregation, by aggregate key (BIP-373; 33 bytes each)."""
+        return KeyedFields(self, r.OUT_MUSIG2_PARTICIPANTS, decode_keys, _encode_keys)
 
     @property
     def unknown(self) -> UnknownFields:

@@ -1,4 +1,4 @@
-"""What BIP-174, 370 and 371 require of each key and value of a version 0 PSBT; unknown types are free."""
+"""What BIP-174, 370, 371 and 373 require of each key and value of a PSBT map; unknown types are free."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Final
 
 from bursar.bitcoin.transaction import TxOut
 from bursar.bitcoin.wire import read_compact_size, read_stack, sized
+from bursar.crypto.hashes import hash160, ripemd160, sha256, sha256d
 from bursar.errors import InvalidInputError
 
 Rule = Callable[[bytes, bytes], bool]
@@ -15,6 +16,11 @@ Rule = Callable[[bytes, bytes], bool]
 
 GLOBAL_TX: Final = b"\x00"
 GLOBAL_XPUB: Final = b"\x01"
+GLOBAL_TX_VERSION: Final = b"\x02"
+GLOBAL_FALLBACK_LOCKTIME: Final = b"\x03"
+GLOBAL_INPUT_COUNT: Final = b"\x04"
+GLOBAL_OUTPUT_COUNT: Final = b"\x05"
+GLOBAL_TX_MODIFIABLE: Final = b"\x06"
 GLOBAL_VERSION: Final = b"\xfb"
 NON_WITNESS_UTXO: Final = b"\x00"
 WITNESS_UTXO: Final = b"\x01"
@@ -25,18 +31,34 @@ IN_WITNESS_SCRIPT: Final = b"\x05"
 IN_BIP32: Final = b"\x06"
 FINAL_SCRIPT_SIG: Final = b"\x07"
 FINAL_WITNESS: Final = b"\x08"
+RIPEMD160: Final = b"\x0a"
+SHA256: Final = b"\x0b"
+HASH160: Final = b"\x0c"
+HASH256: Final = b"\x0d"
+PREVIOUS_TXID: Final = b"\x0e"
+OUTPUT_INDEX: Final = b"\x0f"
+SEQUENCE: Final = b"\x10"
+REQUIRED_TIME: Final = b"\x11"
+REQUIRED_HEIGHT: Final = b"\x12"
 TAP_KEY_SIG: Final = b"\x13"
 TAP_SCRIPT_SIG: Final = b"\x14"
 TAP_LEAF_SCRIPT: Final = b"\x15"
 IN_TAP_BIP32: Final = b"\x16"
 IN_TAP_INTERNAL_KEY: Final = b"\x17"
 TAP_MERKLE_ROOT: Final = b"\x18"
+IN_MUSIG2_PARTICIPANTS: Final = b"\x1a"
+MUSIG2_PUB_NONCE: Final = b"\x1b"
+MUSIG2_PARTIAL_SIG: Final = b"\x1c"
 OUT_REDEEM_SCRIPT: Final = b"\x00"
 OUT_WITNESS_SCRIPT: Final = b"\x01"
 OUT_BIP32: Final = b"\x02"
+OUT_AMOUNT: Final = b"\x03"
+OUT_SCRIPT: Final = b"\x04"
 OUT_TAP_INTERNAL_KEY: Final = b"\x05"
 OUT_TAP_TREE: Final = b"\x06"
 OUT_TAP_BIP32: Final = b"\x07"
+OUT_MUSIG2_PARTICIPANTS: Final = b"\x08"
+LOCKTIME_THRESHOLD: Final = 500_000_000  # below: a block height; from here on: seconds since 1970
 
 Rules = list[Rule | None]
 _MAX_ORIGIN: Final = 4 + 4 * 255
@@ -86,12 +108,11 @@ def _final_witness(key: bytes, value: bytes) -> bool:
     return len(key) == 1 and read_stack(value, 0)[1] == len(value)
 
 
-def _hash_20(key: bytes, _value: bytes) -> bool:
-    return len(key) == 21
+def _preimage(digest: Callable[[bytes], bytes]) -> Rule:
+    def rule(key: bytes, value: bytes) -> bool:
+        return digest(value) == key[1:]
 
-
-def _hash_32(key: bytes, _value: bytes) -> bool:
-    return len(key) == 33
+    return rule
 
 
 def _schnorr(key: bytes, value: bytes) -> bool:
@@ -142,60 +163,113 @@ def _xpub(key: bytes, value: bytes) -> bool:
     return len(key) == 79 and _origin(value) and len(value) == 4 + 4 * key[5]
 
 
+def _compressed(keys: bytes) -> bool:
+    return all(keys[at] in (2, 3) and at + 33 <= len(keys) for at in range(0, len(keys), 33))
+
+
+def _participants(key: bytes, value: bytes) -> bool:
+    return len(key) == 34 and bool(value) and _compressed(key[1:]) and _compressed(value)
+
+
+def _musig2_field(size: int) -> Rule:
+    """Participant and aggregate key, then the leaf hash if a leaf is signed."""
+
+    def rule(key: bytes, value: bytes) -> bool:
+        return len(key) in (67, 99) and _compressed(key[1:67]) and len(value) == size
+
+    return rule
+
+
+def _count(key: bytes, value: bytes) -> bool:
+    return len(key) == 1 and read_compact_size(value, 0)[1] == len(value)
+
+
+def _one_byte(key: bytes, value: bytes) -> bool:
+    return len(key) == len(value) == 1
+
+
+def _eight_bytes(key: bytes, value: bytes) -> bool:
+    return len(key) == 1 and len(value) == 8
+
+
+def _time(key: bytes, value: bytes) -> bool:
+    return _four_bytes(key, value) and int.from_bytes(value, "little") >= LOCKTIME_THRESHOLD
+
+
+def _height(key: bytes, value: bytes) -> bool:
+    return _four_bytes(key, value) and 0 < int.from_bytes(value, "little") < LOCKTIME_THRESHOLD
+
+
 def _refused(_key: bytes, _value: bytes) -> bool:
     """Fields of version 2 (BIP-370) may not stand in version 0."""
     return False
 
 
-def _table(rules: dict[int, Rule]) -> Rules:
-    return [rules.get(kind) for kind in range(256)]
+def _table(*rules: dict[int, Rule]) -> Rules:
+    merged = {kind: rule for one in rules for kind, rule in one.items()}
+    return [merged.get(kind) for kind in range(256)]
 
 
+# the global map is read before the version is known: which fields may stand in it is judged afterwards
 GLOBAL_RULES: Final = _table(
     {
         0x00: _transaction,
         0x01: _xpub,
-        0xFB: _four_bytes,
-        **dict.fromkeys(range(0x02, 0x07), _refused),
-    }
-)
-INPUT_RULES: Final = _table(
-    {
-        0x00: _transaction,
-        0x01: _witness_utxo,
-        0x02: _partial_sig,
+        0x02: _four_bytes,
         0x03: _four_bytes,
-        0x04: _bare,
-        0x05: _bare,
-        0x06: _derivation,
-        0x07: _bare,
-        0x08: _final_witness,
-        0x09: _bare,
-        0x0A: _hash_20,
-        0x0B: _hash_32,
-        0x0C: _hash_20,
-        0x0D: _hash_32,
-        **dict.fromkeys(range(0x0E, 0x13), _refused),
-        0x13: _schnorr,
-        0x14: _script_schnorr,
-        0x15: _leaf_script,
-        0x16: _tap_derivation,
-        0x17: _bare_32,
-        0x18: _bare_32,
+        0x04: _count,
+        0x05: _count,
+        0x06: _one_byte,
+        0xFB: _four_bytes,
     }
 )
-OUTPUT_RULES: Final = _table(
-    {
-        0x00: _bare,
-        0x01: _bare,
-        0x02: _derivation,
-        0x03: _refused,
-        0x04: _refused,
-        0x05: _bare_32,
-        0x06: _tap_tree,
-        0x07: _tap_derivation,
-    }
+VERSION_2_GLOBAL: Final = (
+    GLOBAL_TX_VERSION,
+    GLOBAL_FALLBACK_LOCKTIME,
+    GLOBAL_INPUT_COUNT,
+    GLOBAL_OUTPUT_COUNT,
+    GLOBAL_TX_MODIFIABLE,
 )
+_INPUT: Final[dict[int, Rule]] = {
+    0x00: _transaction,
+    0x01: _witness_utxo,
+    0x02: _partial_sig,
+    0x03: _four_bytes,
+    0x04: _bare,
+    0x05: _bare,
+    0x06: _derivation,
+    0x07: _bare,
+    0x08: _final_witness,
+    0x09: _bare,
+    0x0A: _preimage(ripemd160),
+    0x0B: _preimage(sha256),
+    0x0C: _preimage(hash160),
+    0x0D: _preimage(sha256d),
+    0x13: _schnorr,
+    0x14: _script_schnorr,
+    0x15: _leaf_script,
+    0x16: _tap_derivation,
+    0x17: _bare_32,
+    0x18: _bare_32,
+    0x1A: _participants,
+    0x1B: _musig2_field(66),
+    0x1C: _musig2_field(32),
+}
+_OUTPUT: Final[dict[int, Rule]] = {
+    0x00: _bare,
+    0x01: _bare,
+    0x02: _derivation,
+    0x05: _bare_32,
+    0x06: _tap_tree,
+    0x07: _tap_derivation,
+    0x08: _participants,
+}
+INPUT_RULES: Final = _table(_INPUT, dict.fromkeys(range(0x0E, 0x13), _refused))
+OUTPUT_RULES: Final = _table(_OUTPUT, dict.fromkeys((0x03, 0x04), _refused))
+INPUT_RULES_2: Final = _table(
+    _INPUT, {0x0E: _bare_32, 0x0F: _four_bytes, 0x10: _four_bytes, 0x11: _time, 0x12: _height}
+)
+OUTPUT_RULES_2: Final = _table(_OUTPUT, {0x03: _eight_bytes, 0x04: _bare})
 
 
 def read_map(data: bytes, at: int, rules: Rules, where: str) -> tuple[dict[bytes, bytes], int]:
