@@ -15,10 +15,10 @@ from bursar.errors import InvalidInputError, SignerNotFoundError, UnsupportedErr
 from bursar.keys.origin import UNKNOWN, Fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Generator
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
-    from bursar.cli.prompts import SecretSource, Unlock
+    from bursar.cli.prompts import PassphraseChoice, SecretSource, Unlock
     from bursar.cli.session import Session
     from bursar.nodes.sandbox import SandboxState
     from bursar.policy.policy import RulePolicy
@@ -120,16 +120,16 @@ def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> Bitc
     return backend
 
 
-def registry(session: Session, choices: Sequence[SignerBackend] = ()) -> Registry:
-    """Every installed signer backend; those that keep files look into this wallet's folder.
-
-    ``choices`` stand in for the installed ones of their names.
-    """
+def registry(session: Session, passphrase: PassphraseChoice | None = None) -> Registry:
+    """Every installed signer backend; those that keep files look into this wallet's folder."""
     from bursar.backends.airgap import AirgapBackend
     from bursar.backends.software import SoftwareBackend
+    from bursar.cli.device_backends import device_backends
     from bursar.signing.registry import Registry
 
-    return Registry.installed([SoftwareBackend(session.home.keystores), AirgapBackend(session.home.airgap), *choices])
+    home = session.home
+    mine: list[SignerBackend] = [SoftwareBackend(home.keystores), AirgapBackend(home.airgap)]
+    return Registry.installed([*mine, *device_backends(home, passphrase)])
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def signer(session: Session, unlock: Unlock, usual: str | None = None) -> Genera
     """The open signer that was named, or the ``usual`` one, or the only one there is; with its name."""
     from bursar.signing.registry import selector_of
 
-    known = registry(session, unlock.choices())
+    known = registry(session, unlock.passphrase)
     info = _named(known, unlock.signer, usual)
     opened = _open(known, info, unlock.source(session, entry=info.location))
     with closing(opened):

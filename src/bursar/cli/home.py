@@ -37,6 +37,21 @@ class Home:
         return self.folder / "airgap"
 
     @property
+    def trezor_definitions(self) -> Path:
+        """The vendor's signed definitions of Ethereum networks and tokens, where somebody put them."""
+        return self.folder / "trezor" / "definitions"
+
+    @property
+    def ledger_tokens(self) -> Path:
+        """The vendor's signed token descriptors, where somebody put them."""
+        return self.folder / "ledger" / "tokens"
+
+    @property
+    def ledger_policies(self) -> Path:
+        """What is registered on Ledgers."""
+        return self.folder / "ledger" / "policies.json"
+
+    @property
     def sandbox(self) -> Path:
         return self.folder / "sandbox"
 

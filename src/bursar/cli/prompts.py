@@ -18,7 +18,7 @@ from bursar.signing.protocols import SecretRequest
 if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.cli.terminal import Human
-    from bursar.signing.protocols import DeviceEvent, SignerBackend
+    from bursar.signing.protocols import DeviceEvent
 
 
 class PassphraseChoice(StrEnum):
@@ -101,10 +101,6 @@ class Unlock:
     keyring: bool = False
     passphrase: PassphraseChoice = PassphraseChoice.ASK
 
-    def choices(self) -> list[SignerBackend]:
-        """The backends that this makes another choice for than the installed ones."""
-        return device_choices(self.passphrase)
-
     def source(self, session: Session, *, entry: str = "") -> SecretSource:
         """The ``Prompt`` for it."""
         return SecretSource(session.human, session.output.aside, self.password_fd, self.keyring, entry)
@@ -151,13 +147,3 @@ def signer_options(function: Callable[..., Any]) -> Callable[..., Any]:
         help="A Trezor's passphrase: none, asked for here where passphrases are on, or entered on the device.",
     )
     return click.option("--signer", help=described)(choice(password_options(function)))
-
-
-def device_choices(passphrase: PassphraseChoice) -> list[SignerBackend]:
-    """The backends that open another wallet by that choice, to stand in for the installed ones."""
-    if passphrase is PassphraseChoice.ASK:
-        return []
-    from bursar.backends.trezor import NoPassphrase, PassphraseOnDevice, TrezorBackend
-
-    chosen = NoPassphrase() if passphrase is PassphraseChoice.NONE else PassphraseOnDevice()
-    return [TrezorBackend(passphrase=chosen)]

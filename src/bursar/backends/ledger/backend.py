@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bursar.backends.device_lock import DeviceLock
@@ -15,10 +16,9 @@ from bursar.errors import InvalidInputError, SignerError, SignerNotFoundError, S
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
-    from pathlib import Path
 
     from bursar.backends.ledger.admin import LedgerAdmin
-    from bursar.backends.ledger.ethereum_token import TokenDescriptor
+    from bursar.backends.ledger.ethereum_token import TokenDescriptor, TokenSource
     from bursar.backends.ledger.policies import PolicyStore
     from bursar.signing.protocols import Prompt, Signer, SignerInfo
 
@@ -40,7 +40,7 @@ class LedgerBackend:
         self,
         *,
         app: str | None = None,
-        tokens: Iterable[TokenDescriptor] = (),
+        tokens: Iterable[TokenDescriptor] | TokenSource | Path = (),
         policies: PolicyStore | None = None,
         human_seconds: float = 300.0,
         device_seconds: float = 15.0,
@@ -48,12 +48,13 @@ class LedgerBackend:
         locks: Path | None = None,
     ) -> None:
         """``human_seconds`` limits each wait for a human, ``device_seconds`` each without one; ``locks`` is the folder
-        of the lock files that keep two programs from one device; by ``tokens`` the Ethereum app shows token calls,
+        of the lock files that keep two programs from one device; by ``tokens`` (the vendor's signed descriptors, a
+        function that finds one, or a folder as the vendor publishes them) the Ethereum app shows token calls;
         ``policies`` keeps what is registered on the Bitcoin app."""
         if app is not None and app not in APPS:
             raise InvalidInputError(f"{app!r:.60} is no app used here: {', '.join(APPS)}", code="input.signer")
         self._app = app
-        self._tokens = tuple(tokens)
+        self._tokens = _token_source(tokens)
         self._policies = policies
         self._limits = Limits(human=human_seconds, device=device_seconds)
         self._emulator_port = emulator_port
@@ -188,3 +189,14 @@ def _again(place: Place) -> Place | None:
     if same:
         return same[0]
     return found[0] if len(found) == 1 else None
+
+
+def _token_source(tokens: Iterable[TokenDescriptor] | TokenSource | Path) -> TokenSource:
+    from bursar.backends.ledger.token_files import TokenFolder
+
+    if isinstance(tokens, Path):
+        return TokenFolder(tokens)
+    if callable(tokens):
+        return tokens
+    known = {(token.chain_id, token.contract): token for token in tokens}
+    return lambda chain_id, contract: known.get((chain_id, contract))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 from bursar.crypto.hashes import sha256
 from bursar.crypto.secp256k1 import ecdsa_verify_der
@@ -12,7 +12,12 @@ from bursar.ethereum.address import Address
 from bursar.ethereum.chain_id import check_chain_id
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bursar.ethereum.transaction import UnsignedTransaction
+
+# Where descriptors come from: that of the token at an address on a chain.
+TokenSource: TypeAlias = "Callable[[int, Address], TokenDescriptor | None]"
 
 SIGNER: Final = bytes.fromhex(
     "045e6c1020c14dc46442fe89f97c0b68cdb15976dc24f24c316e7b30fe4e8cc76b"

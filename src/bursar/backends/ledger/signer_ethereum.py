@@ -11,11 +11,10 @@ from bursar.ethereum.account import EthereumAccount
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from types import TracebackType
 
     from bursar.backends.ledger.dashboard import AppInfo
-    from bursar.backends.ledger.ethereum_token import TokenDescriptor
+    from bursar.backends.ledger.ethereum_token import TokenSource
     from bursar.backends.ledger.link import Link
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.crypto.secp256k1 import EcdsaSignature
@@ -35,12 +34,12 @@ class LedgerEthereumSigner:
     Not for two threads at once.
     """
 
-    def __init__(self, link: Link, info: SignerInfo, app: AppInfo, *, tokens: Iterable[TokenDescriptor] = ()) -> None:
-        """Takes ownership of ``link``. ``tokens`` are the vendor's descriptors by which token calls are shown."""
+    def __init__(self, link: Link, info: SignerInfo, app: AppInfo, *, tokens: TokenSource | None = None) -> None:
+        """Takes ownership of ``link``. ``tokens`` finds the vendor's descriptors by which token calls are shown."""
         self._link = link
         self._info = info
         self._app = app
-        self._tokens = {(token.chain_id, token.contract): token for token in tokens}
+        self._tokens = tokens
         self._xpubs: dict[tuple[int, ...], ExtendedPublicKey] = {}
 
     @property
@@ -57,7 +56,7 @@ class LedgerEthereumSigner:
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
         """The signature of a transaction of type 0, 1 or 2; calls the device cannot show need its blind signing."""
-        token = None if tx.to is None else self._tokens.get((tx.chain_id, tx.to))
+        token = None if tx.to is None or self._tokens is None or not tx.data else self._tokens(tx.chain_id, tx.to)
         return self._link.run(ethereum.sign_transaction(path, tx, token=token))
 
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:

@@ -62,11 +62,11 @@ def _answered(options: Namespace, *, seen: bool) -> Any:
 
 def _answer(options: Namespace, *, seen: bool) -> Any:
     from bursar.backends.software import SoftwareBackend
+    from bursar.cli.device_backends import device_backends
     from bursar.cli.home import locate
     from bursar.cli.hwi import unlocking
     from bursar.cli.hwi.finding import Wanted, find, listed
     from bursar.cli.hwi.prompting import prompt_of
-    from bursar.cli.prompts import device_choices
     from bursar.cli.terminal import Terminal
     from bursar.signing.registry import Registry
 
@@ -74,11 +74,12 @@ def _answer(options: Namespace, *, seen: bool) -> Any:
         from bursar.cli.hwi.administration import install_udev_rules
 
         return install_udev_rules(options)
+    home = locate(None)
     prompt = prompt_of(options, Terminal(), seen=seen)
     wanted = Wanted(options.device_type, options.device_path, options.fingerprint, options.emulators)
     if options.command == "sendpin":
         return unlocking.sendpin(wanted, options)
-    known = Registry.installed([SoftwareBackend(locate(None).keystores), *device_choices(prompt.passphrase)])
+    known = Registry.installed([SoftwareBackend(home.keystores), *device_backends(home, prompt.passphrase)])
     if options.command == "enumerate":
         return listed(known, wanted, prompt)
     info = find(known, wanted)
