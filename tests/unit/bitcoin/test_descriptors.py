@@ -194,9 +194,9 @@ def test_the_deepest_tree_is_read() -> None:
 @pytest.mark.parametrize(
     ("text", "code"),
     [
-        ("wsh(and_v(v:pk({0}),older(5)))", "input.descriptor.miniscript"),
+        ("wsh(and_v(v:pk({0}),older(0)))", "input.descriptor.miniscript"),
         ("wsh(older(5))", "input.descriptor.miniscript"),
-        ("tr({0},and_v(v:pk({0}),older(5)))", "input.descriptor.miniscript"),
+        ("tr({0},and_v(pk({0}),older(5)))", "input.descriptor.miniscript"),
         ("wsh(s:pk({0}))", "input.descriptor.miniscript"),
         ("sh(and_v(v:pk({0}),older(5)))", "input.descriptor"),
         ("wsh(musig({0},{1}))", "input.descriptor"),

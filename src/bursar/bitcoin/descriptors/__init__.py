@@ -1,4 +1,4 @@
-"""Output descriptors: parsing, canonical text, scripts and addresses (BIP-380 to 387, 389, 390)."""
+"""Output descriptors: parsing, canonical text, scripts and addresses (BIP-379 to 387, 389, 390)."""
 
 from __future__ import annotations
 

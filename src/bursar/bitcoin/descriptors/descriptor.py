@@ -1,4 +1,4 @@
-"""Output descriptors (BIP-380 to 387, 389, 390): text, scripts and addresses at any branch and index."""
+"""Output descriptors (BIP-379 to 387, 389, 390): text, scripts and addresses at any branch and index."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from bursar.bitcoin.bulk import segwit_addresses
 from bursar.bitcoin.descriptor_checksum import add_checksum, check_length, strip_checksum
 from bursar.bitcoin.descriptors.nodes import KeyBook, Node
 from bursar.bitcoin.descriptors.parsing import parse_node
-from bursar.bitcoin.descriptors.plan import Assets, SpendPlan, max_input_weight, plan
+from bursar.bitcoin.descriptors.plan import ALL_KEYS, Assets, SpendPlan, max_input_weight, plan
 from bursar.bitcoin.descriptors.spending import Spending, spending
 from bursar.bitcoin.script import witness_program
 from bursar.crypto import base58
@@ -42,8 +42,8 @@ class Descriptor:
     def parse(cls, text: str | Secret, *, checksum_required: bool = False) -> Descriptor:
         """With or without checksum; ``InvalidInputError`` (``input.descriptor``) names the character at fault.
 
-        A text with private keys is better handed over as a ``Secret``. Fragments of miniscript are refused with the
-        code ``input.descriptor.miniscript``.
+        A text with private keys is better handed over as a ``Secret``. A miniscript inside (BIP-379) that is mistyped
+        or not safe is refused with the code ``input.descriptor.miniscript``.
         """
         if isinstance(text, Secret):
             try:
@@ -140,7 +140,7 @@ class Descriptor:
         self._book(branch, index, 1)
         return spending(self.node, branch, index)
 
-    def plan(self, branch: int = 0, index: int = 0, assets: Assets = Assets()) -> SpendPlan:  # noqa: B008
+    def plan(self, branch: int = 0, index: int = 0, assets: Assets = ALL_KEYS) -> SpendPlan:
         """The cheapest way to spend the output at one place with what is at hand.
 
         ``InvalidInputError`` (``input.descriptor.plan``) where that opens no way at all.
@@ -151,7 +151,7 @@ class Descriptor:
     def max_input_weight(self, branch: int = 0, index: int = 0) -> int:
         """The weight units of an input that spends the output at one place in its most expensive way."""
         self._book(branch, index, 1)
-        return max_input_weight(self.node, branch, index)
+        return max_input_weight(self.node)
 
     def _check_network(self, network: Network) -> None:
         if self.testnet is not None and self.testnet is not network.testnet:

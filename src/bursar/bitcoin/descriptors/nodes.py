@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from bursar.bitcoin import script as scripts
+from bursar.bitcoin.miniscript.encoding import number_push
 from bursar.crypto.hashes import hash160, sha256
 
 if TYPE_CHECKING:
@@ -41,7 +42,12 @@ class KeyBook:
 
 
 class Node(Protocol):
-    """A script expression. Miniscript fragments inside ``wsh`` and ``tr`` need to be no more than this."""
+    """A script expression; a miniscript inside ``wsh`` or ``tr`` is one of them."""
+
+    @property
+    def name(self) -> str:
+        """What its text begins with, or what it is."""
+        ...
 
     @property
     def keys(self) -> tuple[Key, ...]:
@@ -103,14 +109,6 @@ def _pk(key: bytes) -> bytes:
 
 def _pkh(key: bytes) -> bytes:
     return b"\x76\xa9\x14" + hash160(key) + b"\x88\xac"
-
-
-def number_push(number: int) -> bytes:
-    """A positive number as a script pushes it: the opcode up to 16, else its shortest bytes."""
-    if number <= 16:
-        return bytes((0x50 + number,))
-    data = number.to_bytes(number.bit_length() // 8 + 1, "little")
-    return bytes((len(data),)) + data
 
 
 @dataclass(frozen=True, slots=True)

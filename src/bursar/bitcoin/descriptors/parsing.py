@@ -1,4 +1,4 @@
-"""Descriptors as text: which script expression may stand where (BIP-381 to 387, 390)."""
+"""Descriptors as text: which script expression may stand where (BIP-379, 381 to 387, 390)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Final
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.key_parsing import KeyParser, Place
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
-from bursar.bitcoin.miniscript.reader import Reader, shown
+from bursar.bitcoin.descriptors.policies import parse_policy
 from bursar.bitcoin.descriptors.taproot import DEEPEST, RawTaproot, Taproot, TreeLeaf
+from bursar.bitcoin.miniscript.context import Context
+from bursar.bitcoin.miniscript.reader import Reader, shown
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT
 from bursar.errors import InvalidInputError
@@ -50,7 +52,7 @@ def parse_node(text: str) -> tuple[Node, KeyParser]:
 
 
 class Parser:
-    """One pass over a text; the nesting it follows is at most three calls deep, and a script tree needs none."""
+    """One pass over a text; the nesting it follows is at most three calls deep: trees and miniscript need none."""
 
     def __init__(self, text: str) -> None:
         self.reader = Reader(text)
@@ -76,16 +78,14 @@ class Parser:
         return node
 
     def _other(self, name: str, place: Place, start: int) -> Node:
-        """What is no expression of this room: in ``wsh`` and ``tr`` it may be a fragment of miniscript (BIP-379)."""
+        """What is no expression of this room: in ``wsh`` and ``tr`` it is a fragment of miniscript (BIP-379)."""
         reader = self.reader
         if name == "musig":
             raise reader.refusal("a script belongs here, and musig() is a key", start)
         if place in (Place.WSH, Place.TR) and (reader.next in ("(", ":") or name in ("0", "1")):
-            raise reader.refusal(
-                f"{shown(name)} is not understood: miniscript (BIP-379) is not supported here",
-                start,
-                code="input.descriptor.miniscript",
-            )
+            reader.at = start
+            context = Context.TAPSCRIPT if place is Place.TR else Context.P2WSH
+            return parse_policy(reader, context, lambda: self.keys.key(place))
         if reader.next == "(":
             raise reader.refusal(f"{shown(name)} is not an expression that exists", start)
         raise reader.refusal("a script expression is missing, such as wpkh(…)", start)

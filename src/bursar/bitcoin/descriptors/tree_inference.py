@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bursar.bitcoin.descriptors.nodes import Multi, Node, OneKey, number_push
+from bursar.bitcoin.descriptors.nodes import Multi, Node, OneKey
 from bursar.bitcoin.descriptors.taproot import DEEPEST, LEAF_VERSION, TreeLeaf, branch_hash, leaf_hash
+from bursar.bitcoin.miniscript.encoding import number_push
 from bursar.bitcoin.wire import read_compact_size
 from bursar.crypto.hashes import hash160
 

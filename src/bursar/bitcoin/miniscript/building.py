@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
-from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.fragments import Fragment, K
 from bursar.bitcoin.miniscript.properties import BASE, MIXLESS, NONMALLEABLE, SIGNED, X, joined_type, leaf_type, letters
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.miniscript.context import Context
 
 MOST_FRAGMENTS: Final = 10_000
 MOST_THRESHOLD_WORK: Final = 100_000  # the sum over thresh() of threshold times arguments

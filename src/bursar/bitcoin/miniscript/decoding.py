@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
 from functools import partial
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.bitcoin.miniscript.building import MOST_FRAGMENTS, Builder, Checked, TooLarge
-from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.fragments import ARITIES, HASH_SIZES, Fragment
-from bursar.bitcoin.miniscript.opcodes import VERIFY, Token, number, tokens
+from bursar.bitcoin.miniscript.opcodes import VERIFY, Part, number, tokens
 from bursar.bitcoin.miniscript.properties import BASE, Mistyped
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.bitcoin.miniscript.context import Context
 
 CODE: Final = "input.miniscript.script"
 _IF, _NOTIF, _ELSE, _ENDIF = 0x63, 0x64, 0x67, 0x68
@@ -59,7 +62,7 @@ def _refusal(reason: str) -> InvalidInputError:
 class _Decoder:
     """``todo`` is what is still to be read before ``at``, the next thing last; ``done`` what was read."""
 
-    def __init__(self, parts: list[Token], context: Context, named: Callable[[bytes], bytes]) -> None:
+    def __init__(self, parts: list[Part], context: Context, named: Callable[[bytes], bytes]) -> None:
         self._parts = parts
         self._at = len(parts)
         self._context = context
@@ -78,7 +81,7 @@ class _Decoder:
         """The opcode so many parts before ``at``; -1 beyond the beginning."""
         return self._parts[self._at - back][0] if self._at >= back else -1
 
-    def _take(self) -> Token:
+    def _take(self) -> Part:
         if not self._at:
             raise _refusal("it ends where an expression is expected")
         self._at -= 1

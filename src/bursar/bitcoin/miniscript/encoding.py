@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
-from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.fragments import HASH_SIZES, Fragment, K
 from bursar.crypto.hashes import hash160
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bursar.bitcoin.miniscript.context import Context
 
 VERIFY_FORMS: Final = {b"\xac": b"\xad", b"\xae": b"\xaf", b"\x87": b"\x88", b"\x9c": b"\x9d"}
 HASH_OPCODES: Final = {"ripemd160": b"\xa6", "sha256": b"\xa8", "hash160": b"\xa9", "hash256": b"\xaa"}
@@ -80,7 +83,7 @@ def _joined(one: Fragment[K], arguments: list[deque[Piece]]) -> deque[Piece]:
     if one.arity == 1 and name != "thresh":
         return _wrapped(name, x)
     if name == "thresh":
-        for place, argument in enumerate(arguments[1:], 1):
+        for argument in arguments[1:]:
             x = _chained(x, argument)
             x.append(b"\x93")
         x += (number_push(one.number), b"\x87")

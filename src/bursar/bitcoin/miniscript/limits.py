@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.bitcoin.miniscript.context import MOST_OPCODES, MOST_STACK, MOST_WITNESS_ITEMS, Context
 from bursar.bitcoin.miniscript.fragments import HASH_SIZES, TIMELOCKS, Fragment, K
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 # A way is (keys of CHECKMULTISIG run, elements net taken, most elements above the end's, bytes of witness).
 Way: TypeAlias = tuple[int, int, int, int]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from bursar.bitcoin.miniscript import encoding, writing
-from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.decoding import decode
 from bursar.bitcoin.miniscript.fragments import Fragment, K
 from bursar.bitcoin.miniscript.limits import Limits, excesses, limits
@@ -19,7 +17,10 @@ from bursar.crypto.secp256k1 import parse_public_key
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
     from bursar.bitcoin.miniscript.building import Checked
+    from bursar.bitcoin.miniscript.context import Context
 
 L = TypeVar("L")
 _LONGEST: Final = 100_000

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Final, TypeAlias
 
-Token: TypeAlias = "tuple[int, bytes | None]"  # the opcode, and what it pushes if it is a push
+Part: TypeAlias = "tuple[int, bytes | None]"  # the opcode, and what it pushes if it is a push
 
 VERIFY: Final = 0x69
 _VERIFY_FORMS: Final = {0xAD: 0xAC, 0xAF: 0xAE, 0x88: 0x87, 0x9D: 0x9C}
 _PUSHDATA: Final = {0x4C: 1, 0x4D: 2, 0x4E: 4}
 
 
-def tokens(script: bytes) -> list[Token] | None:
+def tokens(script: bytes) -> list[Part] | None:
     """The script's parts, VERIFY forms as two; ``None`` where a push or a VERIFY is not in its shortest form."""
-    found: list[Token] = []
+    found: list[Part] = []
     at, size = 0, len(script)
     while at < size:
         opcode = script[at]
@@ -39,7 +39,7 @@ def tokens(script: bytes) -> list[Token] | None:
 _SPLIT: Final = {(opcode, None) for opcode in _VERIFY_FORMS.values()}
 
 
-def number(token: Token) -> int | None:
+def number(token: Part) -> int | None:
     """The positive number a token pushes; ``None`` for anything else or not in its shortest form."""
     opcode, data = token
     if 0x51 <= opcode <= 0x60:

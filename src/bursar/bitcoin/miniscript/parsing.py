@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Generic
+from typing import TYPE_CHECKING, Final, Generic
 
 from bursar.bitcoin.miniscript.building import Builder, Checked, TooLarge
-from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.fragments import ARITIES, HASH_SIZES, SUGAR, WRAPPERS, Fragment, K
 from bursar.bitcoin.miniscript.properties import BASE, Mistyped, letters
 from bursar.bitcoin.miniscript.reader import Reader, shown
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bursar.bitcoin.miniscript.context import Context
 
 CODE: Final = "input.descriptor.miniscript"
 _HEX: Final = re.compile(r"[0-9a-fA-F]*")

@@ -7,10 +7,12 @@ height lock), ``k`` (no mix of them on one path) and ``x`` (its last opcode has 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.miniscript.materials import is_time
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _LETTERS: Final = "BVKWzondusfemghijkx"
 _BITS: Final = {letter: 1 << place for place, letter in enumerate(_LETTERS)}

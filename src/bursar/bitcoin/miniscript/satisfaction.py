@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.miniscript.materials import Materials, Satisfaction, is_time
-from bursar.bitcoin.miniscript.miniscript import Miniscript
 from bursar.bitcoin.miniscript.solving import Item, Locked, Revealed, Signed, Way, items, solve
 from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bursar.bitcoin.miniscript.miniscript import Miniscript
 
 CODE: Final = "input.miniscript.unsatisfied"
 _PREIMAGE: Final = 32

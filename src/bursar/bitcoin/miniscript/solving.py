@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias
 
 from bursar.bitcoin.miniscript.fragments import HASH_SIZES, TIMELOCKS, Fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +77,8 @@ def _then(one: Maybe, other: Maybe) -> Maybe:
     """Both, ``other`` nearer to the top of the stack."""
     if one is None or other is None:
         return None
-    if one.items == ():
-        items = other.items
-    else:
-        items = one.items if other.items == () else (one.items, other.items)
-    return Way(one.cost + other.cost, one.signed or other.signed, one.malleable or other.malleable, items)
+    pair = (one.items, other.items)
+    return Way(one.cost + other.cost, one.signed or other.signed, one.malleable or other.malleable, pair)
 
 
 def _or(one: Maybe, other: Maybe) -> Maybe:
@@ -182,8 +181,8 @@ def _thresh(threshold: int, arguments: Sequence[Both]) -> Both:
     for sat, dsat in reversed(arguments):
         free += sat is not None and not sat.signed
         grown = [_then(reached[0], dsat)]
-        for count in range(1, min(len(reached), threshold + 1)):
-            grown.append(_or(_then(reached[count], dsat), _then(reached[count - 1], sat)))
+        for some, fewer in zip(reached[1 : threshold + 1], reached, strict=False):
+            grown.append(_or(_then(some, dsat), _then(fewer, sat)))
         if len(reached) <= threshold:
             grown.append(_then(reached[-1], sat))
         reached = grown

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.bitcoin.miniscript.fragments import HASH_SIZES, TIMELOCKS, WRAPPERS, Fragment, K
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 _Waiting: TypeAlias = "str | tuple[int, bool]"  # text, or where an expression ends and whether a wrapper precedes
 _SHORT: Final = {"pk_k": "pk", "pk_h": "pkh"}
