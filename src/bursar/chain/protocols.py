@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, runtime_checkable
 
@@ -28,11 +28,23 @@ class BlockRef:
 
 @dataclass(frozen=True, slots=True)
 class SyncRequest:
-    """Which scripts to look for. ``since`` is the last tip applied (``None``: look from genesis)."""
+    """Which scripts to look for. ``since`` is the last tip applied (``None``: look from genesis).
+
+    What follows ``txids`` only saves work, and every source may ignore it. A caller that kept the last update's
+    ``coins`` gives them back, names as ``fresh`` the scripts that update was not asked for, and as ``held`` the
+    confirmed transactions it has with the hash of their block. ``birthday`` is a height below which no block concerns
+    the scripts. With ``stop`` a source that reads blocks goes no further than that height, so that a long first sync
+    is done in pieces: apply the update, and ask again with its tip and coins while ``remaining`` is not 0.
+    """
 
     scripts: tuple[bytes, ...]
     since: BlockRef | None = None
     txids: tuple[Txid, ...] = ()  # transactions whose fate is wanted whatever their scripts
+    coins: tuple[ChainCoin, ...] | None = None
+    fresh: frozenset[bytes] = frozenset()
+    held: frozenset[tuple[Txid, str]] = frozenset()
+    birthday: int = 0
+    stop: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +74,8 @@ class ChainUpdate:
     the node can name since ``since`` (or where a coin was born), and the fate of ``txids``; ``missing`` lists those of
     ``txids`` the node does not know. ``reorged`` is the lowest height whose block differs from what ``since`` implied.
     ``history_complete`` is false when the node could not look for coins of the asked scripts that were spent since.
+    ``remaining`` counts the blocks above ``tip`` that were left for another request because of its ``stop``; while it
+    is not 0 the mempool was not looked at.
     """
 
     tip: BlockRef
@@ -70,6 +84,7 @@ class ChainUpdate:
     missing: tuple[Txid, ...] = ()
     reorged: int | None = None
     history_complete: bool = True
+    remaining: int = 0
 
 
 @runtime_checkable
@@ -90,6 +105,44 @@ class BitcoinBackend(Protocol):
     def min_fee_rate(self) -> FeeRate: ...  # the node's mempool floor
 
     def broadcast(self, tx: Transaction) -> Txid: ...  # already known (mempool or chain) is success
+
+    def close(self) -> None: ...
+
+
+@runtime_checkable
+class PackageBroadcaster(Protocol):
+    """A Bitcoin source that takes a child with its unconfirmed parents at once, so that the child pays for them."""
+
+    def broadcast_package(self, transactions: Sequence[Transaction]) -> tuple[Txid, ...]: ...  # parents first
+
+
+@runtime_checkable
+class FeeEstimator(Protocol):
+    """Who says what a fee rate should be; every ``BitcoinBackend`` does. Raises ``ChainError`` and nothing foreign."""
+
+    def fee_rate(self, *, target_blocks: int) -> FeeRate | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class ChainEvent:
+    """A hint that a sync has something to find: a new ``tip``, a ``script`` touched, or events that were ``missed``.
+
+    ``block`` is the hash of a new tip where it is known, ``script`` the one touched, ``txid`` the transaction.
+    """
+
+    kind: Literal["tip", "script", "missed"]
+    block: str | None = None
+    script: bytes | None = None
+    txid: Txid | None = None
+
+
+@runtime_checkable
+class ChainWatcher(Protocol):
+    """Tells when it is worth to sync. Events are hints: some may be missed or sent twice, none is proof of anything."""
+
+    def watch(self, scripts: Iterable[bytes]) -> None: ...  # these too, from now on
+
+    def wait(self, *, timeout: float) -> tuple[ChainEvent, ...]: ...  # what came, at the latest after so many seconds
 
     def close(self) -> None: ...
 

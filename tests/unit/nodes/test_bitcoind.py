@@ -102,7 +102,6 @@ def test_confirmed_spend_is_seen_though_the_coin_is_gone(world, backend: Bitcoin
 @pytest.mark.parametrize("filtering", [1, 10_000])
 def test_long_stretches(world, backend: BitcoindBackend, filtering: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bitcoind_blocks, "WORTH_FILTERING", filtering)
-    monkeypatch.setattr("bursar.nodes.bitcoind.backend.WORTH_FILTERING", filtering)
     first = backend.sync(SyncRequest((ONE, OTHER)))
     gone = world.send((ONE, 10_000))
     world.mine(20)
@@ -113,7 +112,7 @@ def test_long_stretches(world, backend: BitcoindBackend, filtering: int, monkeyp
 
 
 def test_whole_history_where_the_node_keeps_filters(world, backend: BitcoindBackend) -> None:
-    if not backend._blocks.has_filters(1):
+    if not backend._reading._filters.reach(1):
         return  # nothing to see: the other kinds of node test it
     spend = world.send((OTHER, 1_000))
     world.mine(1, OTHER)
@@ -261,7 +260,7 @@ def test_own_part_of_the_mempool_only(world) -> None:
 
 
 def test_first_sync_says_whether_it_saw_spent_history(world, backend: BitcoindBackend) -> None:
-    filters = backend._blocks.has_filters(1)
+    filters = backend._reading._filters.reach(1)
     swept = p2wsh(sha256(b"\x52"))
     paid = world.send((swept, 10_000))
     world.mine()

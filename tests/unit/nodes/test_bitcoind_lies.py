@@ -16,8 +16,8 @@ from bursar.bitcoin.script import p2tr
 from bursar.bitcoin.transaction import Txid
 from bursar.chain.protocols import BlockRef, SyncRequest
 from bursar.errors import BroadcastRejectedError, ChainError, ChainUnavailableError, WrongChainError
+from bursar.nodes.bitcoind import BitcoindBackend, coins
 from bursar.nodes.bitcoind import backend as bitcoind
-from bursar.nodes.bitcoind import BitcoindBackend
 from bursar.nodes.bitcoind.mempool import MempoolSpends
 from bursar.nodes.bitcoind_rpc import Refusal
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
@@ -66,16 +66,14 @@ def _problem(text: str) -> tuple[int, str]:
 
 
 @pytest.fixture
-def lying(workshop, rpc) -> Iterator[Callable[[Bend], BitcoindBackend]]:
+def lying(workshop, rpc, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[Bend], BitcoindBackend]]:
     workshop.send(workshop.ripe()[:1], [(ONE, 10_000)])
     workshop.chain.mine(1, FAUCET)
     workshop.send(workshop.ripe()[:1], [(ONE, 20_000)])
 
     def make(bend: Bend) -> BitcoindBackend:
-        backend = BitcoindBackend("http://127.0.0.1:1", network=Network.REGTEST)
-        scripted: Any = Scripted(rpc, bend)
-        backend._rpc = backend._blocks._rpc = backend._mempool._rpc = scripted
-        return backend
+        monkeypatch.setattr(bitcoind, "RpcClient", lambda *_, **__: Scripted(rpc, bend))
+        return BitcoindBackend("http://127.0.0.1:1", network=Network.REGTEST)
 
     return make
 
@@ -87,6 +85,10 @@ def change(method: str, alter: Callable[[Any], Any]) -> Bend:
         return alter(answer)
 
     return bend
+
+
+def without_filters(bend: Bend) -> Bend:
+    return lambda asked, answer: {} if asked == "getindexinfo" else bend(asked, answer)
 
 
 def put(*path: Any) -> Callable[[Any], Any]:
@@ -170,21 +172,22 @@ LIES = [
     ("scanblocks", put("relevant_blocks", ["x"])),
     ("scanblocks", put("completed", False)),
     ("getblock", lambda _: "00"),
-    ("getblock", put("hash", "11" * 32)),
-    ("getblock", put("tx", None)),
-    ("getblock", put("tx", [5])),
-    ("getblock", put("tx", 1, "hex", "00")),
-    ("getblock", put("tx", 1, "txid", "11" * 32)),
-    ("getblock", lambda answer: put("tx", 1, "vin", [{}])(put("tx", 1, "vout", [])(answer))),
-    ("getblock", put("tx", 1, "vout", [{"scriptPubKey": {}}])),
-    ("getblock", put("confirmations", -1)),
+    ("getblock", lambda _: "zz"),
+    ("getblock", lambda _: {}),
+    ("getblock", lambda answer: answer[:-2]),
+    ("getblock", lambda answer: answer + "00"),
+    ("getblock", lambda answer: answer[:160] + "01" + answer[162:]),
+    ("getblock", lambda answer: "01" + answer[2:]),
+    ("getblock", lambda answer: answer[:-8] + "01000000"),
 ]
 
 
 @pytest.mark.parametrize(("method", "alter"), LIES)
 def test_lies_of_a_first_sync(lying: Any, method: str, alter: Any) -> None:
+    bend = change(method, alter)
+    bare = method in ("scantxoutset", "getrawtransaction")  # asked where the node keeps no filters
     with pytest.raises(ChainError):
-        lying(change(method, alter)).sync(SyncRequest((ONE,)))
+        lying(without_filters(bend) if bare else bend).sync(SyncRequest((ONE,)))
 
 
 @pytest.mark.parametrize(
@@ -193,6 +196,15 @@ def test_lies_of_a_first_sync(lying: Any, method: str, alter: Any) -> None:
         ("getblockheader", put("confirmations", None)),
         ("getblockheader", put("confirmations", "1")),
         ("getblockhash", lambda _: Refusal(-8, "Block height out of range")),
+        ("getblock", lambda _: "00"),
+        ("getblock", put("hash", "11" * 32)),
+        ("getblock", put("tx", None)),
+        ("getblock", put("tx", [5])),
+        ("getblock", put("tx", 1, "hex", "00")),
+        ("getblock", put("tx", 1, "txid", "11" * 32)),
+        ("getblock", lambda answer: put("tx", 1, "vin", [{}])(put("tx", 1, "vout", [])(answer))),
+        ("getblock", put("tx", 1, "vout", [{"scriptPubKey": {}}])),
+        ("getblock", put("confirmations", -1)),
         ("getblock", lambda answer: put("tx", 0, "vin", [{"prevout": None}])(put("tx", 0, "vout", [])(answer))),
     ],
 )
@@ -202,8 +214,18 @@ def test_lies_of_a_later_sync(lying: Any, workshop, method: str, alter: Any) -> 
     below = workshop.chain.index.chain[since.height - 3].block
     early = BlockRef(since.height - 3, below.hash[::-1].hex(), below.header.time)
     assert honest.sync(SyncRequest((ONE,), early)).reorged is None
+    told: list[bool] = []
+
+    def last(answer: Any) -> Any:
+        """Of several blocks the last one: it holds more than a coinbase."""
+        if method == "getblock" and answer["height"] != since.height:
+            return answer
+        told.append(True)
+        return alter(answer)
+
     with pytest.raises(ChainError):
-        lying(change(method, alter)).sync(SyncRequest((ONE,), early))
+        lying(change(method, last)).sync(SyncRequest((ONE,), early))
+    assert told
 
 
 def test_node_that_still_downloads(lying: Any) -> None:
@@ -239,7 +261,7 @@ def test_lies_about_fees(lying: Any, method: str, alter: Any) -> None:
 @pytest.mark.parametrize("reply", [None, 5, [5], [{"spendingtxid": 5}], [{"spendingtxid": "11"}]])
 def test_lies_about_spenders(lying: Any, reply: Any) -> None:
     backend = lying(change("gettxspendingprevout", lambda _: reply))
-    backend._mempool = MempoolSpends(backend._rpc)
+    backend._reading._mempool = MempoolSpends(backend._rpc)
     with pytest.raises(ChainError):
         backend.sync(SyncRequest((ONE,)))
 
@@ -291,7 +313,7 @@ def test_refusals_that_are_no_verdict(lying: Any, workshop) -> None:
 
 
 def test_somebody_else_scans(lying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bitcoind, "SCAN_PAUSE", 0.01)
+    monkeypatch.setattr(coins, "SCAN_PAUSE", 0.01)
     busy = [3]
 
     def bend(method: str, answer: Any) -> Any:
@@ -300,16 +322,16 @@ def test_somebody_else_scans(lying: Any, monkeypatch: pytest.MonkeyPatch) -> Non
             return Refusal(-8, 'Scan already in progress, use action "abort" or "status"')
         return answer
 
-    assert len(lying(bend).sync(SyncRequest((ONE,))).coins) == 1
+    assert len(lying(without_filters(bend)).sync(SyncRequest((ONE,))).coins) == 1
     busy[0] = 10**9
-    backend = lying(bend)
-    backend._scan_timeout = 0.1
+    backend = lying(without_filters(bend))
+    backend._reading._coins._timeout = 0.1
     with pytest.raises(ChainUnavailableError, match="scans for somebody else"):
         backend.sync(SyncRequest((ONE,)))
 
 
 def test_scan_that_was_stopped_is_started_again(lying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bitcoind, "SCAN_PAUSE", 0.01)
+    monkeypatch.setattr(coins, "SCAN_PAUSE", 0.01)
     times = [2]
 
     def bend(method: str, answer: Any) -> Any:
@@ -318,11 +340,11 @@ def test_scan_that_was_stopped_is_started_again(lying: Any, monkeypatch: pytest.
             return answer | {"success": False}
         return answer
 
-    assert len(lying(bend).sync(SyncRequest((ONE,))).coins) == 1
+    assert len(lying(without_filters(bend)).sync(SyncRequest((ONE,))).coins) == 1
 
 
 def test_scan_that_takes_too_long_is_stopped(lying: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    backend = lying(lambda _, answer: answer)
+    backend = lying(without_filters(lambda _, answer: answer))
     asked: list[tuple[Any, ...]] = []
     ask = backend._rpc.ask
 
@@ -347,14 +369,14 @@ def test_transaction_of_a_pruned_block(lying: Any, workshop) -> None:
             return Refusal(code, message) if method == "getrawtransaction" else answer
 
         with pytest.raises(ChainError, match="while it was read" if retried else message) as caught:
-            lying(bend).sync(SyncRequest((ONE,)))
+            lying(without_filters(bend)).sync(SyncRequest((ONE,)))
         assert isinstance(caught.value, ChainUnavailableError) is retried
-        backend = lying(bend)
+        backend = lying(without_filters(bend))
         if retried:
-            assert backend._in_block(born.txid, workshop.chain.tip_hash) is None
+            assert backend._lookup._in_block(born.txid, workshop.chain.tip_hash) is None
         else:
             with pytest.raises(ChainError, match=message):
-                backend._in_block(born.txid, workshop.chain.tip_hash)
+                backend._lookup._in_block(born.txid, workshop.chain.tip_hash)
 
 
 GARBAGE = st.recursive(

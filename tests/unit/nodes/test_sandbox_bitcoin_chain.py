@@ -8,23 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bursar.bitcoin.block import Block, Header, merkle_root, transaction_end
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import p2tr
 from bursar.bitcoin.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
 from bursar.bitcoin.units import COIN, Sats
 from bursar.errors import BroadcastRejectedError, InvalidInputError, MissingExtraError
 from bursar.nodes.sandbox.bitcoin import kernel
-from bursar.nodes.sandbox.bitcoin.blocks import (
-    BITS,
-    GENESIS,
-    Block,
-    Header,
-    assemble,
-    coinbase,
-    merkle_root,
-    subsidy,
-    transaction_end,
-)
+from bursar.nodes.sandbox.bitcoin.blocks import BITS, GENESIS, assemble, coinbase, subsidy
 from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 

@@ -13,12 +13,13 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
+from bursar.bitcoin.block import Block
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
 from bursar.errors import BroadcastRejectedError, InvalidInputError
 from bursar.nodes.sandbox.bitcoin import template
 from bursar.nodes.sandbox.bitcoin.admission import Admissible, Admission
-from bursar.nodes.sandbox.bitcoin.blocks import Block, assemble, coinbase, subsidy
-from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Unspent
+from bursar.nodes.sandbox.bitcoin.blocks import assemble, coinbase, subsidy
+from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Connected, Unspent
 from bursar.nodes.sandbox.bitcoin.kernel import Kernel
 from bursar.nodes.sandbox.bitcoin.mempool import Mempool
 from bursar.nodes.sandbox.bitcoin.store import Store
@@ -50,6 +51,7 @@ class RegtestChain:
         self._admission = Admission(self.index, self.mempool)
         self._temporary = Path(tempfile.mkdtemp(prefix="bursar-regtest-")) if folder is None else None
         self._invalid: dict[bytes, None] = {}
+        self._undone: dict[bytes, Connected] = {}
         self._saved_sequence = self.mempool.sequence
         self._store: Store | None = None
         self._kernel: Kernel | None = None
@@ -111,6 +113,10 @@ class RegtestChain:
         """Whether a known block is part of the active chain."""
         chain = self.index.chain
         return known.height < len(chain) and chain[known.height].block.hash == known.block.hash
+
+    def connected(self, known: Known) -> Connected | None:
+        """What a block spent, if it is active or was since the chain was opened."""
+        return self.index.chain[known.height] if self.is_active(known) else self._undone.get(known.block.hash)
 
     def median_time(self, known: Known) -> int:
         """Median time past of a known block, on whatever branch (BIP-113)."""
@@ -289,7 +295,9 @@ class RegtestChain:
         undone: list[Transaction] = []
         reorganised = len(chain) - 1 > fork
         while len(chain) - 1 > fork:
-            undone[:0] = self.index.disconnect().block.transactions[1:]
+            left = self.index.disconnect()
+            self._undone[left.block.hash] = left
+            undone[:0] = left.block.transactions[1:]
         for height in range(fork + 1, judge.height + 1):
             block = self.known[judge.hash_at(height)].block
             self.index.connect(block)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from bursar.bitcoin.block import Block
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
-from bursar.nodes.sandbox.bitcoin.blocks import GENESIS, Block
+from bursar.nodes.sandbox.bitcoin.blocks import GENESIS
 from bursar.nodes.sandbox.bitcoin.opcodes import unspendable
 
 

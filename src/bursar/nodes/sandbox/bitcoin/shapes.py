@@ -150,7 +150,7 @@ def block_shape(chain: RegtestChain, known: Known, verbosity: int) -> Shape:
     if verbosity == 1:
         shape["tx"] = [str(tx.txid) for tx in block.transactions]
         return shape
-    connected = chain.index.chain[known.height] if chain.is_active(known) else None
+    connected = chain.connected(known)
     shape["tx"] = [
         transaction_shape(tx, connected.spent_by(position) if connected else (), prevouts=verbosity > 2)
         for position, tx in enumerate(block.transactions)
