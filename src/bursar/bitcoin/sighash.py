@@ -1,4 +1,4 @@
-"""Signature hashes: legacy, BIP-143 (segwit v0) and BIP-341 (taproot key path), shared parts computed once."""
+"""Signature hashes: legacy, BIP-143 (segwit v0), BIP-341 and 342 (taproot), shared parts computed once."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ ALL: Final = 0x01
 NONE: Final = 0x02
 SINGLE: Final = 0x03
 ANYONECANPAY: Final = 0x80
+NO_CODE_SEPARATOR: Final = 0xFFFFFFFF
 _TYPES: Final = frozenset({0x01, 0x02, 0x03, 0x81, 0x82, 0x83})
 _TYPE_BYTES: Final = {kind: kind.to_bytes(4, "little") for kind in _TYPES}
 
@@ -191,18 +192,32 @@ class SighashCache:
 
     def taproot(self, index: int, sighash: int = DEFAULT) -> bytes:
         """The BIP-341 digest of a key-path spend without annex; needs the spent output of every input."""
+        return self._taproot(index, sighash, b"\0").digest()
+
+    def tapscript(
+        self, index: int, leaf_hash: bytes, sighash: int = DEFAULT, *, code_separator: int = NO_CODE_SEPARATOR
+    ) -> bytes:
+        """The BIP-342 digest of a script-path spend without annex; ``leaf_hash`` is BIP-341's of the leaf that runs.
+
+        ``code_separator`` is the position of the last ``OP_CODESEPARATOR`` executed, counted in opcodes.
+        """
+        state = self._taproot(index, sighash, b"\2")
+        state.update(leaf_hash + b"\0" + code_separator.to_bytes(4, "little"))
+        return state.digest()
+
+    def _taproot(self, index: int, sighash: int, spend_type: bytes) -> _Hash:
         state = self._tap_states.get(sighash)
         if state is None or not 0 <= index < len(self._prevouts):
             state = self._tap_state(index, sighash)
         state = state.copy()
         if sighash & ANYONECANPAY:
-            state.update(b"\0" + self._prevouts[index] + self._spent[index] + self._sequences[index])
+            state.update(spend_type + self._prevouts[index] + self._spent[index] + self._sequences[index])
         else:
-            state.update(b"\0" + index.to_bytes(4, "little"))
+            state.update(spend_type + index.to_bytes(4, "little"))
         if sighash & 3 == SINGLE:
             self._check(index, sighash)
             state.update(_sha256(self._tx.outputs[index].serialize()).digest())
-        return state.digest()
+        return state
 
     def _tap_state(self, index: int, sighash: int) -> _Hash:
         self._check(index, sighash or ALL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt, PsbtInput
 
-_SIGNATURES: Final = frozenset({0x02, 0x13})  # PSBT_IN_PARTIAL_SIG, PSBT_IN_TAP_KEY_SIG
+_SIGNATURES: Final = frozenset({0x02, 0x13, 0x14})  # PSBT_IN_PARTIAL_SIG, TAP_KEY_SIG, TAP_SCRIPT_SIG
 _KEY_SIZES: Final = (33, 65)
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.address import Address as BitcoinAddress
 from bursar.bitcoin.message import message_digest
+from bursar.bitcoin.psbt import note_signature
+from bursar.bitcoin.sighash import DEFAULT
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError
 from bursar.ethereum.address import Address as EthereumAddress
@@ -18,6 +20,7 @@ from bursar.signing.reply import accepted_signatures
 from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
     from bursar.bitcoin.transaction import Txid
     from bursar.ethereum.account import EthereumAccount
@@ -40,7 +43,7 @@ def request_signatures(
     signer: PsbtSigner,
     psbt: Psbt,
     *,
-    account: BitcoinAccount | None = None,
+    account: ScriptAccount | None = None,
     approved: Txid | None = None,
     limits: PreflightLimits = DEFAULT_LIMITS,
     seen: SeenAmounts | None = None,
@@ -74,6 +77,7 @@ def request_signatures(
     added = accepted_signatures(question, answer, asked, fingerprint=fingerprint, name=name_of(signer))
     for index, key, value in added:
         question.inputs[index].fields[key] = value
+        note_signature(question, DEFAULT)  # ALL or taproot's DEFAULT is all that is ever accepted
     return question
 
 

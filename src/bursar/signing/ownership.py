@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt.fields import decode_origin, decode_tap_origin
-from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify, multisig, push
-from bursar.bitcoin.wire import sized
-from bursar.crypto.hashes import hash160, sha256, tagged_hash
-from bursar.crypto.secp256k1 import taproot_output_key
-from bursar.errors import InvalidInputError
+from bursar.bitcoin.psbt.script_keys import key_stands_in
+from bursar.bitcoin.psbt.taproot import control_block_matches
+from bursar.bitcoin.psbt.taproot import output_key_matches as taproot_key_matches
+from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify
+from bursar.crypto.hashes import hash160, sha256
 from bursar.keys.origin import UNKNOWN
 
 if TYPE_CHECKING:
@@ -18,25 +18,15 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import PsbtInput, PsbtOutput
     from bursar.keys.origin import Fingerprint, KeyOrigin
 
+__all__ = [
+    "control_block_matches",
+    "key_stands_in",
+    "named_keys",
+    "names_key_of",
+    "script_of_output",
+    "taproot_key_matches",
+]
 _ECDSA_INPUT, _TAP_INPUT = 0x06, 0x16
-
-
-def key_stands_in(script: bytes, public_key: bytes) -> bool:
-    """Whether a signature of ``public_key`` can satisfy ``script`` (a script code, or an output script).
-
-    Taproot outputs are not for this: their key is tweaked.
-    """
-    kind = classify(script)
-    if kind is ScriptType.P2PKH:
-        return script[3:23] == hash160(public_key)
-    if kind is ScriptType.P2WPKH:
-        return script[2:] == hash160(public_key)
-    if kind is ScriptType.P2PK:
-        return script[1:-1] == public_key
-    keys = multisig(script)
-    if keys is not None:
-        return public_key in keys[1]
-    return push(public_key) in script or push(hash160(public_key)) in script
 
 
 def names_key_of(one: PsbtInput, fingerprint: Fingerprint) -> bool:
@@ -67,25 +57,3 @@ def script_of_output(output: PsbtOutput, script: bytes) -> bytes | None:
             return None
         return witness_script
     return script if len(script) <= MAX_SCRIPT else None
-
-
-def taproot_key_matches(script: bytes, internal_key: bytes, merkle_root: bytes = b"") -> bool:
-    """Whether ``internal_key`` (x-only) with this script tree makes the P2TR ``script`` (BIP-341)."""
-    return script[2:] == taproot_output_key(internal_key, merkle_root)[0]
-
-
-def control_block_matches(script: bytes, control: bytes, leaf: bytes) -> bool:
-    """Whether a control block leads from ``leaf`` (script and version, BIP-371) to the P2TR ``script`` (BIP-341)."""
-    if len(control) < 33 or (len(control) - 33) % 32 or len(control) > 33 + 32 * 128 or not leaf:
-        return False
-    version, inner = leaf[-1], leaf[:-1]
-    if control[0] & 0xFE != version:
-        return False
-    node = tagged_hash("TapLeaf", bytes((version,)) + sized(inner))
-    for at in range(33, len(control), 32):
-        node = tagged_hash("TapBranch", b"".join(sorted((node, control[at : at + 32]))))
-    try:
-        output_key, parity = taproot_output_key(control[1:33], node)
-    except InvalidInputError:  # no point on the curve
-        return False
-    return script[2:] == output_key and parity == control[0] & 1

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt import InputDigest, InputDigests
+from bursar.bitcoin.psbt.points import check_points
+from bursar.bitcoin.psbt.taproot import tree_root
 from bursar.bitcoin.script import ScriptType, classify, dust_threshold, multisig
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
@@ -15,7 +17,6 @@ from bursar.keys.origin import UNKNOWN
 from bursar.keys.path import HARDENED
 from bursar.keys.scheme import CoinType, Scheme
 from bursar.signing.ownership import (
-    control_block_matches,
     key_stands_in,
     named_keys,
     names_key_of,
@@ -81,6 +82,7 @@ def check_psbt(
     if len(set(outpoints)) != len(outpoints):
         twice = Counter(outpoints).most_common(1)[0][0]
         raise _refused("duplicate-input", f"{twice} is spent twice: such a transaction is never valid")
+    check_points(psbt)
     digests = InputDigests(psbt)
     _check_amounts(psbt, limits)
     asked = tuple(_check_input(psbt, index, digests, limits) for index in range(len(psbt.inputs)))
@@ -113,7 +115,7 @@ def _check_input(psbt: Psbt, index: int, digests: InputDigests, limits: Prefligh
         _check_previous(index, one, limits)
         _check_compressed(index, one, asked)
     if asked.script_type is ScriptType.P2TR:
-        _check_taproot_keys(index, one, asked.script)
+        _check_taproot_keys(index, one, asked.script, digests)
     else:
         for key in (*one.bip32_derivations, *one.partial_sigs):
             if not key_stands_in(asked.script, key):
@@ -154,16 +156,23 @@ def _check_paths(index: int, one: PsbtInput, asked: InputDigest, fingerprint: Fi
             )
 
 
-def _check_taproot_keys(index: int, one: PsbtInput, script: bytes) -> None:
+def _check_taproot_keys(index: int, one: PsbtInput, script: bytes, digests: InputDigests) -> None:
     root = one.tap_merkle_root or b""
     internal = one.tap_internal_key
+    keyed = [key for key, (leaves, _) in one.tap_bip32_derivations.items() if not leaves]
     if internal is None:
-        internal = next((key for key, (leaves, _) in one.tap_bip32_derivations.items() if not leaves), None)
-    if internal is not None and not taproot_key_matches(script, internal, root):
+        parts = {key[1:] for keys in one.musig2_participants.values() for key in keys}
+        alone = [key for key in keyed if key not in parts]
+        right = not alone or any(key == script[2:] or taproot_key_matches(script, key, root) for key in alone)
+    else:
+        right = taproot_key_matches(script, internal, root)
+    if not right:
         raise _refused("key", f"input {index} names an internal key that does not make its output key")
-    for control, leaf in one.tap_leaf_scripts.items():
-        if not control_block_matches(script, control, leaf):
-            raise _refused("script", f"input {index} shows a script that its output key does not commit to")
+    shown = {leaf.hash: leaf.script for leaf in digests.leaves(index)}
+    for key, (leaves, _) in one.tap_bip32_derivations.items():
+        for leaf in leaves:
+            if leaf in shown and not key_stands_in(shown[leaf], key):
+                raise _refused("key", f"input {index} names the key {key.hex()}, which its leaf does not contain")
 
 
 def _check_output(index: int, value: int, script: bytes, output: PsbtOutput) -> None:
@@ -173,7 +182,8 @@ def _check_output(index: int, value: int, script: bytes, output: PsbtOutput) -> 
     elif value < dust_threshold(script):
         raise _refused("output", f"output {index} pays {value} sat, which is dust: no node relays it")
     internal = output.tap_internal_key
-    if internal is not None and output.tap_tree is None and not taproot_key_matches(script, internal):
+    tree = output.tap_tree
+    if internal is not None and not taproot_key_matches(script, internal, b"" if tree is None else tree_root(tree)):
         raise _refused("change", f"output {index} claims the internal key {internal.hex()}, which does not make it")
     claimed = list(output.bip32_derivations)
     if claimed:

@@ -1,11 +1,12 @@
-"""A signer's PSBT held to the question: same transaction, same fields, only good signatures more (BIP-174, BIP-371)."""
+"""A signer's PSBT held to the question: same transaction and fields, only good signatures more (BIP-174, 370, 371)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.psbt import InputDigest, Psbt
-from bursar.bitcoin.psbt.fields import decode_origin
+from bursar.bitcoin.psbt import InputDigest, InputDigests, Psbt
+from bursar.bitcoin.psbt.fields import decode_origin, decode_tap_origin
+from bursar.bitcoin.psbt.modifiable import after_signature
 from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.sighash import DEFAULT
 from bursar.crypto.secp256k1 import ecdsa_verify_der, schnorr_verify
@@ -15,9 +16,10 @@ from bursar.signing.ownership import key_stands_in
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bursar.keys.origin import Fingerprint
+    from bursar.keys.origin import Fingerprint, KeyOrigin
 
-_PARTIAL_SIG, _DERIVATION, _TAP_KEY_SIG = 0x02, 0x06, 0x13
+_PARTIAL_SIG, _DERIVATION, _TAP_KEY_SIG, _TAP_SCRIPT_SIG, _TAP_DERIVATION = 0x02, 0x06, 0x13, 0x14, 0x16
+_TX_MODIFIABLE = b"\x06"
 
 Accepted = tuple[int, bytes, bytes]
 """An input's number, and the key and value of the signature field to add to it."""
@@ -57,9 +59,19 @@ def _check_same(question: Psbt, answer: Psbt) -> None:
         raise _UnfitError(f"it answered with the transaction {answer.tx.txid} where {question.tx.txid} was asked")
     if len(answer.inputs) != len(question.inputs) or len(answer.outputs) != len(question.outputs):
         raise _UnfitError("it answered with another number of inputs or outputs")
-    _check_fields("the global map", question.fields, answer.fields)
+    if answer.version != question.version:
+        raise _UnfitError(f"it answered in version {answer.version}, and was asked in version {question.version}")
+    _check_fields("the global map", question.fields, _before_signing(question, answer))
     for index, (ours, theirs) in enumerate(zip(question.outputs, answer.outputs, strict=True)):
         _check_fields(f"output {index}", ours.fields, theirs.fields)
+
+
+def _before_signing(question: Psbt, answer: Psbt) -> Mapping[bytes, bytes]:
+    """The answer's global map, its flags as they were where they only say what signatures over everything end."""
+    before, after = question.fields.get(_TX_MODIFIABLE), answer.fields.get(_TX_MODIFIABLE)
+    if before is None or after != bytes((after_signature(before[0], DEFAULT),)):
+        return answer.fields
+    return {**answer.fields, _TX_MODIFIABLE: before}
 
 
 def _check_fields(where: str, ours: Mapping[bytes, bytes], theirs: Mapping[bytes, bytes]) -> None:
@@ -82,9 +94,14 @@ def _added(
                 raise _UnfitError(f"it added to input {index}, which was final")
             if key[:1] == bytes((_PARTIAL_SIG,)) and digest.script_type is not ScriptType.P2TR:
                 _check_ecdsa(index, digest, key[1:], value)
-                _check_owner(index, ours.get(bytes((_DERIVATION,)) + key[1:]), fingerprint)
+                origin = ours.get(bytes((_DERIVATION,)) + key[1:])
+                _check_owner(index, None if origin is None else decode_origin(origin), fingerprint)
             elif key == bytes((_TAP_KEY_SIG,)) and digest.script_type is ScriptType.P2TR:
-                _check_schnorr(index, digest, value)
+                _check_schnorr(index, digest, digest.script[2:], value)
+            elif key[0] == _TAP_SCRIPT_SIG and digest.script_type is ScriptType.P2TR:
+                _check_leaf(question, index, key[1:33], key[33:], value)
+                origin = ours.get(bytes((_TAP_DERIVATION,)) + key[1:33])
+                _check_owner(index, None if origin is None else decode_tap_origin(origin)[1], fingerprint)
             else:
                 raise _UnfitError(
                     f"it added the field {key.hex()[:80]} to input {index}, which is no signature asked for"
@@ -105,15 +122,25 @@ def _check_ecdsa(index: int, digest: InputDigest, public_key: bytes, value: byte
         raise _UnfitError(f"its signature of input {index} is wrong: {error.message}") from error
 
 
-def _check_owner(index: int, origin: bytes | None, fingerprint: Fingerprint | None) -> None:
+def _check_leaf(question: Psbt, index: int, key: bytes, leaf_hash: bytes, value: bytes) -> None:
+    digests = InputDigests(question)
+    leaf = next((one for one in digests.leaves(index) if one.hash == leaf_hash), None)
+    if leaf is None:
+        raise _UnfitError(f"it signed input {index} in the leaf {leaf_hash.hex()}, which was not shown to it")
+    if not key_stands_in(leaf.script, key):
+        raise _UnfitError(f"it signed input {index} with the key {key.hex()}, which the leaf does not contain")
+    _check_schnorr(index, digests.leaf(index, leaf), key, value)
+
+
+def _check_owner(index: int, origin: KeyOrigin | None, fingerprint: Fingerprint | None) -> None:
     if origin is None or fingerprint is None:
         return
-    owner = decode_origin(origin).fingerprint
+    owner = origin.fingerprint
     if owner != fingerprint:
         raise _UnfitError(f"it signed input {index} with a key of {owner}, and says it is {fingerprint}")
 
 
-def _check_schnorr(index: int, digest: InputDigest, value: bytes) -> None:
+def _check_schnorr(index: int, digest: InputDigest, x_only: bytes, value: bytes) -> None:
     expected = 64 if digest.sighash == DEFAULT else 65
     if len(value) != expected:
         raise _UnfitError(
@@ -122,7 +149,7 @@ def _check_schnorr(index: int, digest: InputDigest, value: bytes) -> None:
     if expected == 65 and value[64] != digest.sighash:
         raise _wrong_hash_type(index, value[64:], digest)
     try:
-        schnorr_verify(digest.script[2:], digest.digest, value[:64])
+        schnorr_verify(x_only, digest.digest, value[:64])
     except InvalidInputError as error:
         raise _UnfitError(f"its signature of input {index} is wrong: {error.message}") from error
 

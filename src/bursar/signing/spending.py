@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import UNKNOWN
 from bursar.signing.ownership import named_keys
@@ -11,10 +12,9 @@ from bursar.signing.ownership import named_keys
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
-    from bursar.keys.origin import Fingerprint
-    from bursar.keys.path import DerivationPath
+    from bursar.keys.origin import Fingerprint, KeyOrigin
 
 HIDDEN_WINDOW = 1000
 """How many addresses of each branch a nameless input's script is looked for among."""
@@ -22,7 +22,7 @@ HIDDEN_WINDOW = 1000
 
 def check_inputs(
     psbt: Psbt,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     *,
     fingerprint: Fingerprint | None = None,
     external: bool = False,
@@ -30,26 +30,27 @@ def check_inputs(
 ) -> None:
     """Refuse a PSBT that would have the signer spend anything but coins of ``account``.
 
-    An open input that names a key of the account's master key, or of the signer's (``fingerprint``), must name one
-    ``account/branch/index`` and spend the account's own script there (``input.psbt.account``). An input that names
+    An open input that names a key of one of the account's master keys, or of the signer's (``fingerprint``), must name
+    a place of the account and spend the account's own script there (``input.psbt.account``). An input that names
     none of these keys must not be the account's in disguise: its script is looked for among the first ``window``
-    addresses of both branches (``input.psbt.hidden``); signed alone it looks like somebody else's, and two such
+    addresses of every branch (``input.psbt.hidden``); signed alone it looks like somebody else's, and two such
     requests together take both. A stranger's open input is refused (``input.psbt.external``) unless ``external`` says
     that several pay together.
 
     Without a master key known on either side nothing can be told apart and nothing is refused.
     """
-    masters = {account.origin.fingerprint, fingerprint} - {None, UNKNOWN}
+    masters = _masters(account, fingerprint)
     if not masters:
         return
+    proven: dict[tuple[int, int], bytes] = {}
     nameless: list[int] = []
     for number, one in enumerate(psbt.inputs):
-        ours = [origin.path for _, origin in named_keys(one) if origin.fingerprint in masters]
+        ours = [origin for _, origin in named_keys(one) if origin.fingerprint in masters]
         if not ours:
             nameless.append(number)
         elif not one.is_final:
-            for path in dict.fromkeys(ours):
-                _check_path(psbt, number, account, path)
+            for origin in dict.fromkeys(ours):
+                _check_place(psbt, number, account, origin, proven)
     if nameless:
         _check_hidden(psbt, nameless, account, window)
     strangers = [number for number in nameless if not psbt.inputs[number].is_final]
@@ -62,10 +63,10 @@ def check_inputs(
 
 
 def check_disguised(
-    psbt: Psbt, account: BitcoinAccount, *, fingerprint: Fingerprint | None = None, window: int = HIDDEN_WINDOW
+    psbt: Psbt, account: ScriptAccount, *, fingerprint: Fingerprint | None = None, window: int = HIDDEN_WINDOW
 ) -> None:
     """Refuse an input that is the account's and does not say so (``input.psbt.hidden``); see ``check_inputs``."""
-    masters = {account.origin.fingerprint, fingerprint} - {None, UNKNOWN}
+    masters = _masters(account, fingerprint)
     nameless = [
         number
         for number, one in enumerate(psbt.inputs)
@@ -75,27 +76,44 @@ def check_disguised(
         _check_hidden(psbt, nameless, account, window)
 
 
-def _check_path(psbt: Psbt, number: int, account: BitcoinAccount, path: DerivationPath) -> None:
-    home = account.origin.path
-    if not home.is_prefix_of(path) or len(path) != len(home) + 2:
+def _masters(account: ScriptAccount, fingerprint: Fingerprint | None) -> set[Fingerprint]:
+    known = set(account.fingerprints)
+    if fingerprint is not None:
+        known.add(fingerprint)
+    known.discard(UNKNOWN)
+    return known
+
+
+def _check_place(
+    psbt: Psbt, number: int, account: ScriptAccount, origin: KeyOrigin, proven: dict[tuple[int, int], bytes]
+) -> None:
+    """``proven`` keeps the account's scripts: an input's cosigners all name one place."""
+    place = account.locate(origin)
+    if place is None:
         raise InvalidInputError(
-            f"psbt refused: input {number} spends a coin of {path}, which is not of the account at "
-            f"{home}: sign for each account by itself",
+            f"psbt refused: input {number} spends a coin of {origin.path}, which is not of the account {_home(account)}"
+            ": sign for each account by itself",
             code="input.psbt.account",
         )
-    branch, index = path[len(home)], path[len(home) + 1]
-    if max(branch, index) >> 31 or psbt.utxo(number).script != account.script(branch, index):
+    script = proven.get(place)
+    if script is None:
+        script = proven[place] = account.script(*place)
+    if psbt.utxo(number).script != script:
         raise InvalidInputError(
-            f"psbt refused: input {number} says that it spends a coin of {path}, and the account's script there is "
-            "another one",
+            f"psbt refused: input {number} says that it spends a coin of {origin.path}, and the account's script there "
+            "is another one",
             code="input.psbt.account",
         )
 
 
-def _check_hidden(psbt: Psbt, nameless: Iterable[int], account: BitcoinAccount, window: int) -> None:
+def _home(account: ScriptAccount) -> str:
+    return f"at {account.origin.path}" if isinstance(account, BitcoinAccount) else "given"
+
+
+def _check_hidden(psbt: Psbt, nameless: Iterable[int], account: ScriptAccount, window: int) -> None:
     scripts = {psbt.utxo(number).script: number for number in nameless}
-    for branch in (0, 1):
-        for index, script in enumerate(account.scripts(branch, 0, window)):
+    for branch in account.branches:
+        for index, script in enumerate(account.scripts(branch, 0, window if account.ranged else 1)):
             if script in scripts:
                 raise InvalidInputError(
                     f"psbt refused: input {scripts[script]} is a coin of this account, at branch {branch} index "

@@ -1,12 +1,14 @@
-"""Signing the inputs of a PSBT with keys at hand: P2PKH, P2SH-P2WPKH, P2WPKH, P2TR key path, plain multisig."""
+"""Signing the inputs of a PSBT with keys at hand: single keys, multisig, miniscript, taproot keys and leaves."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from bursar.bitcoin.psbt import InputDigest, InputDigests, Psbt
+from bursar.bitcoin.psbt import InputDigest, InputDigests, Psbt, note_signature
+from bursar.bitcoin.psbt.script_keys import key_stands_in
 from bursar.bitcoin.script import ScriptType, classify
 from bursar.bitcoin.sighash import DEFAULT
+from bursar.bitcoin.wire import read_compact_size
 from bursar.crypto.hashes import hash160
 from bursar.crypto.secp256k1 import (
     ecdsa_sign_der,
@@ -19,20 +21,26 @@ from bursar.crypto.secp256k1 import (
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, UnsupportedError
 from bursar.keys.path import HARDENED
 from bursar.keys.scheme import CoinType
-from bursar.signing.ownership import key_stands_in
 
 if TYPE_CHECKING:
     from bursar.backends.software.branch import KeyTree
+    from bursar.bitcoin.psbt import PsbtInput
 
 _DERIVATION: Final = 0x06
 _TAP_DERIVATION: Final = 0x16
 _PARTIAL_SIG: Final = b"\x02"
 _TAP_KEY_SIG: Final = b"\x13"
+_TAP_SCRIPT_SIG: Final = b"\x14"
+_TAP_INTERNAL_KEY: Final = b"\x17"
 _TAP_MERKLE_ROOT: Final = b"\x18"
+_MUSIG2_PARTICIPANTS: Final = 0x1A
 _ETHEREUM: Final = (HARDENED + CoinType.ETHEREUM).to_bytes(4, "little")
 _FINAL: Final = frozenset({b"\x07", b"\x08"})
 _SINGLE_KEY: Final = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2PKH})
 _SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.MULTISIG})
+
+
+_Named = tuple[bytes, bytes, bytes]  # key, path, leaf hashes joined
 
 
 class InputSigner:
@@ -49,10 +57,11 @@ class InputSigner:
     def sign(self, psbt: Psbt) -> Psbt:
         """A copy of ``psbt`` with a signature for every key of ours that its open inputs name.
 
-        ``InvalidInputError``: what BIP-174 tells a signer to refuse, a hash type other than ALL (taproot: DEFAULT or
-        ALL), an outpoint spent twice, a path of Ethereum keys, a key that is not the one at its path or not one of
-        the script, or no input of ours at all. ``UnsupportedError``: scripts other than of one key or plain multisig,
-        taproot script paths.
+        Of a script tree the key path is signed where our key is the internal one, else every leaf shown that our key
+        stands in. ``InvalidInputError``: what BIP-174 tells a signer to refuse, a hash type other than ALL (taproot:
+        DEFAULT or ALL), an outpoint spent twice, a path of Ethereum keys, a key that is not the one at its path or not
+        one of the script, or no input of ours at all. ``UnsupportedError``: scripts that are neither of one key, nor
+        plain multisig, nor miniscript.
         """
         outpoints, _, _ = psbt.tx.pieces()
         if len(set(outpoints)) != len(outpoints):
@@ -65,15 +74,22 @@ class InputSigner:
         added = 0
         for index, one in enumerate(signed.inputs):
             fields = one.fields
-            named = self._named(index, fields)
+            named = self._named(fields)
             if named:
                 asked = digests.digest(index)
                 before = len(fields)
-                for key, path in named:
+                for key, path, leaves in named:
                     if path[4:8] == _ETHEREUM and path[3] >= 0x80:
                         raise _ethereum(index)
-                    self._sign_input(index, fields, asked, key, path)
-                added += len(fields) - before
+                    if asked.script_type is not ScriptType.P2TR:
+                        self._sign_input(index, fields, asked, key, path)
+                    elif leaves:
+                        self._sign_leaves(index, one, digests, asked, key, path, leaves)
+                    else:
+                        self._sign_taproot(index, fields, asked, key, path)
+                if len(fields) > before:
+                    added += len(fields) - before
+                    note_signature(signed, asked.sighash)
         if not added:
             raise InvalidInputError(
                 f"no input still to be signed names a key of {self._fingerprint.hex()}: choose another signer",
@@ -81,21 +97,23 @@ class InputSigner:
             )
         return signed
 
-    def _named(self, index: int, fields: dict[bytes, bytes]) -> list[tuple[bytes, bytes]]:
-        """The keys of ours that an open input names, each with its path as the PSBT writes it."""
+    def _named(self, fields: dict[bytes, bytes]) -> list[_Named]:
+        """The keys of ours that an open input names, each with its path as the PSBT writes it and its leaf hashes."""
         fingerprint = self._fingerprint
-        named = []
+        named: list[_Named] = []
         for key, value in fields.items():
             kind = key[0]
             if kind == _DERIVATION:
                 if value[:4] == fingerprint:
-                    named.append((key[1:], value[4:]))
+                    named.append((key[1:], value[4:], b""))
             elif kind == _TAP_DERIVATION:
                 if value[0]:
-                    if value[1 + 32 * value[0] :][:4] == fingerprint:
-                        raise _unsupported(f"psbt input {index} asks for a taproot script path")
+                    count, at = read_compact_size(value, 0)
+                    end = at + 32 * count
+                    if value[end : end + 4] == fingerprint:
+                        named.append((key[1:], value[end + 4 :], value[at:end]))
                 elif value[1:5] == fingerprint:
-                    named.append((key[1:], value[5:]))
+                    named.append((key[1:], value[5:], b""))
             elif key in _FINAL:
                 return []
         return named
@@ -112,10 +130,12 @@ class InputSigner:
             if script[3:23] != hash160(key):
                 raise _foreign(index, key)
         else:
-            if classify(script) not in _SCRIPTED:
-                raise _unsupported(f"psbt input {index} has a script that is neither of one key nor plain multisig")
             if not key_stands_in(script, key):
                 raise _foreign(index, key)
+            if classify(script) not in _SCRIPTED:
+                if asked.script_type is not ScriptType.P2WSH:
+                    raise _unsupported(f"psbt input {index} has a script that is neither of one key nor plain multisig")
+                check_miniscript(index, script, key)
         secret = self._keys.secret(path)
         if public_key(secret) != key:
             raise _another(index, key)
@@ -130,29 +150,85 @@ class InputSigner:
     def _sign_taproot(
         self, index: int, fields: dict[bytes, bytes], asked: InputDigest, key: bytes, path: bytes
     ) -> None:
-        if _TAP_KEY_SIG in fields or len(key) != 32:
+        """The key path, with the internal key, or with the output key itself where no other makes it."""
+        if _TAP_KEY_SIG in fields or len(key) != 32 or _takes_part(fields, key):
             return
         root = fields.get(_TAP_MERKLE_ROOT, b"")
         secret = self._keys.secret(path)
         public = public_key(secret)
         if public[1:] != key:
             raise _another(index, key)
-        tweaked = taproot_tweak_secret(secret, root, public=public)
         output_key = asked.script[2:]
+        if key != output_key:
+            secret = taproot_tweak_secret(secret, root, public=public)
         try:
-            signature = schnorr_sign(tweaked, asked.digest, public=output_key)
+            signature = self._schnorr(index, secret, output_key, asked)
         except InvalidInputError as error:
             raise _foreign(index, key) from error
+        fields[_TAP_KEY_SIG] = signature
+
+    def _sign_leaves(
+        self,
+        index: int,
+        one: PsbtInput,
+        digests: InputDigests,
+        asked: InputDigest,
+        key: bytes,
+        path: bytes,
+        named: bytes,
+    ) -> None:
+        """The key path if the key is the internal one too, else each leaf named and shown, with the key in it."""
+        fields = one.fields
+        if fields.get(_TAP_INTERNAL_KEY) == key:
+            self._sign_taproot(index, fields, asked, key, path)
+            return
+        wanted = {named[at : at + 32] for at in range(0, len(named), 32)}
+        secret = b""
+        for leaf in digests.leaves(index):
+            field = _TAP_SCRIPT_SIG + key + leaf.hash
+            if leaf.hash not in wanted or field in fields:
+                continue
+            if not key_stands_in(leaf.script, key):
+                raise _foreign(index, key)
+            check_miniscript(index, leaf.script, key, tapscript=True)
+            if not secret:
+                secret = self._keys.secret(path)
+                if public_key(secret)[1:] != key:
+                    raise _another(index, key)
+            fields[field] = self._schnorr(index, secret, key, digests.leaf(index, leaf))
+
+    def _schnorr(self, index: int, secret: bytes, x_only: bytes, asked: InputDigest) -> bytes:
+        signature = schnorr_sign(secret, asked.digest, public=x_only)
         if self._verify:
             try:
-                schnorr_verify(output_key, asked.digest, signature)
+                schnorr_verify(x_only, asked.digest, signature)
             except InvalidSignatureError as error:
                 raise _faulty(index) from error
-        fields[_TAP_KEY_SIG] = signature if asked.sighash == DEFAULT else signature + bytes((asked.sighash,))
+        return signature if asked.sighash == DEFAULT else signature + bytes((asked.sighash,))
+
+
+def check_miniscript(index: int, script: bytes, key: bytes, *, tapscript: bool = False) -> None:
+    """Refuse to sign with ``key`` in a script that nobody can analyse: a signature in it may mean anything."""
+    from bursar.bitcoin.miniscript import Context, Miniscript
+
+    try:
+        ms = Miniscript.from_script(script, Context.TAPSCRIPT if tapscript else Context.P2WSH, (key,))
+    except InvalidInputError as error:
+        raise _unsupported(f"psbt input {index} has a script that is no miniscript ({error.message})") from error
+    if key not in ms.keys:
+        raise _foreign(index, key)
+
+
+def _takes_part(fields: dict[bytes, bytes], key: bytes) -> bool:
+    """Whether the key is a participant of MuSig2 (BIP-373), which no signature of its own serves."""
+    return any(
+        field[0] == _MUSIG2_PARTICIPANTS and key in (value[at + 1 : at + 33] for at in range(0, len(value), 33))
+        for field, value in fields.items()
+    )
 
 
 def _unsupported(what: str) -> UnsupportedError:
-    return UnsupportedError(f"{what}: such are not signed in software yet", operation="sign_psbt", model="software")
+    return UnsupportedError(f"{what}: such are not signed in software", operation="sign_psbt", model="software")
 
 
 def _foreign(index: int, key: bytes) -> InvalidInputError:

@@ -55,8 +55,7 @@ def add_input(
     its demand contradicts another's, and where it would move the locktime that a signature commits to.
     """
     _check_open(psbt, modifiable.INPUTS, "inputs")
-    spent = TxIn(outpoint, b"", sequence)
-    fields = version2.input_fields(spent.outpoint, spent.sequence)
+    fields = version2.input_fields(outpoint, sequence)
     for key, value in ((r.REQUIRED_TIME, required_time), (r.REQUIRED_HEIGHT, required_height)):
         if value is not None:
             if not 0 <= value <= MOST_LOCKTIME:
@@ -91,12 +90,7 @@ def set_sequence(psbt: Psbt, index: int, sequence: int) -> None:
     _check_version(psbt)
     if modifiable.is_signed(psbt):
         raise _refused("a signature commits to the sequence numbers")
-    one = psbt.inputs[index]
-    assert one.previous_txid is not None
-    assert one.output_index is not None
-    made = TxIn(OutPoint(one.previous_txid, one.output_index), b"", sequence)
-    one.fields.pop(r.SEQUENCE, None)
-    one.fields.update(version2.input_fields(made.outpoint, made.sequence))
+    psbt.inputs[index].fields[r.SEQUENCE] = version2.sequence_bytes(sequence)
     psbt.rebuild()
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bursar.bitcoin import sighash as hashing
 from bursar.bitcoin.psbt import rules as r
+from bursar.bitcoin.psbt.taproot import TAPSCRIPT, TapLeaf, leaves_of
 from bursar.bitcoin.script import MAX_PUSH, MAX_SCRIPT, ScriptType, classify
 from bursar.bitcoin.transaction import TxOut
 from bursar.crypto.hashes import hash160, sha256
@@ -25,7 +26,8 @@ _LEGACY_FIELDS: Final = frozenset({r.WITNESS_UTXO, r.IN_REDEEM_SCRIPT, r.IN_WITN
 class InputDigest(NamedTuple):
     """``script_type`` of the key's place (``P2WSH`` also inside P2SH), hash type and the 32 bytes to sign.
 
-    ``script`` is what a signing key must stand in: the output script for P2TR, the script code otherwise.
+    ``script`` is what a signing key must stand in: the output script for P2TR's key path, the leaf for its script
+    path, the script code otherwise.
     """
 
     script_type: ScriptType
@@ -68,6 +70,20 @@ class InputDigests:
             script = raw[9:]
             return InputDigest(ScriptType.P2PKH, sighash, self._hashes().legacy(index, script, sighash), script)
         return self._scripted(index, TxOut.parse(raw), sighash)
+
+    def leaf(self, index: int, leaf: TapLeaf) -> InputDigest:
+        """What signs in a leaf of the script tree that input ``index`` spends (BIP-342), proven by ``leaves_of``."""
+        if leaf.version != TAPSCRIPT:
+            raise _bad_script(index, f"leaf version 0x{leaf.version:02x} has no meaning yet: anybody could spend it")
+        path = self.digest(index)
+        if path.script_type is not ScriptType.P2TR or self._cache is None:
+            raise _bad_script(index, "a leaf belongs to no taproot output")
+        digest = self._cache.tapscript(index, leaf.hash, path.sighash)
+        return InputDigest(ScriptType.P2TR, path.sighash, digest, leaf.script)
+
+    def leaves(self, index: int) -> tuple[TapLeaf, ...]:
+        """The leaves that input ``index`` shows, each proven (``input.psbt.script``)."""
+        return leaves_of(index, self._psbt.inputs[index], self._psbt.utxo(index).script)
 
     def _hashes(self) -> hashing.SighashCache:
         if self._cache is None:

@@ -8,7 +8,7 @@ from bursar.bitcoin.parts import SEQUENCE_FINAL, OutPoint, Txid, TxIn, TxOut
 from bursar.bitcoin.psbt import rules as r
 from bursar.bitcoin.psbt.maps import PsbtInput, PsbtOutput
 from bursar.bitcoin.transaction import Transaction
-from bursar.bitcoin.units import Sats
+from bursar.bitcoin.units import MAX_MONEY, Sats
 from bursar.bitcoin.wire import compact_size, read_compact_size
 from bursar.errors import InvalidInputError
 
@@ -28,6 +28,13 @@ _REQUIRED: Final = (
 
 def _u32(value: int) -> bytes:
     return value.to_bytes(4, "little")
+
+
+def sequence_bytes(sequence: int) -> bytes:
+    """A sequence number as it stands in the field."""
+    if not 0 <= sequence <= SEQUENCE_FINAL:
+        raise InvalidInputError(f"sequence {sequence} does not fit 32 bits", code="input.psbt.construction")
+    return _u32(sequence)
 
 
 def _number(raw: bytes | None, otherwise: int) -> int:
@@ -107,6 +114,10 @@ def transaction(
     for paid in outputs:
         raw = paid.fields
         amount = int.from_bytes(raw[r.OUT_AMOUNT], "little", signed=True)
+        if not 0 <= amount <= MAX_MONEY:
+            raise InvalidInputError(
+                f"output amount {amount} sat is out of range: at most 21 million BTC", code="input.amount.range"
+            )
         pays.append(TxOut(Sats(amount), raw[r.OUT_SCRIPT]))
     wait = locktime(_number(fields.get(r.GLOBAL_FALLBACK_LOCKTIME), 0), inputs)
     return Transaction(int.from_bytes(fields[r.GLOBAL_TX_VERSION], "little"), spends, pays, wait)
@@ -130,7 +141,7 @@ def input_fields(outpoint: OutPoint, sequence: int) -> dict[bytes, bytes]:
     """What an input of version 2 says of itself; a final sequence is left out, as it is the default."""
     fields = {r.PREVIOUS_TXID: bytes(outpoint.txid), r.OUTPUT_INDEX: _u32(outpoint.vout)}
     if sequence != SEQUENCE_FINAL:
-        fields[r.SEQUENCE] = _u32(sequence)
+        fields[r.SEQUENCE] = sequence_bytes(sequence)
     return fields
 
 
