@@ -2,7 +2,7 @@
  *
  * Reads one request a line from standard input and answers each with "<nanoseconds> <sha256 of every byte produced>".
  * Curve: Debian's libsecp256k1. SHA-2, RIPEMD-160, HMAC, PBKDF2: OpenSSL. Keccak: keccak.h. BIP-32, 39, 143, 173, 174,
- * 341, 350; EIP-55, EIP-1559.
+ * 341, 350, 352; EIP-55, EIP-1559.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
@@ -11,6 +11,7 @@
 #include <openssl/ripemd.h>
 #include <openssl/sha.h>
 #include <secp256k1.h>
+#include <secp256k1_ecdh.h>
 #include <secp256k1_extrakeys.h>
 #include <secp256k1_recovery.h>
 #include <secp256k1_schnorrsig.h>
@@ -95,7 +96,7 @@ static void tagged(SHA256_CTX *state, const char *tag) {
     SHA256_Update(state, digest, 32);
     SHA256_Update(state, digest, 32);
 }
-static SHA256_CTX tap_tweak, tap_sighash;
+static SHA256_CTX tap_tweak, tap_sighash, bip352_inputs, bip352_shared;
 
 /* ---- BIP-32 ---- */
 
@@ -643,6 +644,80 @@ static long long bip39(void) {
     return now() - start;
 }
 
+/* ---- silent payments (BIP-352): the receiver's share of each transaction, spend key and change label ---- */
+
+static int whole_point(u8 *output, const u8 *x, const u8 *y, void *data) {
+    (void)data;
+    output[0] = 2 | (y[31] & 1);
+    memcpy(output + 1, x, 32);
+    return 1;
+}
+/* whether either key of number k is among the outputs; emits what was found */
+static int silent_match(const u8 shared[33], unsigned k, const secp256k1_pubkey *spend, const secp256k1_pubkey *label,
+                        const u8 *outputs, size_t count) {
+    u8 tweak[32], number[4] = {k >> 24, k >> 16, k >> 8, k}, raw[2][33];
+    SHA256_CTX state = bip352_shared;
+    SHA256_Update(&state, shared, 33);
+    SHA256_Update(&state, number, 4);
+    SHA256_Final(tweak, &state);
+    secp256k1_pubkey addend, plain, labelled;
+    need(secp256k1_ec_pubkey_create(ctx, &addend, tweak), "tweak");
+    const secp256k1_pubkey *pair[2] = {spend, &addend}, *other[2] = {&plain, label};
+    size_t size = 33;
+    need(secp256k1_ec_pubkey_combine(ctx, &plain, pair, 2), "sum");
+    need(secp256k1_ec_pubkey_combine(ctx, &labelled, other, 2), "sum");
+    secp256k1_ec_pubkey_serialize(ctx, raw[0], &size, &plain, SECP256K1_EC_COMPRESSED);
+    secp256k1_ec_pubkey_serialize(ctx, raw[1], &size, &labelled, SECP256K1_EC_COMPRESSED);
+    for (size_t i = 0; i < count; i++)
+        for (int j = 0; j < 2; j++)
+            if (!memcmp(outputs + 32 * i, raw[j] + 1, 32)) {
+                emit(raw[j] + 1, 32);
+                return 1;
+            }
+    return 0;
+}
+/* silent <tweak|inputs> <count> <scan secret> <spend key> <label key> <items>: an item is the tweak data, or the
+ * smallest outpoint and two input keys, and then two output keys */
+static long long silent(void) {
+    int inputs = word()[0] == 'i';
+    unsigned count = number();
+    u8 *scan = argument(32), *spend_raw = argument(33), *label_raw = argument(33);
+    size_t size, item = (inputs ? 36 + 66 : 33) + 64;
+    u8 *items = hex_bytes(word(), &size);
+    need(size >= item, "items");
+    reserve(count * 64ul);
+    used = 0;
+    secp256k1_pubkey spend, label;
+    long long start = now();
+    need(secp256k1_ec_pubkey_parse(ctx, &spend, spend_raw, 33), "spend key");
+    need(secp256k1_ec_pubkey_parse(ctx, &label, label_raw, 33), "label key");
+    for (unsigned i = 0; i < count; i++) {
+        const u8 *at = items + item * (i % (size / item)), *outputs = at + item - 64;
+        secp256k1_pubkey point;
+        u8 secret[32], shared[33];
+        memcpy(secret, scan, 32);
+        if (inputs) {
+            secp256k1_pubkey keys[2];
+            const secp256k1_pubkey *both[2] = {&keys[0], &keys[1]};
+            u8 sum[33], digest[32];
+            size_t sum_size = 33;
+            for (int j = 0; j < 2; j++) need(secp256k1_ec_pubkey_parse(ctx, &keys[j], at + 36 + 33 * j, 33), "input key");
+            need(secp256k1_ec_pubkey_combine(ctx, &point, both, 2), "sum");
+            secp256k1_ec_pubkey_serialize(ctx, sum, &sum_size, &point, SECP256K1_EC_COMPRESSED);
+            SHA256_CTX state = bip352_inputs;
+            SHA256_Update(&state, at, 36);
+            SHA256_Update(&state, sum, 33);
+            SHA256_Final(digest, &state);
+            need(secp256k1_ec_seckey_tweak_mul(ctx, secret, digest), "input hash");
+        } else {
+            need(secp256k1_ec_pubkey_parse(ctx, &point, at, 33), "tweak data");
+        }
+        need(secp256k1_ecdh(ctx, shared, &point, secret, whole_point, NULL), "shared secret");
+        for (unsigned k = 0; silent_match(shared, k, &spend, &label, outputs, 2); k++) continue;
+    }
+    return now() - start;
+}
+
 int main(void) {
     char *line = NULL;
     size_t capacity = 0;
@@ -651,6 +726,8 @@ int main(void) {
     need(RAND_bytes(blind, 32) == 1 && secp256k1_context_randomize(ctx, blind), "blinding");
     tagged(&tap_tweak, "TapTweak");
     tagged(&tap_sighash, "TapSighash");
+    tagged(&bip352_inputs, "BIP0352/Inputs");
+    tagged(&bip352_shared, "BIP0352/SharedSecret");
     printf("%s\n", OpenSSL_version(OPENSSL_VERSION));
     fflush(stdout);
     while (getline(&line, &capacity, stdin) > 0) {
@@ -665,6 +742,7 @@ int main(void) {
         else if (!strcmp(name, "psbt")) elapsed = psbt();
         else if (!strcmp(name, "eip1559")) elapsed = eip1559();
         else if (!strcmp(name, "bip39")) elapsed = bip39();
+        else if (!strcmp(name, "silent")) elapsed = silent();
         else fail("unknown request");
         SHA256(out, used, digest);
         printf("%lld ", elapsed);

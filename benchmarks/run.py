@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cold_start
 import ours
+import silent
 from floor import Floor, FloorError, build, curve_version, install
 from pairing import ROUNDS, Contender, Measured, measure
 from peers import PEERS
@@ -120,6 +121,14 @@ def other_rows() -> list[Row]:
     ]
 
 
+def silent_rows() -> list[Row]:
+    titles = {"tweak": "BIP-352 scan, from tweak data", "inputs": "BIP-352 scan, from a transaction of two inputs"}
+    return [
+        Row(f"silent {mode}", title, silent.request(mode), silent.contenders(mode), size=2)
+        for mode, title in titles.items()
+    ]
+
+
 def verdict(one: Measured) -> str:
     if one.target is None:
         return ""
@@ -170,7 +179,7 @@ def main() -> int:
     record: list[dict[str, object]] = []
     with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(2) as processes:
         list(processes.map(ours.warm, range(4)))
-        rows = [*address_rows(threads, processes), *signature_rows(), *psbt_rows(), *other_rows()]
+        rows = [*address_rows(threads, processes), *signature_rows(), *psbt_rows(), *silent_rows(), *other_rows()]
         for row in rows:
             if options.only not in row.id and options.only not in row.title:
                 continue

@@ -64,7 +64,14 @@ def shared_point(public: bytes, secret: bytes) -> bytes:
     buffers = _buffers
     if type(public) is not bytes or len(public) != 33 or not _parse(context, buffers.given, public, 33):
         raise InvalidInputError("not a compressed public key: 33 bytes that are a point of the curve")
-    if not _ecdh(context, buffers.point, buffers.given, secret, _POINT, _NULL):
+    return multiply_in_secret(buffers.given, secret)
+
+
+def multiply_in_secret(public: Any, secret: bytes) -> bytes:
+    """As :func:`shared_point`, of a point of the library."""
+    check_length(secret, 32, "a secret key")
+    buffers = _buffers
+    if not _ecdh(context, buffers.point, public, secret, _POINT, _NULL):
         raise InvalidInputError("a secret key must be from 1 to the curve order less one")
     point: bytes = buffers.point_bytes[:]
     return (b"\x03" if point[63] & 1 else b"\x02") + point[:32]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin.script import ScriptType, classify
 from bursar.crypto.hashes import hash160, tagged_hash
@@ -91,6 +91,12 @@ def public_inputs(tx: Transaction, spent: Sequence[bytes]) -> PublicInputs | Non
 
     ``spent`` are the output scripts its inputs spend, in order; ``InvalidInputError`` if their number differs.
     """
+    found = point_and_hash(tx, spent)
+    return None if found is None else PublicInputs(serialize_point(found[0]), found[1])
+
+
+def point_and_hash(tx: Transaction, spent: Sequence[bytes]) -> tuple[Any, bytes] | None:
+    """As :func:`public_inputs`, the sum as a point of the library."""
     if len(spent) != len(tx.inputs):
         raise InvalidInputError(
             f"the scripts spent by all {len(tx.inputs)} inputs are needed, not {len(spent)}", code="input.transaction"
@@ -110,5 +116,4 @@ def public_inputs(tx: Transaction, spent: Sequence[bytes]) -> PublicInputs | Non
     total = points[0] if len(points) == 1 else add_points(points)
     if total is None:
         return None
-    key = serialize_point(total)
-    return PublicInputs(key, input_hash([one.outpoint for one in tx.inputs], key))
+    return total, input_hash([one.outpoint for one in tx.inputs], serialize_point(total))

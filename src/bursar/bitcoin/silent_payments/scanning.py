@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.script import p2tr
-from bursar.bitcoin.silent_payments.inputs import public_inputs
+from bursar.bitcoin.silent_payments.inputs import point_and_hash
 from bursar.bitcoin.silent_payments.keys import CHANGE_LABEL, SilentPaymentKeys
 from bursar.bitcoin.silent_payments.sending import MOST
-from bursar.crypto.payment_points import SpendPoint, payment_tweak, shared_point
+from bursar.crypto.payment_points import SpendPoint, multiply_in_secret, payment_tweak, shared_point
 from bursar.crypto.points import multiply_secret_key
 from bursar.crypto.secp256k1 import public_key, tweak_add_secret
 from bursar.crypto.secret import Secret
@@ -70,11 +70,12 @@ class Scanner:
 
     def transaction(self, tx: Transaction, spent: Sequence[bytes]) -> tuple[FoundOutput, ...]:
         """The payments in ``tx``; ``spent`` are the scripts that its inputs spend, in their order."""
-        inputs = public_inputs(tx, spent)
+        inputs = point_and_hash(tx, spent)
         if inputs is None:
             return ()
-        with Secret(multiply_secret_key(self._keys.scan.expose(), inputs.hash)) as factor:
-            return self._found(shared_point(inputs.key, factor.expose()), taproot_outputs(tx))
+        point, factor = inputs
+        shared = multiply_in_secret(point, multiply_secret_key(self._keys.scan.expose(), factor))
+        return self._found(shared, taproot_outputs(tx))
 
     def block(
         self, transactions: Iterable[tuple[Transaction, Sequence[bytes]]]
