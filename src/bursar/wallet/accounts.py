@@ -1,4 +1,4 @@
-"""Accounts of the store: the public half as a value, its derivation window (BIP-44 gap limit), its assets."""
+"""Accounts of the store: the public half as a value, who signs for it, its addresses, its assets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.accounts import account_from_json
 from bursar.errors import InvalidInputError
 from bursar.ethereum.account import EthereumAccount
 from bursar.policy.review import Asset
@@ -18,30 +19,43 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.wallet.store.accounts import AccountRow, TokenRow
 
+    Account = ScriptAccount | EthereumAccount
+
 GAP_LIMIT = 20
-WIDE_WINDOW = 1000  # looked through where a node cannot tell which addresses were used and emptied
-Account = BitcoinAccount | EthereumAccount
+MOST_GAP = 10_000
 
 
 def chain_of(account: Account) -> tuple[str, str]:
     """``("bitcoin", "regtest")`` or ``("ethereum", "eip155:1")``."""
-    if isinstance(account, BitcoinAccount):
-        return "bitcoin", account.network.name
-    return "ethereum", f"eip155:{account.chain_id}"
+    if isinstance(account, EthereumAccount):
+        return "ethereum", f"eip155:{account.chain_id}"
+    return "bitcoin", account.network.name
 
 
 def identity(account: Account) -> str:
-    """What makes two accounts the same, whatever they are called: chain, scheme and extended public key."""
+    """What makes two accounts the same, whatever they are called.
+
+    For one key: chain, scheme and extended public key; for any other account the scripts it makes.
+    """
     chain, network = chain_of(account)
-    scheme = account.scheme.name if isinstance(account, BitcoinAccount) else "BIP44"
-    return digest([chain, network, scheme, str(account.xpub)])
+    if isinstance(account, EthereumAccount):
+        return digest([chain, network, "BIP44", str(account.xpub)])
+    if isinstance(account, BitcoinAccount):
+        return digest([chain, network, account.scheme.name, str(account.xpub)])
+    return digest([chain, network, "scripts", *(account.script(branch, 0).hex() for branch in account.branches)])
 
 
 def load_account(row: AccountRow) -> Account:
     data = json.loads(row.body)
-    return BitcoinAccount.from_json(data) if row.chain == "bitcoin" else EthereumAccount.from_json(data)
+    return EthereumAccount.from_json(data) if row.chain == "ethereum" else account_from_json(data)
+
+
+def signers_of(row: AccountRow) -> tuple[str, ...]:
+    """The names of the signers that answer for an account; none where it is only watched."""
+    return tuple(name for name in row.signer.split(",") if name)
 
 
 def require_account(connection: Connection, name: str) -> AccountRow:
@@ -54,15 +68,28 @@ def require_account(connection: Connection, name: str) -> AccountRow:
 
 
 def account_record(row: AccountRow) -> AccountRecord:
-    return AccountRecord(name=row.name, account=load_account(row), signer=row.signer, created=row.created, tip=row.tip)
+    signers = signers_of(row)
+    return AccountRecord(
+        name=row.name,
+        account=load_account(row),
+        signer=signers[0] if signers else "",
+        created=row.created,
+        tip=row.tip,
+        signers=signers,
+        gap_limit=row.gap_limit,
+        scanning=row.scanned is not None,
+    )
 
 
 def address_record(name: str, account: Account, row: AddressRow) -> AddressRecord:
-    path = account.path(row.branch, row.position) if isinstance(account, BitcoinAccount) else account.path(row.position)
+    if isinstance(account, EthereumAccount):
+        place = str(account.path(row.position))
+    else:
+        place = account.place(row.branch, row.position)
     return AddressRecord(
         account=name,
         address=row.address,
-        path=str(path),
+        path=place,
         branch=row.branch,
         index=row.position,
         used=row.used,
@@ -70,42 +97,14 @@ def address_record(name: str, account: Account, row: AddressRow) -> AddressRecor
     )
 
 
-def branches(account: Account) -> tuple[int, ...]:
-    """The branches an account watches."""
-    return (0, 1) if isinstance(account, BitcoinAccount) else (0,)
-
-
-def derive_rows(account: Account, branch: int, start: int, count: int) -> list[AddressRow]:
-    """``count`` fresh rows of one branch from ``start`` on."""
-    if count <= 0:
-        return []
-    if isinstance(account, BitcoinAccount):
-        texts = account.addresses(branch, start, count)
-        scripts = account.scripts(branch, start, count)
-    else:
-        texts = account.addresses(start, count)
-        scripts = [bytes.fromhex(text[2:]) for text in texts]
+def missing_rows(account: EthereumAccount, rows: Sequence[AddressRow]) -> list[AddressRow]:
+    """The rows an Ethereum account's window (the gap limit beyond the last address used or issued) still lacks."""
+    have = len(rows)
+    wanted = GAP_LIMIT + max((row.position + 1 for row in rows if row.used or row.issued), default=0)
     return [
-        AddressRow(branch, start + number, text, script, issued=False, used=False)
-        for number, (text, script) in enumerate(zip(texts, scripts, strict=True))
+        AddressRow(0, have + number, text, bytes.fromhex(text[2:]), issued=False, used=False)
+        for number, text in enumerate(account.addresses(have, wanted - have) if wanted > have else ())
     ]
-
-
-def wanted_count(rows: Sequence[AddressRow], branch: int) -> int:
-    """How many addresses of ``branch`` must be watched: the gap limit beyond the last one used or issued."""
-    return GAP_LIMIT + max(
-        (row.position + 1 for row in rows if row.branch == branch and (row.used or row.issued)), default=0
-    )
-
-
-def missing_rows(account: Account, rows: Sequence[AddressRow], *, step: int = 1) -> list[AddressRow]:
-    """The rows the window, rounded up to a multiple of ``step``, still lacks."""
-    missing: list[AddressRow] = []
-    for branch in branches(account):
-        have = sum(1 for row in rows if row.branch == branch)
-        wanted = -(-wanted_count(rows, branch) // step) * step
-        missing += derive_rows(account, branch, have, wanted - have)
-    return missing
 
 
 def native_asset(account: Account) -> Asset:

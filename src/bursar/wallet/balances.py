@@ -48,6 +48,7 @@ class CoinView:
     mature: tuple[Output, ...]  # in blocks, old enough, not spent by a pending transaction
     immature: tuple[Output, ...]
     change: tuple[Output, ...]  # unconfirmed change of our own transfers, not spent again
+    incoming: tuple[Output, ...]  # unconfirmed payments by others, not spent again
     figures: Figures
 
 
@@ -64,11 +65,14 @@ def view_coins(
     scripts: Collection[bytes],
     held: Collection[OutPointKey],
     tip_height: int,
+    frozen: Collection[OutPointKey] = (),
+    frozen_scripts: Collection[bytes] = (),
 ) -> CoinView:
     """Sort an account's outputs as of ``tip_height``.
 
     ``pending`` are transactions beyond the snapshot (in the mempool, or in later blocks), at most one of those that
-    exclude each other; ``own_txids`` those among them we made; ``held`` the coins reserved for some transfer.
+    exclude each other; ``own_txids`` those among them we made; ``held`` the coins reserved for some transfer. What is
+    ``frozen``, or pays to one of ``frozen_scripts``, is neither reserved nor spendable.
     """
     known = {output.key: output for output in confirmed}
     later: dict[OutPointKey, Output] = {}
@@ -83,18 +87,24 @@ def view_coins(
     mature = tuple(output for output in unspent if is_mature(output, tip_height))
     immature = tuple(output for output in known.values() if not is_mature(output, tip_height))
     change = tuple(output for key, output in later.items() if output.txid in own_txids and key not in spent)
+    incoming = tuple(output for key, output in later.items() if output.txid not in own_txids and key not in spent)
     usable = (*mature, *change)
     gone = sum(output.value for key, output in {**known, **later}.items() if key in spent)
     return CoinView(
         mature=mature,
         immature=immature,
         change=change,
+        incoming=incoming,
         figures=Figures(
             confirmed=sum(output.value for output in known.values() if is_mature(output, tip_height)),
             pending=sum(output.value for output in later.values()) - gone,
             immature=sum(output.value for output in immature),
             reserved=sum(output.value for output in usable if output.key in held),
-            spendable=sum(output.value for output in usable if output.key not in held),
+            spendable=sum(
+                output.value
+                for output in usable
+                if output.key not in held and output.key not in frozen and output.script not in frozen_scripts
+            ),
         ),
     )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.build import build_bump, build_transfer, minimum_bump_rate
-from bursar.bitcoin.coins import CoinKey, Selection, Target
+from bursar.bitcoin.coins import Selection, Target
 from bursar.bitcoin.draft import ChangeKey
 from bursar.bitcoin.selection import select
 from bursar.bitcoin.transaction import Transaction, TxOut
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Sequence
 
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.coins import Coin
-    from bursar.bitcoin.draft import BuiltTransfer
+    from bursar.bitcoin.draft import BuiltTransfer, ChangeKey
     from bursar.wallet.transfer import Transfer
 
 
@@ -35,7 +35,7 @@ class Coins:
     change: tuple[Coin, ...]
 
 
-def read_payments(account: BitcoinAccount, transfer: Transfer) -> list[tuple[Address, Sats]]:
+def read_payments(account: ScriptAccount, transfer: Transfer) -> list[tuple[Address, Sats]]:
     """The payees, parsed strictly for the account's network; only BTC can be paid, and each payee once."""
     payments: list[tuple[Address, Sats]] = []
     for order in transfer.payments:
@@ -48,12 +48,6 @@ def read_payments(account: BitcoinAccount, transfer: Transfer) -> list[tuple[Add
     if len(set(texts)) != len(texts):
         raise InvalidInputError("the same address is paid twice: add the amounts", code="input.address")
     return payments
-
-
-def change_key(account: BitcoinAccount, index: int) -> ChangeKey:
-    """The change output at ``index`` of the change branch."""
-    key = CoinKey(account.key(1, index), account.key_origin(1, index), account.script_type)
-    return ChangeKey(account.script(1, index), key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +63,11 @@ class Chosen:
 
 
 def choose(
-    account: BitcoinAccount,
+    account: ScriptAccount,
     transfer: Transfer,
     coins: Coins,
     *,
-    change_index: int,
+    change: ChangeKey,
     fee_rate: FeeRate,
     rng: random.Random | None = None,
 ) -> Chosen | None:
@@ -84,7 +78,8 @@ def choose(
     target = Target(
         Sats(sum(amount for _, amount in payments)),
         tuple(address.script for address, _ in payments),
-        account.script(1, change_index),
+        change.script,
+        change.key.input_weight,
     )
     try:
         return Chosen(select(coins.confirmed, target=target, fee_rate=fee_rate, rng=rng))
@@ -95,12 +90,12 @@ def choose(
 
 
 def build(
-    account: BitcoinAccount,
+    account: ScriptAccount,
     transfer: Transfer,
     coins: Sequence[Coin],
     *,
     chosen: Chosen | None,
-    change_index: int,
+    change: ChangeKey,
     fee_rate: FeeRate,
     tip_height: int,
     rng: random.Random | None = None,
@@ -110,7 +105,7 @@ def build(
         account.network,
         coins,
         read_payments(account, transfer),
-        change=change_key(account, change_index),
+        change=change,
         fee_rate=fee_rate,
         tip_height=tip_height,
         selector=chosen,
@@ -160,7 +155,7 @@ def check_cap(fee: int, cap: int | None, unit: str) -> None:
 
 
 def review_of(
-    account: BitcoinAccount,
+    account: ScriptAccount,
     name: str,
     built: BuiltTransfer,
     *,

@@ -6,31 +6,33 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from bursar.bitcoin.coins import Coin, CoinKey
+from bursar.bitcoin.accounts import change_branch
+from bursar.bitcoin.coins import Coin
 from bursar.bitcoin.psbt import Psbt
-from bursar.bitcoin.script import ScriptType
-from bursar.bitcoin.transaction import Transaction, Txid
+from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.units import FeeRate
 from bursar.chain.fees import TARGET_BLOCKS, bitcoin_fee_rate
 from bursar.errors import ChainError, ConflictError, InvalidInputError
 from bursar.wallet import bitcoin_planning as planning
-from bursar.wallet.accounts import missing_rows
 from bursar.wallet.bitcoin_sync import check_bitcoin_node
-from bursar.wallet.bitcoin_view import BitcoinView, completed, load_view, sketch_of
+from bursar.wallet.bitcoin_view import BitcoinView, load_view, raw_transactions
 from bursar.wallet.canonical import digest
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, known_plan, require_transfer, store_plan
+from bursar.wallet.spend_paths import SpendPaths
 from bursar.wallet.store import accounts as account_rows
+from bursar.wallet.store.places import address_at, find_places, first_free
 from bursar.wallet.store.reservations import hold_coins
 from bursar.wallet.store.transfers import stored_plan
 from bursar.wallet.transfer import PaymentOrder, Transfer
+from bursar.wallet.windows import extend_windows
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from sqlalchemy import Connection
 
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.draft import BuiltTransfer
     from bursar.chain.protocols import BitcoinBackend
     from bursar.wallet.balances import Output
@@ -45,7 +47,7 @@ MOST_EXTRA = 50
 def plan_bitcoin(
     context: Context,
     row: AccountRow,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     transfer: Transfer,
     backend: BitcoinBackend,
     *,
@@ -58,23 +60,22 @@ def plan_bitcoin(
     tip = check_bitcoin_node(account, backend)
     rate = fee_rate(context, account, backend, transfer.fee)
     body = transfer.body_digest()
+    paths = SpendPaths(account, transfer.spend_with, tip)
     with context.store.read() as connection:
         view = load_view(connection, row)
-        change_index = _change_index(connection, row)
+        change_index = _change_index(connection, row, account)
         facts = gather_facts(connection, row.network, [order.to for order in transfer.payments])
     mature, change = view.free()
-    coins = planning.Coins(
-        confirmed=tuple(sketch_of(account, output) for output in mature),
-        change=tuple(sketch_of(account, output) for output in change),
-    )
-    chosen = planning.choose(account, transfer, coins, change_index=change_index, fee_rate=rate, rng=context.rng)
+    back = paths.change(change_index)
+    coins = planning.Coins(confirmed=_sketches(paths, mature), change=_sketches(paths, change))
+    chosen = planning.choose(account, transfer, coins, change=back, fee_rate=rate, rng=context.rng)
     wanted = (*coins.confirmed, *coins.change) if chosen is None else chosen.selection.coins
     built = planning.build(
         account,
         transfer,
-        _completed(account, view, wanted, backend),
+        _completed(context, row, paths, view, wanted, backend),
         chosen=chosen,
-        change_index=change_index,
+        change=back,
         fee_rate=rate,
         tip_height=tip.height,
         rng=context.rng,
@@ -84,7 +85,7 @@ def plan_bitcoin(
         account,
         row.name,
         built,
-        change_path=(account.script(1, change_index), str(account.path(1, change_index))),
+        change_path=(back.script, account.place(change_branch(account), change_index)),
         facts=facts,
         replaces=None,
     )
@@ -104,7 +105,7 @@ def plan_bitcoin(
 def bump_bitcoin(
     context: Context,
     row: AccountRow,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     target: TransferRow,
     backend: BitcoinBackend,
     *,
@@ -118,26 +119,28 @@ def bump_bitcoin(
     with context.store.read() as connection:
         check_bumpable(connection, require_transfer(connection, target.id))
         view = load_view(connection, row)
-        fresh_index = _change_index(connection, row)
+        fresh_index = _change_index(connection, row, account)
     old = stored_plan(target)
     original = Transaction.parse(target.raw or b"")
+    paths = SpendPaths(account, old.transfer.spend_with, tip)
     _refuse_descendants(view, original)
     kept = _old_change(account, view, old, original)
     change_index = fresh_index if kept is None else kept
+    back = paths.change(change_index)
     mature, _ = view.free()
     built = planning.build_replacement(
         original,
-        _spent_coins(account, view, Psbt.from_text(old.psbt or "")),
-        change=planning.change_key(account, change_index),
+        _spent_coins(context, row, paths, view, Psbt.from_text(old.psbt or "")),
+        change=back,
         fee_rate=rate,
         exact=fee.rate is not None,
-        extra=_completed(account, view, _largest(account, mature), backend),
+        extra=_completed(context, row, paths, view, _largest(paths, mature), backend),
         tip_height=tip.height,
         cancel=cancel,
         rng=context.rng,
     )
     planning.check_cap(int(built.fee), fee.max_fee, "sat")
-    change_path = (account.script(1, change_index), str(account.path(1, change_index)))
+    change_path = (back.script, account.place(change_branch(account), change_index))
     with context.store.write() as connection:
         check_bumpable(connection, require_transfer(connection, target.id))
         paid = [payment.to for payment in old.review.payments]
@@ -149,8 +152,8 @@ def bump_bitcoin(
             facts=gather_facts(connection, row.network, paid),
             replaces=target.txid,
         )
-        back = PaymentOrder(review.change[0].address, review.change[0].amount, "BTC") if cancel else None
-        transfer = bump_transfer(old, fee, idempotency_key, cancel_to=back)
+        refund = PaymentOrder(review.change[0].address, review.change[0].amount, "BTC") if cancel else None
+        transfer = bump_transfer(old, fee, idempotency_key, cancel_to=refund)
         plan = Plan(
             id=transfer.id,
             transfer=transfer,
@@ -190,7 +193,7 @@ def bump_transfer(
     return replace(fresh, payments=(cancel_to,), everything=False, memo=f"cancels {old.id}")
 
 
-def fee_rate(context: Context, account: BitcoinAccount, backend: BitcoinBackend, fee: FeeChoice) -> FeeRate:
+def fee_rate(context: Context, account: ScriptAccount, backend: BitcoinBackend, fee: FeeChoice) -> FeeRate:
     """The explicit rate, or the node's estimate for the speed, both within the wallet's caps."""
     if fee.rate is not None:
         if not isinstance(fee.rate, FeeRate):
@@ -203,7 +206,7 @@ def fee_rate(context: Context, account: BitcoinAccount, backend: BitcoinBackend,
 def _reserve(
     connection: Connection,
     row: AccountRow,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     built: BuiltTransfer,
     *,
     root: str,
@@ -214,75 +217,88 @@ def _reserve(
     keys = [(str(coin.outpoint.txid), coin.outpoint.vout) for coin in built.coins]
     hold_coins(connection, row.network, keys, root=root, transfer_id=plan.id)
     if built.change_index is not None:
-        rows = account_rows.address_rows(connection, row.id)
-        if fresh_change and any(item.issued and (item.branch, item.position) == (1, change_index) for item in rows):
+        branch = change_branch(account)
+        found = address_at(connection, row.id, branch, change_index)
+        if fresh_change and account.ranged and found is not None and found.issued:
             raise ConflictError("the change address was taken by another transfer: plan again")
-        account_rows.mark_issued(connection, row.id, 1, change_index)
-        rows = account_rows.address_rows(connection, row.id)
-        account_rows.add_addresses(connection, row.id, missing_rows(account, rows))
+        account_rows.mark_issued(connection, row.id, branch, change_index)
+        extend_windows(connection, row, account)
 
 
-def _change_index(connection: Connection, row: AccountRow) -> int:
-    rows = account_rows.address_rows(connection, row.id)
-    free = [item.position for item in rows if item.branch == 1 and not item.used and not item.issued]
-    if free:
-        return min(free)
-    raise ChainError(f"account {row.name!r} has no change address derived: sync it first", code="chain.unsynced")
+def _change_index(connection: Connection, row: AccountRow, account: ScriptAccount) -> int:
+    if not account.ranged:
+        return 0
+    free = first_free(connection, row.id, change_branch(account))
+    if free is None:
+        raise ChainError(f"account {row.name!r} has no change address derived: sync it first", code="chain.unsynced")
+    return free
 
 
-def _largest(account: BitcoinAccount, outputs: Iterable[Output]) -> list[Coin]:
+def _sketches(paths: SpendPaths, outputs: Iterable[Output]) -> tuple[Coin, ...]:
+    made = (paths.sketch(output) for output in outputs)
+    return tuple(coin for coin in made if coin is not None)
+
+
+def _largest(paths: SpendPaths, outputs: Iterable[Output]) -> tuple[Coin, ...]:
     """The coins a bump may add: it takes the largest first and needs few."""
-    return [sketch_of(account, item) for item in sorted(outputs, key=lambda item: -item.value)[:MOST_EXTRA]]
+    return _sketches(paths, sorted(outputs, key=lambda item: -item.value)[:MOST_EXTRA])
 
 
 def _completed(
-    account: BitcoinAccount, view: BitcoinView, coins: Iterable[Coin], backend: BitcoinBackend
+    context: Context,
+    row: AccountRow,
+    paths: SpendPaths,
+    view: BitcoinView,
+    coins: Iterable[Coin],
+    backend: BitcoinBackend,
 ) -> tuple[Coin, ...]:
     """The coins with their keys and previous transactions, which the node is asked for where the store lacks them."""
-    fetched: dict[Txid, Transaction] = {}
+    wanted = list(coins)
+    with context.store.read() as connection:
+        raws = raw_transactions(connection, row, {str(coin.outpoint.txid) for coin in wanted})
+    known = {txid: Transaction.parse(raw) for txid, raw in raws.items()}
     result: list[Coin] = []
-    for sketch in coins:
-        coin = completed(account, view, sketch)
-        txid = coin.outpoint.txid
-        if coin.previous is None and coin.key.script_type is not ScriptType.P2TR:
-            if txid not in fetched:
-                found = backend.transaction(txid)
-                if found is None:
-                    raise ChainError(
-                        f"the node does not know transaction {txid}, whose output it listed: sync again",
-                        code="chain.previous",
-                    )
-                fetched[txid] = found.tx
-            coin = replace(coin, previous=fetched[txid])
-        result.append(coin)
+    for sketch in wanted:
+        txid = sketch.outpoint.txid
+        if str(txid) not in known and not sketch.key.taproot:
+            found = backend.transaction(txid)
+            if found is None:
+                raise ChainError(
+                    f"the node does not know transaction {txid}, whose output it listed: sync again",
+                    code="chain.previous",
+                )
+            known[str(txid)] = found.tx
+        result.append(paths.complete(sketch, view.places[sketch.output.script], known.get(str(txid))))
     return tuple(result)
 
 
-def _spent_coins(account: BitcoinAccount, view: BitcoinView, psbt: Psbt) -> list[Coin]:
+def _spent_coins(context: Context, row: AccountRow, paths: SpendPaths, view: BitcoinView, psbt: Psbt) -> list[Coin]:
     """The coins of a stored plan, as its PSBT describes them."""
+    outputs = [psbt.utxo(number) for number in range(len(psbt.inputs))]
+    with context.store.read() as connection:
+        places = find_places(connection, row.id, {output.script for output in outputs})
     coins: list[Coin] = []
-    for number, item in enumerate(psbt.tx.inputs):
-        output = psbt.utxo(number)
-        branch, index = view.places[output.script]
+    for number, (item, output) in enumerate(zip(psbt.tx.inputs, outputs, strict=True)):
         known = view.outputs.get((str(item.outpoint.txid), item.outpoint.vout))
+        height = None if known is None else known.height
         coins.append(
             Coin(
                 outpoint=item.outpoint,
                 output=output,
-                key=CoinKey(account.key(branch, index), account.key_origin(branch, index), account.script_type),
-                height=None if known is None else known.height,
+                key=paths.key(*places[output.script], height),
+                height=height,
                 previous=psbt.inputs[number].non_witness_utxo,
             )
         )
     return coins
 
 
-def _old_change(account: BitcoinAccount, view: BitcoinView, old: Plan, original: Transaction) -> int | None:
+def _old_change(account: ScriptAccount, view: BitcoinView, old: Plan, original: Transaction) -> int | None:
     for output in original.outputs:
         place = view.places.get(output.script)
-        if place is not None and place[0] == 1:
-            path = str(account.path(*place))
-            if any(change.path == path for change in old.review.change):
+        if place is not None and place[0] == change_branch(account):
+            address = account.address(*place).text
+            if any(change.path == account.place(*place) and change.address == address for change in old.review.change):
                 return place[1]
     return None
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.transaction import Txid
-from bursar.chain.protocols import SyncRequest
+from bursar.bitcoin.transaction import OutPoint, Txid, TxOut
+from bursar.bitcoin.units import Sats
+from bursar.chain.protocols import ChainCoin, SyncRequest
 from bursar.errors import ChainError, WrongChainError
 from bursar.wallet.discovery import Discovery
 from bursar.wallet.fate import Fate, wants_fate
@@ -17,25 +18,35 @@ from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.chainstate import (
     CoinRow,
     TransactionRow,
+    coin_rows,
+    find_transactions,
+    mined_transactions,
     put_transactions,
-    replace_coins,
     transaction_rows,
     transaction_state,
+    update_coins,
 )
+from bursar.wallet.store.places import Edge, edges, script_columns
 from bursar.wallet.store.transfers import transfer_rows
+from bursar.wallet.windows import store_places
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from sqlalchemy import Connection
 
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.bitcoin.script_index import ScriptIndex
     from bursar.chain.protocols import BitcoinBackend, BlockRef, ChainTransaction, ChainUpdate
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow
 
 
-def check_bitcoin_node(account: BitcoinAccount, backend: BitcoinBackend) -> BlockRef:
+_CHECKPOINT = 2_000  # addresses of a first scan after which what was learnt is stored
+_PIECE = 20_000  # blocks of a first scan after which a source that reads blocks shall answer
+
+
+def check_bitcoin_node(account: ScriptAccount, backend: BitcoinBackend) -> BlockRef:
     """``WrongChainError`` unless the node serves the account's network, genesis included; the node's tip."""
     if backend.network is not account.network:
         raise WrongChainError(
@@ -47,36 +58,44 @@ def check_bitcoin_node(account: BitcoinAccount, backend: BitcoinBackend) -> Bloc
 def sync_bitcoin(
     context: Context,
     row: AccountRow,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     backend: BitcoinBackend,
     progress: Callable[[str, int, int | None], None],
 ) -> SyncReport:
     """Discover, then apply; see ``Wallet.sync``."""
     progress("node", 0, None)
     check_bitcoin_node(account, backend)
+    first = row.tip is None or row.scanned is not None
     with context.store.read() as connection:
-        addresses = account_rows.address_rows(connection, row.id)
-        stored = transaction_rows(connection, row.id)
+        unsettled = [item.txid for item in transaction_rows(connection, row.id, states=["pending"])]
         roots = _asked_roots(connection, row, None)
-        txids = _txids(connection, row, roots, (item.txid for item in stored if item.state == "pending"))
-    discovery = Discovery(account, addresses, row.tip, tuple(txids))
+        discovery = Discovery(
+            account, row.gap_limit, row.tip, tuple(_txids(connection, row, roots, unsettled)), first=first
+        )
+        discovery.know(script_columns(connection, row.id), row.scanned)
+        if row.tip is not None:
+            discovery.coins = tuple(_chain_coin(coin) for coin in coin_rows(connection, row.id))
+            held = mined_transactions(connection, row.id)
+            discovery.held = frozenset((Txid.from_text(txid), block) for txid, block in held)
+    writer = _Writer(context, row, account, backend)
     while not discovery.done:
-        progress("scan", len(discovery.used), None)
-        discovery.take(backend.sync(discovery.request()))
-    update = discovery.update
-    assert update is not None
-    if update.reorged is not None:
-        update = _ask_orphans(context, row, backend, update, stored)
-    _check_answer(discovery, update)
+        progress("scan", sum(discovery.asked.values()), len(discovery.index))
+        answer = backend.sync(discovery.request(stride=_PIECE if first else None))
+        _check_answer(discovery.index, answer)
+        discovery.take(answer)
+        asked = sum(discovery.asked.values())
+        if first and discovery.settled and not discovery.done and asked >= writer.asked + _CHECKPOINT:
+            writer.write(discovery, whole=False)
+            discovery.stored()
+            context.passed("sync.checkpoint")
     progress("store", 0, None)
-    with context.store.write() as connection:
-        report = _apply(context, connection, row, discovery, update)
+    report = writer.write(discovery, whole=True)
     progress("done", 1, 1)
     return report
 
 
 def refresh_bitcoin(
-    context: Context, row: AccountRow, account: BitcoinAccount, backend: BitcoinBackend
+    context: Context, row: AccountRow, account: ScriptAccount, backend: BitcoinBackend
 ) -> tuple[str, ...]:
     """Ask for the fate of open transfers only; coins and tip stay those of the last sync."""
     tip = check_bitcoin_node(account, backend)
@@ -144,15 +163,13 @@ def _txids(connection: Connection, row: AccountRow, roots: set[str], more: Itera
     return [Txid.from_text(text) for text in wanted]
 
 
-def _ask_orphans(
-    context: Context, row: AccountRow, backend: BitcoinBackend, update: ChainUpdate, stored: list[TransactionRow]
-) -> ChainUpdate:
+def _ask_orphans(context: Context, row: AccountRow, backend: BitcoinBackend, update: ChainUpdate) -> ChainUpdate:
     """Ask for the fate of everything that stood in a block that is no longer there."""
     lowest = update.reorged
     assert lowest is not None
     answered = {str(item.tx.txid) for item in update.transactions} | {str(txid) for txid in update.missing}
-    orphans = [item.txid for item in stored if item.height is not None and item.height >= lowest]
     with context.store.read() as connection:
+        orphans = [item.txid for item in transaction_rows(connection, row.id, above=lowest - 1)]
         roots = _asked_roots(connection, row, lowest)
         wanted = [txid for txid in _txids(connection, row, roots, orphans) if str(txid) not in answered]
     if not wanted:
@@ -167,9 +184,8 @@ def _ask_orphans(
     )
 
 
-def _check_answer(discovery: Discovery, update: ChainUpdate) -> None:
+def _check_answer(asked: ScriptIndex, update: ChainUpdate) -> None:
     """``ChainError`` (``chain.reply``) when the node lists coins nobody asked for, or that their transactions deny."""
-    asked = {row.script for row in discovery.rows}
     known = {item.tx.txid: item.tx.outputs for item in update.transactions}
     for coin in update.coins:
         txid, vout = coin.outpoint
@@ -181,77 +197,86 @@ def _check_answer(discovery: Discovery, update: ChainUpdate) -> None:
             )
 
 
-def _apply(
-    context: Context, connection: Connection, row: AccountRow, discovery: Discovery, update: ChainUpdate
-) -> SyncReport:
-    now = context.now()
-    have = {
-        branch: account_rows.derived_count(connection, row.id, branch)
-        for branch in {item.branch for item in discovery.rows}
-    }
-    account_rows.add_addresses(
-        connection, row.id, [item for item in discovery.rows if item.position >= have[item.branch]]
-    )
-    account_rows.mark_used(connection, row.id, sorted(discovery.used))
-    for branch, position in discovery.maybe_issued():
-        account_rows.mark_issued(connection, row.id, branch, position)
-    coins = [
-        CoinRow(
-            txid=str(coin.outpoint.txid),
-            vout=coin.outpoint.vout,
-            value=int(coin.output.value),
-            script=coin.output.script,
-            height=coin.height,
-            coinbase=coin.coinbase,
+class _Writer:
+    """Stores what a discovery learnt, in one transaction each time."""
+
+    def __init__(self, context: Context, row: AccountRow, account: ScriptAccount, backend: BitcoinBackend) -> None:
+        self._context, self._row, self._account, self._backend = context, row, account, backend
+        self._fresh = 0
+        self.asked = 0
+
+    def write(self, discovery: Discovery, *, whole: bool) -> SyncReport:
+        update = discovery.update
+        assert update is not None
+        if update.reorged is not None:
+            update = _ask_orphans(self._context, self._row, self._backend, update)
+        with self._context.store.write() as connection:
+            changed = self._apply(connection, discovery, update, whole=whole)
+        self.asked = sum(discovery.asked.values())
+        return SyncReport(
+            account=self._row.name,
+            tip=update.tip,
+            addresses=len(discovery.index),
+            new_transactions=self._fresh,
+            reorged=update.reorged,
+            changed=changed,
+            history_complete=discovery.history_complete,
         )
-        for coin in update.coins
-    ]
-    after = {(coin.txid, coin.vout) for coin in coins}
-    replace_coins(connection, row.id, coins)
-    fresh = put_transactions(connection, row.id, [_transaction_row(item, now) for item in update.transactions])
-    missing = {str(txid) for txid in update.missing}
-    stored = transaction_rows(connection, row.id)
-    lost = [
-        TransactionRow(item.txid, item.raw, "missing", None, None, None, item.seen)
-        for item in stored
-        if item.txid in missing
-    ]
-    put_transactions(connection, row.id, lost)
-    account_rows.set_tip(connection, row.id, update.tip)
-    roots = _asked_roots(connection, row, update.reorged)
-    fates = {str(item.tx.txid): Fate(item.block) for item in update.transactions}
-    confirmed = {item.txid for item in stored if item.state == "confirmed"}
+
+    def _apply(
+        self, connection: Connection, discovery: Discovery, update: ChainUpdate, *, whole: bool
+    ) -> tuple[str, ...]:
+        context, row, now = self._context, self._row, self._context.now()
+        have = edges(connection, row.id)
+        for branch, count in discovery.asked.items():
+            start = have.get(branch, Edge()).derived
+            store_places(connection, row.id, self._account, branch, start, count)
+        account_rows.mark_used(connection, row.id, sorted(discovery.used))
+        if whole:
+            for branch, position in discovery.maybe_issued():
+                account_rows.mark_issued(connection, row.id, branch, position)
+        coins = [_coin_row(coin) for coin in update.coins]
+        update_coins(connection, row.id, coins, complete=whole)
+        found = [_transaction_row(item, now) for item in update.transactions]
+        self._fresh += put_transactions(connection, row.id, found)
+        missing = {str(txid) for txid in update.missing}
+        lost = find_transactions(connection, row.id, missing).values()
+        put_transactions(
+            connection,
+            row.id,
+            [TransactionRow(item.txid, item.raw, "missing", None, None, None, item.seen) for item in lost],
+        )
+        account_rows.set_tip(connection, row.id, update.tip, scanned=None if whole else discovery.asked)
+        roots = _asked_roots(connection, row, update.reorged)
+        fates = {str(item.tx.txid): Fate(item.block) for item in update.transactions}
+        certain = whole and update.reorged is None
+        unspent = {(coin.txid, coin.vout) for coin in coins}
+        changed = apply_fates(
+            context,
+            connection,
+            row.id,
+            fates,
+            asked=roots,
+            superseded=_superseded(connection, row, missing, unspent) if certain else set(),
+            tip_height=update.tip.height,
+            inputs=spent_coins,
+        )
+        if update.reorged is not None:
+            context.note(connection, "chain.reorganised", account=row.name, height=update.reorged, tip=update.tip.hash)
+        return changed
+
+
+def _superseded(connection: Connection, row: AccountRow, missing: set[str], unspent: set[tuple[str, int]]) -> set[str]:
+    """The transfers that can never be mined: a coin in a block and yet not unspent was spent by something else."""
     unknown = {
         transfer.txid: spent_coins(transfer.raw)
         for transfer in transfer_rows(connection, account_id=row.id)
         if transfer.raw is not None and transfer.txid is not None and transfer.txid in missing
     }
-    superseded = set[str]()
-    if update.reorged is None:
-        # A coin that is in a block and yet not unspent was spent by something else in a block.
-        beaten = [txid for txid, keys in unknown.items() if any(k[0] in confirmed and k not in after for k in keys)]
-        superseded = with_children([*beaten, *_failed(connection, row)], unknown)
-    changed = apply_fates(
-        context,
-        connection,
-        row.id,
-        fates,
-        asked=roots,
-        superseded=superseded,
-        tip_height=update.tip.height,
-        inputs=spent_coins,
-    )
-    if update.reorged is not None:
-        context.note(connection, "chain.reorganised", account=row.name, height=update.reorged, tip=update.tip.hash)
-    return SyncReport(
-        account=row.name,
-        tip=update.tip,
-        addresses=len(discovery.rows),
-        new_transactions=fresh,
-        reorged=update.reorged,
-        changed=changed,
-        history_complete=discovery.history_complete,
-    )
+    parents = {key[0] for keys in unknown.values() for key in keys}
+    mined = {txid for txid, item in find_transactions(connection, row.id, parents).items() if item.state == "confirmed"}
+    beaten = [txid for txid, keys in unknown.items() if any(k[0] in mined and k not in unspent for k in keys)]
+    return with_children([*beaten, *_failed(connection, row)], unknown)
 
 
 def _failed(connection: Connection, row: AccountRow) -> list[str]:
@@ -270,3 +295,19 @@ def _transaction_row(item: ChainTransaction, now: int) -> TransactionRow:
         block_time=None if block is None else block.time,
         seen=now,
     )
+
+
+def _coin_row(coin: ChainCoin) -> CoinRow:
+    return CoinRow(
+        txid=str(coin.outpoint.txid),
+        vout=coin.outpoint.vout,
+        value=int(coin.output.value),
+        script=coin.output.script,
+        height=coin.height,
+        coinbase=coin.coinbase,
+    )
+
+
+def _chain_coin(coin: CoinRow) -> ChainCoin:
+    outpoint = OutPoint(Txid.from_text(coin.txid), coin.vout)
+    return ChainCoin(outpoint, TxOut(Sats(coin.value), coin.script), coin.height, coin.coinbase)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.coins import Coin, CoinKey
-from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxOut
-from bursar.bitcoin.units import Sats
+from bursar.bitcoin.address import Address
+from bursar.bitcoin.network import Network
+from bursar.bitcoin.transaction import Transaction
 from bursar.wallet.balances import CoinView, Output, view_coins
 from bursar.wallet.records import TransferState
 from bursar.wallet.rivals import lost
-from bursar.wallet.store.accounts import address_rows
-from bursar.wallet.store.chainstate import coin_rows, transaction_rows
+from bursar.wallet.store.chainstate import coin_rows, find_transactions, transaction_rows
+from bursar.wallet.store.labels import frozen
+from bursar.wallet.store.places import find_places
 from bursar.wallet.store.reservations import OutPointKey, held_coin_roots
 from bursar.wallet.store.transfers import transfer_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from sqlalchemy import Connection
 
-    from bursar.bitcoin.account import BitcoinAccount
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
 
@@ -30,63 +30,83 @@ _GONE = (TransferState.REPLACED, TransferState.FAILED)
 
 @dataclass(frozen=True, slots=True)
 class BitcoinView:
-    """``places`` maps scripts to (branch, index); ``raws`` txids to raw transactions; ``held`` coins to roots."""
+    """``places`` maps the scripts of ``outputs`` and pending transactions to (branch, index); ``held`` coins to roots.
+
+    ``pending`` are the transactions beyond the snapshot by txid, ``own`` those among them that we made. ``frozen``
+    outputs are not spent unless named.
+    """
 
     coins: CoinView
     places: Mapping[bytes, tuple[int, int]]
-    raws: Mapping[str, bytes]
+    pending: Mapping[str, Transaction]
+    own: frozenset[str]
     held: Mapping[OutPointKey, str]
+    frozen: frozenset[OutPointKey]
     outputs: Mapping[OutPointKey, Output]
 
     def free(self) -> tuple[list[Output], list[Output]]:
-        """What a new transfer may use: confirmed outputs, and unconfirmed change of our own."""
-        mature = [output for output in self.coins.mature if output.key not in self.held]
-        change = [output for output in self.coins.change if output.key not in self.held]
+        """What a new transfer may use: confirmed outputs, and unconfirmed change of our own; nothing frozen."""
+        closed = self.held.keys() | self.frozen
+        mature = [output for output in self.coins.mature if output.key not in closed]
+        change = [output for output in self.coins.change if output.key not in closed]
         return mature, change
-
-
-def coin_scripts(connection: Connection, row: AccountRow) -> dict[bytes, tuple[int, int]]:
-    """Branch and index by locking script."""
-    return {item.script: (item.branch, item.position) for item in address_rows(connection, row.id)}
 
 
 def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
     """The account as of its last sync and every step since."""
-    places = coin_scripts(connection, row)
     tip_height = -1 if row.tip is None else row.tip.height
-    stored = transaction_rows(connection, row.id)
+    stored = transaction_rows(connection, row.id, states=("pending", "missing"), above=tip_height)
     transfers = transfer_rows(connection, account_id=row.id)
     gone = {item.txid for item in transfers if item.state in _GONE}
     ours = {item.txid: item.raw for item in transfers if item.raw and item.txid and _beyond(item, tip_height)}
-    pending = {
-        item.txid: item.raw
-        for item in stored
-        if item.txid not in gone and (item.state == "pending" or (item.height is not None and item.height > tip_height))
-    }
-    ours = {txid: ours[txid] for txid in ours.keys() - lost(stored)}
-    pending.update(ours)
+    raws = {item.txid: item.raw for item in stored if item.txid not in gone and item.state != "missing"}
+    if any(item.state == "missing" for item in stored):
+        beaten = lost(transaction_rows(connection, row.id))
+        ours = {txid: raw for txid, raw in ours.items() if txid not in beaten}
+    raws.update(ours)
+    pending = {txid: Transaction.parse(raw) for txid, raw in raws.items()}
     outputs = [
         Output(coin.txid, coin.vout, coin.value, coin.script, coin.height, coin.coinbase)
         for coin in coin_rows(connection, row.id)
     ]
+    seen = {output.script for output in outputs}
+    seen.update(output.script for tx in pending.values() for output in tx.outputs)
+    places = find_places(connection, row.id, seen)
     held = held_coin_roots(connection, row.network)
+    names, addresses = frozen(connection, row.network)
+    network = Network.from_text(row.network)
+    closed = {Address.from_text(text, network).script for text in addresses}
     coins = view_coins(
         outputs,
-        [Transaction.parse(raw) for raw in pending.values()],
+        pending.values(),
         own_txids=ours.keys(),
         scripts=places.keys(),
         held=held.keys(),
         tip_height=tip_height,
+        frozen=names,
+        frozen_scripts=closed,
     )
-    raws = {item.txid: item.raw for item in stored}
-    raws.update(ours)
+    known = {output.key: output for output in (*outputs, *coins.change, *coins.incoming)}
     return BitcoinView(
         coins=coins,
         places=places,
-        raws=raws,
+        pending=pending,
+        own=frozenset(ours),
         held=held,
-        outputs={output.key: output for output in (*outputs, *coins.change)},
+        frozen=frozenset(key for key, output in known.items() if key in names or output.script in closed),
+        outputs=known,
     )
+
+
+def raw_transactions(connection: Connection, row: AccountRow, txids: Iterable[str]) -> dict[str, bytes]:
+    """The raw transactions the store has of ``txids``, our own transfers included."""
+    wanted = set(txids)
+    found = {txid: item.raw for txid, item in find_transactions(connection, row.id, wanted).items()}
+    if wanted - found.keys():
+        for item in transfer_rows(connection, account_id=row.id):
+            if item.raw is not None and item.txid in wanted:
+                found.setdefault(item.txid, item.raw)
+    return found
 
 
 def _beyond(row: TransferRow, tip_height: int) -> bool:
@@ -94,25 +114,3 @@ def _beyond(row: TransferRow, tip_height: int) -> bool:
     if row.state is TransferState.CONFIRMED:
         return row.height is not None and row.height > tip_height
     return row.state is TransferState.SENT
-
-
-def sketch_of(account: BitcoinAccount, output: Output) -> Coin:
-    """The output as a coin that can be chosen but not yet spent: it names no key and no previous transaction."""
-    return Coin(
-        outpoint=OutPoint(Txid.from_text(output.txid), output.vout),
-        output=TxOut(Sats(output.value), output.script),
-        key=CoinKey(b"", account.origin, account.script_type),
-        height=output.height,
-        coinbase=output.coinbase,
-    )
-
-
-def completed(account: BitcoinAccount, view: BitcoinView, coin: Coin) -> Coin:
-    """A sketched coin with the key that spends it and, where the store has it, its previous transaction."""
-    branch, index = view.places[coin.output.script]
-    raw = view.raws.get(str(coin.outpoint.txid))
-    return replace(
-        coin,
-        key=CoinKey(account.key(branch, index), account.key_origin(branch, index), account.script_type),
-        previous=None if raw is None else Transaction.parse(raw),
-    )

@@ -13,9 +13,9 @@ from bursar.wallet.rivals import lost
 from bursar.wallet.store.transfers import stored_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.transaction import TxOut
     from bursar.ethereum.account import EthereumAccount
     from bursar.policy.review import Asset
@@ -34,10 +34,10 @@ def depth(height: int | None, tip_height: int | None) -> int:
 
 def bitcoin_history(
     name: str,
-    account: BitcoinAccount,
+    account: ScriptAccount,
     rows: Sequence[TransactionRow],
     transfers: Sequence[TransferRow],
-    scripts: Mapping[bytes, tuple[int, int]],
+    scripts: Collection[bytes],
     *,
     tip_height: int | None,
 ) -> list[HistoryRow]:
@@ -90,7 +90,7 @@ def _spent(parsed: Mapping[str, Transaction], txid: str, vout: int) -> TxOut | N
     return tx.outputs[vout] if tx is not None and vout < len(tx.outputs) else None
 
 
-def _address(output: TxOut, account: BitcoinAccount) -> str:
+def _address(output: TxOut, account: ScriptAccount) -> str:
     try:
         return str(Address.from_script(output.script, account.network))
     except InvalidInputError:

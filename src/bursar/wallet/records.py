@@ -10,7 +10,7 @@ from bursar.wallet.canonical import field, open_record
 from bursar.wallet.review_json import asset_to_json
 
 if TYPE_CHECKING:
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.chain.protocols import BlockRef
     from bursar.ethereum.account import EthereumAccount
     from bursar.policy.review import Asset
@@ -36,13 +36,20 @@ class TransferState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """An account of the store: the public half, which signer answers for it, and the last tip applied."""
+    """An account of the store: the public half, which signer answers for it, and the last tip applied.
+
+    ``signers`` are all of them where it takes several; none, and an empty ``signer``, where it is only watched.
+    ``scanning``: its first scan is not finished, sync again.
+    """
 
     name: str
-    account: BitcoinAccount | EthereumAccount
+    account: ScriptAccount | EthereumAccount
     signer: str
     created: int
     tip: BlockRef | None
+    signers: tuple[str, ...] = ()
+    gap_limit: int = 20
+    scanning: bool = False
 
     @property
     def chain(self) -> str:
@@ -56,6 +63,9 @@ class AccountRecord:
             "name": self.name,
             "account": self.account.to_json(),
             "signer": self.signer,
+            "signers": list(self.signers),
+            "gap_limit": self.gap_limit,
+            "scanning": self.scanning,
             "created": self.created,
             "tip": None
             if self.tip is None

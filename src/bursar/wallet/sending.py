@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.transaction import Transaction, Txid
 from bursar.chain.protocols import EthereumBackend
 from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
+from bursar.ethereum.account import EthereumAccount
 from bursar.wallet.accounts import load_account
 from bursar.wallet.bitcoin_sync import check_bitcoin_node, find_in_blocks
 from bursar.wallet.ethereum_sync import check_ethereum_node
@@ -81,10 +81,10 @@ def check_node(context: Context, row: AccountRow, backend: BitcoinBackend | Ethe
     """``WrongChainError`` unless the node serves the account's chain."""
     account = load_account(row)
     if isinstance(backend, EthereumBackend):
-        if isinstance(account, BitcoinAccount):
+        if not isinstance(account, EthereumAccount):
             raise WrongChainError(f"account {row.name!r} is on bitcoin {row.network} and the node on ethereum")
         check_ethereum_node(context, row, account, backend)
-    elif isinstance(account, BitcoinAccount):
+    elif not isinstance(account, EthereumAccount):
         check_bitcoin_node(account, backend)
     else:
         raise WrongChainError(f"account {row.name!r} is on ethereum {row.network} and the node on bitcoin")
@@ -105,7 +105,7 @@ def record_sent(context: Context, account: AccountRow, row: TransferRow, signed:
             state = transaction_state(connection, account.id, signed.txid)
             if state in (None, "missing"):
                 fresh = TransactionRow(signed.txid, signed.raw, "pending", None, None, None, context.now())
-                beaten = rivals(signed.raw, transaction_rows(connection, account.id))
+                beaten = rivals(signed.raw, transaction_rows(connection, account.id, states=["pending"]))
                 put_transactions(connection, account.id, [fresh, *(replace(old, state="missing") for old in beaten)])
 
 

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.finalize import extract, finalize
 from bursar.bitcoin.psbt import Psbt
 from bursar.errors import ConflictError, InvalidInputError, UnsupportedError, UserCancelledError
+from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
+from bursar.keys.origin import UNKNOWN
 from bursar.keys.path import DerivationPath
-from bursar.signing.checks import check_keys_of, request_signatures, request_transaction
+from bursar.signing.checks import check_keys_of, name_of, request_signatures, request_transaction
 from bursar.signing.protocols import EthereumSigner, PsbtSigner
 from bursar.wallet.accounts import load_account
 from bursar.wallet.approving import POLICY_IN_FORCE, require_plan
@@ -25,8 +28,9 @@ from bursar.wallet.store.transfers import change_signing, change_transfer, trans
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bursar.bitcoin.account import BitcoinAccount
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.signing.protocols import Signer
+    from bursar.wallet.accounts import Account
     from bursar.wallet.approving import DigestedPolicy
     from bursar.wallet.context import Context
     from bursar.wallet.plan import ApprovedPlan
@@ -113,20 +117,37 @@ def _check_reservation(connection: Connection, account: AccountRow, row: Transfe
         raise ConflictError(f"nonce {tx.nonce} of {plan.sender} is not reserved for transfer {row.id}: plan again")
 
 
-def _ask(
-    account: BitcoinAccount | EthereumAccount, plan: Plan, signer: PsbtSigner | EthereumSigner
-) -> Psbt | SignedTransaction:
+def _ask(account: Account, plan: Plan, signer: PsbtSigner | EthereumSigner) -> Psbt | SignedTransaction:
     """Ask the signer; the answer is held to the question, and every signature in it verifies."""
     if plan.psbt is not None:
         if not isinstance(signer, PsbtSigner):
             raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
-        check_keys_of(signer, account)
-        return request_signatures(signer, Psbt.from_text(plan.psbt), account=_bitcoin(account))
+        if isinstance(account, EthereumAccount):
+            raise ConflictError("the plan is of another chain than its account")
+        check_signer(signer, account)
+        return request_signatures(signer, Psbt.from_text(plan.psbt), account=account)
     if not isinstance(signer, EthereumSigner):
         raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
+    if not isinstance(account, EthereumAccount):
+        raise ConflictError("the plan is of another chain than its account")
     check_keys_of(signer, account)
     path = DerivationPath.from_text(str(plan.path))
     return request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
+
+
+def check_signer(signer: Signer, account: ScriptAccount) -> None:
+    """``InvalidInputError`` (``input.signer.other``) for a signer none of whose keys is in the account."""
+    if isinstance(account, BitcoinAccount):
+        check_keys_of(signer, account)
+        return
+    held, known = signer.info.fingerprint or UNKNOWN, account.fingerprints
+    if held not in known and held != UNKNOWN and UNKNOWN not in known:
+        names = ", ".join(str(one) for one in known)
+        raise InvalidInputError(
+            f"{name_of(signer)} has the keys of {held}, the account is of {names}: choose another signer, or another "
+            "passphrase",
+            code="input.signer.other",
+        )
 
 
 def _finished(answer: Psbt | SignedTransaction) -> tuple[bytes, str]:
@@ -135,14 +156,6 @@ def _finished(answer: Psbt | SignedTransaction) -> tuple[bytes, str]:
         return answer.serialize(), answer.hash
     tx = extract(finalize(answer, verify=False))
     return tx.serialize(), str(tx.txid)
-
-
-def _bitcoin(account: BitcoinAccount | EthereumAccount) -> BitcoinAccount:
-    from bursar.bitcoin.account import BitcoinAccount
-
-    if not isinstance(account, BitcoinAccount):
-        raise ConflictError("the plan is of another chain than its account")
-    return account
 
 
 def _unsigned(plan: Plan) -> UnsignedTransaction:

@@ -6,26 +6,28 @@ import json
 import re
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.accounts import plainest
 from bursar.errors import ConflictError, InvalidInputError
+from bursar.ethereum.account import EthereumAccount
 from bursar.wallet import accounts as rules
 from bursar.wallet import bitcoin_view, ethereum_view
-from bursar.wallet.bitcoin_view import coin_scripts
 from bursar.wallet.movements import bitcoin_history, depth, ethereum_history, newest_first
 from bursar.wallet.records import AssetBalance, TransferRecord, TransferState
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.chainstate import deposit_rows, transaction_rows
+from bursar.wallet.store.places import Edge, address_at, edges, owners, script_columns
 from bursar.wallet.store.transfers import transfer_rows
 from bursar.wallet.transfer import Transfer
+from bursar.wallet.windows import extend_windows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sqlalchemy import Connection
 
-    from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.token import Token
     from bursar.policy.review import Asset
+    from bursar.wallet.accounts import Account
     from bursar.wallet.balances import Figures
     from bursar.wallet.context import Context
     from bursar.wallet.records import AccountRecord, AddressRecord, HistoryRow
@@ -35,23 +37,33 @@ if TYPE_CHECKING:
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-def add_account(context: Context, name: str, account: BitcoinAccount | EthereumAccount, signer: str) -> AccountRecord:
+def add_account(
+    context: Context, name: str, account: Account, signers: Sequence[str], *, gap_limit: int
+) -> AccountRecord:
     """See ``Wallet.add_account``."""
-    for what, text in (("account", name), ("signer", signer)):
+    for what, text in (("account", name), *(("signer", one) for one in signers)):
         if not _NAME.fullmatch(text):
             raise InvalidInputError(
                 f"{what} name {text[:70]!r} must be 1 to 64 letters, digits, dots, dashes or underscores",
                 code="input.name",
             )
+    if len(set(signers)) != len(signers):
+        raise InvalidInputError("a signer is named twice: name each once", code="input.name")
+    if not rules.GAP_LIMIT <= gap_limit <= rules.MOST_GAP:
+        raise InvalidInputError(
+            f"the gap limit is {rules.GAP_LIMIT} to {rules.MOST_GAP} addresses, not {gap_limit}", code="input.gap"
+        )
+    if not isinstance(account, EthereumAccount):
+        account = plainest(account)
     chain, network = rules.chain_of(account)
-    identity = rules.identity(account)
+    identity, signer = rules.identity(account), ",".join(signers)
     with context.store.write() as connection:
         known = rows.find_account(connection, name)
         if known is not None:
             if known.identity == identity and known.signer == signer:
                 return rules.account_record(known)
             raise ConflictError(f"account {name!r} exists and is another one: choose another name")
-        twin = rows.find_identity(connection, identity)
+        twin = rows.find_identity(connection, identity) or _overlapping(connection, account)
         if twin is not None:
             raise ConflictError(f"this account is here already, under the name {twin.name!r}")
         account_id = rows.add_account(
@@ -63,10 +75,24 @@ def add_account(context: Context, name: str, account: BitcoinAccount | EthereumA
             body=json.dumps(account.to_json(), sort_keys=True),
             signer=signer,
             created=context.now(),
+            gap_limit=gap_limit,
         )
-        rows.add_addresses(connection, account_id, rules.missing_rows(account, []))
+        row = rows.account_by_id(connection, account_id)
+        if isinstance(account, EthereumAccount):
+            rows.add_addresses(connection, account_id, rules.missing_rows(account, []))
+        else:
+            extend_windows(connection, row, account)
         context.note(connection, "account.added", account=name, signer=signer, public=account.to_json())
-        return rules.account_record(rows.account_by_id(connection, account_id))
+        return rules.account_record(row)
+
+
+def _overlapping(connection: Connection, account: Account) -> AccountRow | None:
+    """Another account of the network that makes the same scripts, if only on one branch."""
+    if isinstance(account, EthereumAccount):
+        return None
+    scripts = [account.script(branch, 0) for branch in account.branches]
+    found = [rows.account_by_id(connection, one) for one in sorted(owners(connection, scripts))]
+    return next((row for row in found if row.network == account.network.name), None)
 
 
 def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressRecord:
@@ -74,22 +100,31 @@ def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressReco
     with context.store.write() as connection:
         row = rules.require_account(connection, name)
         account = rules.load_account(row)
-        found = [item for item in rows.address_rows(connection, row.id) if item.branch == 0]
-        last_used = max((item.position for item in found if item.used), default=-1)
-        last = max((item.position for item in found if item.used or item.issued), default=-1)
-        fresh = next(item for item in found if item.position == last + 1)
-        if fresh.position - last_used > rules.GAP_LIMIT and not beyond_gap:
+        if row.scanned is not None:
             raise InvalidInputError(
-                f"{rules.GAP_LIMIT} addresses of account {name!r} are issued and unused: one more would be missed by "
+                f"the first scan of account {name!r} was interrupted: sync it to the end first",
+                code="input.account.unsynced",
+            )
+        edge = edges(connection, row.id).get(0, Edge())
+        fresh = edge.last + 1
+        if not isinstance(account, EthereumAccount) and not account.ranged:
+            fresh = 0
+        elif fresh - edge.last_used > row.gap_limit and not beyond_gap:
+            raise InvalidInputError(
+                f"{row.gap_limit} addresses of account {name!r} are issued and unused: one more would be missed by "
                 "a restore elsewhere (BIP-44), reuse one or insist",
                 code="input.gap",
             )
-        rows.mark_issued(connection, row.id, 0, fresh.position)
-        everything = rows.address_rows(connection, row.id)
-        rows.add_addresses(connection, row.id, rules.missing_rows(account, everything))
-        record = next(item for item in everything if (item.branch, item.position) == (0, fresh.position))
-        context.note(connection, "address.issued", account=name, address=fresh.address, index=fresh.position)
-        return rules.address_record(name, account, record)
+        rows.mark_issued(connection, row.id, 0, fresh)
+        if isinstance(account, EthereumAccount):
+            everything = rows.address_rows(connection, row.id)
+            rows.add_addresses(connection, row.id, rules.missing_rows(account, everything))
+        else:
+            extend_windows(connection, row, account)
+        found = address_at(connection, row.id, 0, fresh)
+        assert found is not None
+        context.note(connection, "address.issued", account=name, address=found.address, index=fresh)
+        return rules.address_record(name, account, found)
 
 
 def add_token(context: Context, token: Token) -> Asset:
@@ -117,7 +152,7 @@ def balance(connection: Connection, row: AccountRow) -> tuple[AssetBalance, ...]
     """See ``Wallet.balance``."""
     account = rules.load_account(row)
     native = rules.native_asset(account)
-    if isinstance(account, BitcoinAccount):
+    if not isinstance(account, EthereumAccount):
         return (_balance(native, bitcoin_view.load_view(connection, row).coins.figures),)
     view = ethereum_view.load_view(connection, row)
     tokens = [token for token in rows.all_tokens(connection) if token.chain_id == account.chain_id]
@@ -144,13 +179,13 @@ def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[Histo
     for row in wanted:
         account = rules.load_account(row)
         transfers = transfer_rows(connection, account_id=row.id)
-        if isinstance(account, BitcoinAccount):
+        if not isinstance(account, EthereumAccount):
             found += bitcoin_history(
                 row.name,
                 account,
                 transaction_rows(connection, row.id),
                 transfers,
-                coin_scripts(connection, row),
+                _scripts(connection, row),
                 tip_height=row.seen_height,
             )
         else:
@@ -164,6 +199,10 @@ def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[Histo
                 tip_height=row.seen_height,
             )
     return newest_first(found)
+
+
+def _scripts(connection: Connection, row: AccountRow) -> set[bytes]:
+    return {script for _, script, _, _ in script_columns(connection, row.id)}
 
 
 def transfers(connection: Connection, name: str | None) -> tuple[TransferRecord, ...]:

@@ -10,6 +10,7 @@ from bursar.chain.protocols import Speed
 from bursar.errors import InvalidInputError
 from bursar.wallet.canonical import digest, open_record
 from bursar.wallet.canonical import field as read
+from bursar.wallet.coin_control import CoinControl, SpendWith, Strategy
 
 if TYPE_CHECKING:
     from bursar.bitcoin.units import FeeRate
@@ -85,6 +86,13 @@ class Transfer:
 
     ``everything`` sweeps: the single order receives all that is spendable less the fee, and its ``amount`` must be 0.
     ``source`` pins the paying address of an Ethereum account (default: the first address that can pay).
+
+    For Bitcoin: ``coins`` (as ``txid:vout``) are spent in any case, with ``coins_only`` these and no others;
+    ``exclude`` names coins and own addresses that are left alone. ``strategy`` is default (least waste),
+    minimum-weight, oldest, privacy (joins no scripts unless it must) or consolidation. ``min_confirmations`` refuses
+    younger coins; 0 admits unconfirmed payments by others. With ``subtract_fee`` the payments bear the fee in equal
+    parts. ``data`` is put on the chain behind OP_RETURN. ``spend_with`` chooses among the ways a descriptor knows.
+
     ``id`` names the transfer in the store; by default a fresh UUID.
     """
 
@@ -95,6 +103,14 @@ class Transfer:
     memo: str | None = None
     everything: bool = False
     source: str | None = None
+    coins: tuple[str, ...] = ()
+    coins_only: bool = False
+    exclude: tuple[str, ...] = ()
+    strategy: Strategy = "default"
+    min_confirmations: int | None = None
+    subtract_fee: bool = False
+    data: bytes | None = None
+    spend_with: SpendWith = SpendWith()  # noqa: RUF009  (immutable)
     id: str = field(default_factory=lambda: str(uuid4()))
 
     def __post_init__(self) -> None:
@@ -108,8 +124,25 @@ class Transfer:
             text = getattr(self, name)
             if text is not None and (type(text) is not str or not 0 < len(text) <= MAX_TEXT):
                 raise InvalidInputError(f"{name} is 1 to {MAX_TEXT} characters of text")
+        if self.subtract_fee and self.everything:
+            raise InvalidInputError("sending everything bears its fee already", code="input.amount")
+        _ = self.control
         if type(self.id) is not str or not 0 < len(self.id) <= 64:
             raise InvalidInputError("a transfer id is 1 to 64 characters of text")
+
+    @property
+    def control(self) -> CoinControl:
+        """What it says about its coins."""
+        return CoinControl(
+            coins=self.coins,
+            coins_only=self.coins_only,
+            exclude=self.exclude,
+            strategy=self.strategy,
+            min_confirmations=self.min_confirmations,
+            subtract_fee=self.subtract_fee,
+            data=self.data,
+            spend_with=self.spend_with,
+        )
 
     def body_digest(self) -> str:
         """Digest of everything but ``id`` and ``idempotency_key``: what the key is bound to."""
@@ -118,6 +151,7 @@ class Transfer:
         return digest(body)
 
     def to_json(self) -> dict[str, Any]:
+        control = self.control.to_json()
         return {
             "kind": "transfer",
             "version": 1,
@@ -129,12 +163,13 @@ class Transfer:
             "memo": self.memo,
             "everything": self.everything,
             "source": self.source,
-        }
+        } | ({} if control is None else {"control": control})
 
     @classmethod
     def from_json(cls, data: object) -> Transfer:
         record = open_record(data, "transfer", 1)
         text = (str, type(None))
+        control = CoinControl.from_json(record.get("control"))
         return cls(
             account=read(record, "account", str),
             payments=tuple(_read_order(item) for item in read(record, "payments", list)),
@@ -143,6 +178,14 @@ class Transfer:
             memo=read(record, "memo", text),
             everything=read(record, "everything", bool),
             source=read(record, "source", text),
+            coins=control.coins,
+            coins_only=control.coins_only,
+            exclude=control.exclude,
+            strategy=control.strategy,
+            min_confirmations=control.min_confirmations,
+            subtract_fee=control.subtract_fee,
+            data=control.data,
+            spend_with=control.spend_with,
             id=read(record, "id", str),
         )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.account import BitcoinAccount
 from bursar.chain.fees import FeeCaps
 from bursar.chain.protocols import EthereumBackend
 from bursar.errors import ConflictError, InvalidInputError, StoreError, WrongChainError
@@ -24,15 +23,17 @@ from bursar.wallet.journal import Journal
 from bursar.wallet.reserving import ATTEMPTS, known_plan, require_transfer
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.engine import Store
+from bursar.wallet.store.places import shown_rows
 from bursar.wallet.store.transfers import find_idempotency_key, stored_plan, transfer_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
     from random import Random
     from types import TracebackType
 
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.chain.protocols import BitcoinBackend
     from bursar.policy.history import History
     from bursar.policy.review import Asset
@@ -115,12 +116,22 @@ class Wallet:
 
     # accounts and addresses
 
-    def add_account(self, name: str, account: BitcoinAccount | EthereumAccount, *, signer: str) -> AccountRecord:
+    def add_account(
+        self,
+        name: str,
+        account: ScriptAccount | EthereumAccount,
+        *,
+        signer: str | Sequence[str] | None = None,
+        gap_limit: int = rules.GAP_LIMIT,
+    ) -> AccountRecord:
         """Keep the public half of an account under ``name``; ``signer`` is the name by which its signer is found.
 
+        Several signers have several names; without any the account is only watched. ``gap_limit`` is how many unused
+        addresses in a row end the search for used ones (BIP-44: 20, the least).
         Adding the same account under the same name again changes nothing; another use of either is a ``ConflictError``.
         """
-        return statements.add_account(self._context, name, account, signer)
+        signers = () if signer is None else (signer,) if isinstance(signer, str) else tuple(signer)
+        return statements.add_account(self._context, name, account, signers, gap_limit=gap_limit)
 
     def account(self, name: str) -> AccountRecord:
         """The account ``name``, or ``InvalidInputError`` (``input.account``)."""
@@ -144,7 +155,7 @@ class Wallet:
         with self._store.read() as connection:
             row = rules.require_account(connection, name)
             account = rules.load_account(row)
-            found = [item for item in rows.address_rows(connection, row.id) if item.issued or item.used]
+            found = shown_rows(connection, row.id)
         return tuple(rules.address_record(name, account, item) for item in found)
 
     # assets
@@ -188,7 +199,7 @@ class Wallet:
         """
         row = self._row(name)
         account, told = rules.load_account(row), progress or _silent
-        if isinstance(account, BitcoinAccount):
+        if not isinstance(account, EthereumAccount):
             return sync_bitcoin(self._context, row, account, _bitcoin(row, backend), told)
         return sync_ethereum(self._context, row, account, _ethereum(row, backend), told)
 
@@ -196,7 +207,7 @@ class Wallet:
         """Ask only for the fate of the account's unfinished transfers; those whose state or block changed."""
         row = self._row(name)
         account = rules.load_account(row)
-        if isinstance(account, BitcoinAccount):
+        if not isinstance(account, EthereumAccount):
             changed = refresh_bitcoin(self._context, row, account, _bitcoin(row, backend))
         else:
             changed = sync_ethereum(self._context, row, account, _ethereum(row, backend), _silent).changed
@@ -232,7 +243,7 @@ class Wallet:
                 return known
             account = rules.load_account(row)
             try:
-                if isinstance(account, BitcoinAccount):
+                if not isinstance(account, EthereumAccount):
                     node = _bitcoin(row, backend)
                     return plan_bitcoin(self._context, row, account, transfer, node, dry_run=dry_run)
                 other = _ethereum(row, backend)
@@ -290,7 +301,7 @@ class Wallet:
                         code="conflict.idempotency",
                     )
         account = rules.load_account(row)
-        if isinstance(account, BitcoinAccount):
+        if not isinstance(account, EthereumAccount):
             node = _bitcoin(row, backend)
             return bump_bitcoin(
                 self._context, row, account, target, node, fee=fee, cancel=cancel, idempotency_key=idempotency_key

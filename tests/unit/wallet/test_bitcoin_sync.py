@@ -312,4 +312,10 @@ def test_a_moving_tip_does_not_forget_the_last_one(funded: SimpleNamespace) -> N
     node.before_answer = lambda: (next(moves, None) or (lambda: None))()
     asked = len(node.requests)
     funded.wallet.sync("btc", node)
-    assert [request.since for request in node.requests[asked:]] == [tip, None, tip, None]
+    first, fresh, again = node.requests[asked:]
+    # What came before the move is asked for anew, all together, from the older of the two tips on.
+    assert (first.since, fresh.since) == (tip, None)
+    assert again.since is not None
+    assert again.since.height == tip.height + 1
+    assert {*again.scripts} == {*first.scripts, *fresh.scripts}
+    assert funded.wallet.account("btc").tip.height == tip.height + 2

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from bursar.chain.protocols import BlockRef
 from bursar.wallet.store.schema import accounts, addresses, tokens
+
+MOST_IN = 500  # values in one IN (…)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -18,7 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class AccountRow:
-    """An account as stored; ``genesis`` is pinned, ``seen_height`` the last tip heard of: confirmations count to it."""
+    """An account as stored; ``genesis`` is pinned, ``seen_height`` the last tip heard of: confirmations count to it.
+
+    ``scanned`` is there while its first scan is not finished: how many addresses of each branch ``tip`` holds for.
+    """
 
     id: int
     name: str
@@ -31,6 +37,8 @@ class AccountRow:
     tip: BlockRef | None
     genesis: str | None
     seen_height: int | None
+    gap_limit: int = 20
+    scanned: dict[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +73,7 @@ def add_account(
     body: str,
     signer: str,
     created: int,
+    gap_limit: int,
 ) -> int:
     result = connection.execute(
         insert(accounts).values(
@@ -75,6 +84,7 @@ def add_account(
             body=body,
             signer=signer,
             created=created,
+            gap_limit=gap_limit,
         )
     )
     key = result.inserted_primary_key
@@ -100,13 +110,20 @@ def all_accounts(connection: Connection) -> list[AccountRow]:
     return [_account(row) for row in connection.execute(select(accounts).order_by(accounts.c.name))]
 
 
-def set_tip(connection: Connection, account_id: int, tip: BlockRef) -> None:
+def set_tip(connection: Connection, account_id: int, tip: BlockRef, *, scanned: dict[int, int] | None = None) -> None:
+    """The coins hold at ``tip``: of all addresses, or while a first scan is under way of those ``scanned``."""
     values = {
+        "scanned": None if scanned is None else json.dumps(scanned),
         "tip_height": tip.height,
         "tip_hash": tip.hash,
         "tip_time": tip.time,
         "seen_height": tip.height,
     }
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
+
+
+def set_account(connection: Connection, account_id: int, **values: object) -> None:
+    """Change columns of one account."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
 
@@ -146,8 +163,15 @@ def address_rows(connection: Connection, account_id: int) -> list[AddressRow]:
 
 
 def mark_used(connection: Connection, account_id: int, keys: Iterable[tuple[int, int]]) -> None:
-    for branch, position in keys:
-        connection.execute(update(addresses).where(_is(account_id, branch, position)).values(used=1))
+    query = (
+        update(addresses)
+        .where(addresses.c.account_id == account_id, addresses.c.used == 0)
+        .where(addresses.c.branch == bindparam("at_branch"), addresses.c.position == bindparam("at_position"))
+        .values(used=1)
+    )
+    places = [{"at_branch": branch, "at_position": position} for branch, position in keys]
+    if places:
+        connection.execute(query, places)
 
 
 def mark_issued(connection: Connection, account_id: int, branch: int, position: int, *, issued: bool = True) -> None:
@@ -166,8 +190,8 @@ def derived_count(connection: Connection, account_id: int, branch: int) -> int:
 def own_addresses(connection: Connection, texts: Sequence[str]) -> set[str]:
     """Those of ``texts`` that belong to any account of the store."""
     found: set[str] = set()
-    for start in range(0, len(texts), 500):
-        part = texts[start : start + 500]
+    for start in range(0, len(texts), MOST_IN):
+        part = texts[start : start + MOST_IN]
         found.update(connection.execute(select(addresses.c.address).where(addresses.c.address.in_(part))).scalars())
     return found
 
@@ -214,4 +238,6 @@ def _account(row: Row[tuple[object, ...]]) -> AccountRow:
         tip=tip,
         genesis=row.genesis,
         seen_height=row.seen_height,
+        gap_limit=row.gap_limit,
+        scanned=None if row.scanned is None else {int(key): value for key, value in json.loads(row.scanned).items()},
     )

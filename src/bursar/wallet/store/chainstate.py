@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
+from bursar.wallet.store.accounts import MOST_IN
 from bursar.wallet.store.schema import coins, deposits, holdings, transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from sqlalchemy import Connection
+    from sqlalchemy import Connection, Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,23 +64,23 @@ class Deposit:
     block_time: int
 
 
-def replace_coins(connection: Connection, account_id: int, rows: Sequence[CoinRow]) -> None:
-    connection.execute(delete(coins).where(coins.c.account_id == account_id))
-    if rows:
+def update_coins(connection: Connection, account_id: int, rows: Iterable[CoinRow], *, complete: bool) -> None:
+    """Make the stored coins these; unless ``complete``, coins that are not among ``rows`` stay."""
+    query = select(coins.c.txid, coins.c.vout, coins.c.height).where(coins.c.account_id == account_id)
+    known = {(row.txid, row.vout): row.height for row in connection.execute(query)}
+    wanted = {(row.txid, row.vout): row for row in rows}
+    fresh = [row for key, row in wanted.items() if known.get(key) != row.height]
+    gone = [key for key in known if key not in wanted] if complete else []
+    gone += [(row.txid, row.vout) for row in fresh if (row.txid, row.vout) in known]
+    if gone:
+        where = and_(
+            coins.c.account_id == account_id, coins.c.txid == bindparam("gone"), coins.c.vout == bindparam("at")
+        )
+        connection.execute(delete(coins).where(where), [{"gone": txid, "at": vout} for txid, vout in gone])
+    if fresh:
         connection.execute(
             insert(coins),
-            [
-                {
-                    "account_id": account_id,
-                    "txid": row.txid,
-                    "vout": row.vout,
-                    "value": row.value,
-                    "script": row.script,
-                    "height": row.height,
-                    "coinbase": int(row.coinbase),
-                }
-                for row in rows
-            ],
+            [{**asdict(row), "account_id": account_id, "coinbase": int(row.coinbase)} for row in fresh],
         )
 
 
@@ -93,30 +94,53 @@ def coin_rows(connection: Connection, account_id: int) -> list[CoinRow]:
 
 def put_transactions(connection: Connection, account_id: int, rows: Iterable[TransactionRow]) -> int:
     """Insert or update by txid; how many were new. ``seen`` keeps its first value."""
-    known = {row.txid: row for row in transaction_rows(connection, account_id)}
-    fresh: dict[str, TransactionRow] = {}
-    changed: dict[str, TransactionRow] = {}
-    for row in rows:
-        before = known.get(row.txid)
-        if before is None:
-            fresh[row.txid] = row
-        elif replace(row, seen=before.seen) != before:
-            changed[row.txid] = row
+    given = {row.txid: row for row in rows}
+    known = find_transactions(connection, account_id, given)
+    fresh = [row for txid, row in given.items() if txid not in known]
     if fresh:
-        connection.execute(insert(transactions), [{**asdict(row), "account_id": account_id} for row in fresh.values()])
-    for row in changed.values():
-        where = and_(transactions.c.account_id == account_id, transactions.c.txid == row.txid)
-        values = {name: value for name, value in asdict(row).items() if name not in ("txid", "seen")}
-        connection.execute(update(transactions).where(where).values(**values))
+        connection.execute(insert(transactions), [{**asdict(row), "account_id": account_id} for row in fresh])
+    for txid, before in known.items():
+        row = given[txid]
+        if replace(row, seen=before.seen) != before:
+            where = and_(transactions.c.account_id == account_id, transactions.c.txid == txid)
+            values = {name: value for name, value in asdict(row).items() if name not in ("txid", "seen")}
+            connection.execute(update(transactions).where(where).values(**values))
     return len(fresh)
 
 
-def transaction_rows(connection: Connection, account_id: int) -> list[TransactionRow]:
+def transaction_rows(
+    connection: Connection, account_id: int, *, states: Iterable[str] = (), above: int | None = None
+) -> list[TransactionRow]:
+    """The account's transactions; with ``states`` or ``above``, those in one of these or in a block above a height."""
     query = select(transactions).where(transactions.c.account_id == account_id)
-    return [
-        TransactionRow(row.txid, row.raw, row.state, row.height, row.block_hash, row.block_time, row.seen)
-        for row in connection.execute(query.order_by(transactions.c.seen, transactions.c.txid))
-    ]
+    wanted = list(states)
+    if wanted or above is not None:
+        higher = transactions.c.height > (1 << 62 if above is None else above)
+        query = query.where(or_(transactions.c.state.in_(wanted), higher))
+    return [_transaction(row) for row in connection.execute(query.order_by(transactions.c.seen, transactions.c.txid))]
+
+
+def find_transactions(connection: Connection, account_id: int, txids: Iterable[str]) -> dict[str, TransactionRow]:
+    """Those of ``txids`` the account knows."""
+    found: dict[str, TransactionRow] = {}
+    wanted = list(txids)
+    for start in range(0, len(wanted), MOST_IN):
+        part = wanted[start : start + MOST_IN]
+        query = select(transactions).where(transactions.c.account_id == account_id, transactions.c.txid.in_(part))
+        found.update({row.txid: _transaction(row) for row in connection.execute(query)})
+    return found
+
+
+def mined_transactions(connection: Connection, account_id: int) -> list[tuple[str, str]]:
+    """The txid and block hash of every confirmed transaction."""
+    query = select(transactions.c.txid, transactions.c.block_hash).where(
+        transactions.c.account_id == account_id, transactions.c.state == "confirmed"
+    )
+    return [(row.txid, row.block_hash) for row in connection.execute(query)]
+
+
+def _transaction(row: Row[tuple[object, ...]]) -> TransactionRow:
+    return TransactionRow(row.txid, row.raw, row.state, row.height, row.block_hash, row.block_time, row.seen)
 
 
 def transaction_state(connection: Connection, account_id: int, txid: str) -> str | None:

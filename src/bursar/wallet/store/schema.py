@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0001"
+SCHEMA_VERSION = "0002"
 APPLICATION_ID = 0x42525352  # "BRSR", in the SQLite header
 
 metadata = MetaData()
@@ -42,6 +42,8 @@ accounts = Table(
     Column("tip_time", Integer),
     Column("genesis", Text),
     Column("seen_height", Integer),
+    Column("gap_limit", Integer, nullable=False, server_default="20"),
+    Column("scanned", Text),
     CheckConstraint("chain IN ('bitcoin', 'ethereum')", name="ck_accounts_chain"),
 )
 
@@ -56,6 +58,7 @@ addresses = Table(
     Column("issued", Integer, nullable=False),
     Column("used", Integer, nullable=False),
     Index("ix_addresses_address", "address"),
+    Index("ix_addresses_script", "script"),
 )
 
 tokens = Table(
@@ -91,6 +94,7 @@ transactions = Table(
     Column("block_time", Integer),
     Column("seen", Integer, nullable=False),
     CheckConstraint("state IN ('pending', 'confirmed', 'missing')", name="ck_transactions_state"),
+    Index("ix_transactions_state", "account_id", "state", "height"),
 )
 
 holdings = Table(
@@ -162,6 +166,28 @@ spends = Table(
     Column("payee", Text, nullable=False),
     Column("amount", Text, nullable=False),
     Index("ix_spends_payee", "payee"),
+)
+
+signatures = Table(
+    "signatures",
+    metadata,
+    Column("transfer_id", Text, ForeignKey("transfers.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("signer", Text, nullable=False),
+    Column("added", Integer, nullable=False),
+    Column("psbt", Text, nullable=False),
+)
+
+labels = Table(
+    "labels",
+    metadata,
+    Column("network", Text, primary_key=True),
+    Column("type", Text, primary_key=True),
+    Column("ref", Text, primary_key=True),
+    Column("label", Text),
+    Column("origin", Text),
+    Column("spendable", Integer),
+    Column("details", Text),
 )
 
 held_coins = Table(
