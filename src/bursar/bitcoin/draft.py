@@ -56,12 +56,6 @@ def locktime_against_fee_sniping(tip_height: int | None, rng: random.Random) -> 
     return tip_height
 
 
-def refuse_duplicates(coins: Sequence[Coin]) -> None:
-    """``InvalidInputError`` (``input.coin.duplicate``) if two coins are the same output."""
-    if len({coin.outpoint for coin in coins}) != len(coins):
-        raise InvalidInputError("the same coin is listed twice: list each output once", code="input.coin.duplicate")
-
-
 def draft(
     coins: Sequence[Coin],
     outputs: Sequence[TxOut],

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bursar.bitcoin.units import FeeRate, Sats
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
-    from bursar.bitcoin.transaction import Transaction, Txid
+    from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
 
 MAX_ANCESTORS: Final = 25
 """Nodes relay no transaction that makes more unconfirmed ones of a chain, itself counted."""
@@ -202,3 +202,41 @@ def _way_to_lack(
 def _limits(way: list[Txid], known: Mapping[Txid, Unconfirmed], lent: Mapping[Txid, Mapping[Txid, int]]) -> list[int]:
     """What the steps of ``way`` that give back a loan can carry; steps to a parent carry any amount."""
     return [lent[giver][taker] for giver, taker in pairwise(way) if taker not in known[giver].parents]
+
+
+class Made(Protocol):
+    """Anything that an unconfirmed transaction may have made: a coin."""
+
+    @property
+    def outpoint(self) -> OutPoint: ...
+
+    @property
+    def package(self) -> AncestorPackage | None: ...
+
+
+def deficits_of(coins: Iterable[Made], rate: FeeRate) -> Deficits:
+    """What the unconfirmed ancestors of ``coins`` lack."""
+    return Deficits({coin.outpoint.txid: coin.package for coin in coins if coin.package is not None}, rate)
+
+
+def lack_of(coins: Iterable[Made], rate: FeeRate) -> int:
+    """What a transaction that spends all of ``coins`` owes their ancestors, in thousandths of a satoshi."""
+    packages = {coin.outpoint.txid: coin.package for coin in coins if coin.package is not None}
+    return Deficits(packages, rate).of(packages) if packages else 0
+
+
+def package_fee(rate: FeeRate, vsize: int, lack: int) -> Sats:
+    """The fee of a transaction of ``vsize`` virtual bytes that owes its ancestors ``lack`` thousandths of a satoshi."""
+    return Sats(-(-(vsize * rate.sat_per_kvb + lack) // _SCALE))
+
+
+def refuse_long_chain(coins: Collection[Made], rate: FeeRate, vsize: int, remedy: str) -> None:
+    """``InvalidInputError`` (``input.coin.package``) if nodes would not relay a child of so many ancestors."""
+    deficits = deficits_of(coins, rate)
+    count, before = deficits.ancestors([coin.outpoint.txid for coin in coins])
+    if count and (count >= MAX_ANCESTORS or before + vsize > MAX_PACKAGE_VSIZE):
+        raise InvalidInputError(
+            f"the coins stand on {count} unconfirmed transactions of {before} virtual bytes, nodes relay at most "
+            f"{MAX_ANCESTORS - 1} and {MAX_PACKAGE_VSIZE} in all: {remedy}",
+            code="input.coin.package",
+        )

@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.coins import CHANGE_TARGET, LONG_TERM_RATE, Coin, Selection, Target
-from bursar.bitcoin.package import MAX_ANCESTORS, MAX_PACKAGE_VSIZE, Deficits
+from bursar.bitcoin.package import MAX_ANCESTORS, MAX_PACKAGE_VSIZE, Deficits, package_fee
 from bursar.bitcoin.units import FeeRate, Sats, btc_text
 from bursar.bitcoin.weight import frame_weight, output_weight
 from bursar.errors import BursarError, InsufficientFundsError, InvalidInputError
@@ -211,17 +211,17 @@ class Pool:
         lack = 0 if self.deficits is None else self.deficits.of({coin.outpoint.txid for coin in chosen})
         spare = sum([coin.output[0] for coin in chosen]) - target.amount
         weight = self._weight(chosen, change=True)
-        fee = -(-(-(-weight // 4) * rate + lack) // 1000)
+        fee = package_fee(self.fee_rate, -(-weight // 4), lack)
         change = spare if target.fee_included else spare - fee
         excess = 0
         if change < target.min_change:
             change = 0
             weight = self._weight(chosen, change=False)
-            fee = -(-(-(-weight // 4) * rate + lack) // 1000)
+            fee = package_fee(self.fee_rate, -(-weight // 4), lack)
             if spare < (0 if target.fee_included else fee):
                 return None
             excess = max(0, spare - fee)
-            fee += excess
+            fee = Sats(fee + excess)
         waste = sum([coin.input_weight for coin in chosen]) * (rate - LONG_TERM_RATE.sat_per_kvb) + _MILLI * lack
         if change:
             waste += self.change_weight * rate + target.change_spend_weight * LONG_TERM_RATE.sat_per_kvb
@@ -286,7 +286,7 @@ class Pool:
             )
         weight = self._weight(useful, change=False)
         lack = 0 if self.deficits is None else self.deficits.of({coin.outpoint.txid for coin in useful})
-        fee = 0 if target.fee_included else -(-(-(-weight // 4) * self.fee_rate.sat_per_kvb + lack) // 1000)
+        fee = 0 if target.fee_included else package_fee(self.fee_rate, -(-weight // 4), lack)
         needed = target.amount + fee
         available = sum([coin.output.value for coin in (*self.coins, *target.fixed)])
         return InsufficientFundsError(
