@@ -21,20 +21,8 @@ _PUBLIC: Final[dict[str, tuple[str, bool, Scheme | MultisigScript]]] = {
     "024289ef": ("Upub", True, MultisigScript.SH_WSH),
     "02575483": ("Vpub", True, MultisigScript.WSH),
 }
-_PRIVATE: Final = frozenset(
-    (
-        "0488ade4",
-        "04358394",
-        "049d7878",
-        "04b2430c",
-        "0295b005",
-        "02aa7a99",
-        "044a4e28",
-        "045f18bc",
-        "024285b5",
-        "02575048",
-    )
-)
+_PRIVATE_MAIN: Final = ("0488ade4", "049d7878", "04b2430c", "0295b005", "02aa7a99")
+_PRIVATE_TEST: Final = ("04358394", "044a4e28", "045f18bc", "024285b5", "02575048")
 _LONGEST: Final = 120
 
 
@@ -62,7 +50,7 @@ def read_extended_key(text: str) -> PrefixedKey:
         raise _invalid("the text is too long for an extended key")
     data = base58.decode_check(text)
     version = data[:4].hex()
-    if version in _PRIVATE:
+    if version in _PRIVATE_MAIN or version in _PRIVATE_TEST:
         raise _invalid("this is an extended private key: give the public one, whose prefix ends in pub")
     if version not in _PUBLIC or len(data) != 78:
         return PrefixedKey(ExtendedPublicKey.from_text(text), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin import strict_json
@@ -66,13 +66,19 @@ def _entry(data: dict[str, Any], remarks: list[str]) -> _Entry:
 
 def _counterpart(first: _Entry, others: list[_Entry]) -> tuple[Descriptor, _Entry] | None:
     for place, other in enumerate(others):
-        if other.internal is first.internal or other.active is not first.active:
+        if other.active is not first.active or (first.active and other.internal is first.internal):
             continue
-        receive, change = (other, first) if first.internal else (first, other)
+        swapped = first.internal if first.active else False
+        receive, change = (other, first) if swapped else (first, other)
         both = paired(receive.descriptor, change.descriptor)
-        if both is not None:
+        # of a descriptor not in use Core does not say whether it is for change: only the customary branches tell
+        if both is not None and (first.active or _customary(both)):
             return both, others.pop(place)
     return None
+
+
+def _customary(descriptor: Descriptor) -> bool:
+    return all(step == (0, 1) for key in descriptor.keys for step in key.steps if isinstance(step, tuple))
 
 
 def _wallet(
@@ -107,8 +113,6 @@ def _labels(entries: list[_Entry], network: Network) -> tuple[LabelRecord, ...]:
 
 
 def _named(name: str, found: list[WalletFile]) -> list[WalletFile]:
-    from dataclasses import replace
-
     if len(found) == 1:
         return [replace(found[0], name=name)]
     kinds = [one.descriptor.node.text(lambda _: "").rstrip(")").replace("(", "-").strip("-") for one in found]

@@ -8,10 +8,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bursar.bitcoin import strict_json
+from bursar.bitcoin.address import Address
 from bursar.bitcoin.formats import fields
 from bursar.bitcoin.formats.shapes import KINDS, SCRIPTS, of_many, of_single_key, single_key, some_of_many
 from bursar.bitcoin.formats.wallet_file import LARGEST, KeyName, WalletFile, invalid, network_of
 from bursar.bitcoin.labels import LabelRecord, LabelType
+from bursar.bitcoin.network import NETWORKS
 from bursar.errors import InvalidInputError
 from bursar.keys.scheme import MultisigScript, Scheme
 from bursar.keys.slip132 import prefixed_text
@@ -48,12 +50,34 @@ def read(data: bytes | str, *, network: Network | None = None) -> WalletFile:
     names = tuple(KeyName(fields.name_text(one.get("label")), fields.name_text(one.get("hw_type"))) for one in stores)
     return WalletFile(
         "",
-        network_of(descriptor, network),
+        _checked_network(value, descriptor, network),
         descriptor,
         labels=_labels(value, remarks),
         key_names=names if any(one != KeyName() for one in names) else (),
         remarks=tuple(remarks),
     )
+
+
+def _checked_network(value: dict[str, Any], descriptor: Descriptor, network: Network | None) -> Network:
+    """The network, which newer files name; the first address, which most files hold, must be the descriptor's."""
+    own = next((one for one in NETWORKS if one.genesis_hash == value.get("genesis_blockhash")), None)
+    if own is not None and network not in (None, own):
+        raise invalid(f"it belongs to {own}, not to {network}", "input.network")
+    found = network_of(descriptor, own or network)
+    addresses = value.get("addresses")
+    receiving = addresses.get("receiving") if isinstance(addresses, dict) else None
+    if isinstance(receiving, list) and receiving and isinstance(receiving[0], str):
+        derived = descriptor.script(0, 0)
+        if all(_script(receiving[0], one) != derived for one in ((found,) if network or own else NETWORKS)):
+            raise invalid("its first address is not that of its keys", "input.wallet-file.address")
+    return found
+
+
+def _script(address: str, network: Network) -> bytes | None:
+    try:
+        return Address.from_text(address, network).script
+    except InvalidInputError:
+        return None
 
 
 def encrypted(text: str) -> bool:
@@ -94,7 +118,9 @@ def _stores(value: dict[str, Any]) -> tuple[list[dict[str, Any]], int | None]:
         raise invalid(f"wallets of the type {kind[:20]!r} have no extended public keys to take over")
     if int(match[2]) > _MOST_KEYS:
         raise invalid(f"it has more than {_MOST_KEYS} keys")
-    return [fields.entry(value.get(f"x{n}/"), f"x{n}/") for n in range(1, int(match[2]) + 1)], int(match[1])
+    # "x1" since layout 60 or so, "x1/" before
+    places = range(1, int(match[2]) + 1)
+    return [fields.entry(value.get(f"x{n}/", value.get(f"x{n}")), f"x{n}") for n in places], int(match[1])
 
 
 def _descriptor(keys: list[_Key], threshold: int | None) -> Descriptor:
