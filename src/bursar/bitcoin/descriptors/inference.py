@@ -1,4 +1,4 @@
-"""From a script and what is known of its keys to the descriptor that makes it (BIP-380; the PSBT fields of BIP-174)."""
+"""From a script and what is known of its keys to the descriptor that makes it (BIP-174, 379, 380)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.descriptor import Descriptor
 from bursar.bitcoin.descriptors.keys import KeyExpression
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
+from bursar.bitcoin.descriptors.policies import infer_policy
 from bursar.bitcoin.descriptors.taproot import RawTaproot, Taproot, leaf_hash, merkle_tree
 from bursar.bitcoin.descriptors.tree_inference import Tree, is_whole, leaves_of, tree_of_blocks, tree_of_field
+from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.script import ScriptType, classify, multisig
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import parse_public_key, taproot_output_key
@@ -92,7 +94,8 @@ def infer(
     ``origins`` are by public key of 33 or 65 bytes (for taproot 02 and the x-only key); ``xpubs`` lets keys be named
     below extended keys; ``tree`` is the depth and script of each leaf of a script tree from left to right. A script
     that no key explains becomes ``addr`` where ``network`` is given and it has an address, else ``raw``. Keys of
-    multisig scripts are named in their order (``multi``): whether they were sorted, one script cannot tell.
+    multisig scripts are named in their order (``multi``): whether they were sorted, one script cannot tell. Other
+    witness scripts and leaves are told if they are sane miniscript (BIP-379) and every hashed key in them is known.
     """
     names = KeyNames(origins, xpubs)
     node = _node(script, names, redeem_script, witness_script) or _taproot(script, names, internal_key, tree)
@@ -115,7 +118,7 @@ def _node(script: bytes, names: KeyNames, redeem: bytes | None, witness: bytes |
         inner = inner or _plain(redeem, names)
         return None if inner is None else Wrapped("sh", inner)
     if kind is ScriptType.P2WSH and witness is not None and sha256(witness) == script[2:]:
-        inner = _plain(witness, names)
+        inner = _plain(witness, names) or infer_policy(witness, Context.P2WSH, names.expression, names.hashed)
         return None if inner is None else Wrapped("wsh", inner)
     if kind is ScriptType.P2WPKH:
         return _hashed("wpkh", script[2:], names)

@@ -100,7 +100,7 @@ class _Known:
         return shown
 
     def _at_hand(self, key: Key, made: bytes) -> bool:
-        if _is_nobodys(key):
+        if is_nobodys(key):
             return False
         wanted = self._assets.keys
         if wanted is None or made in wanted or made[1:] in wanted:
@@ -129,7 +129,7 @@ def _forms(book: KeyBook, key: Key) -> tuple[bytes, bytes]:
     return made, made[1:33]
 
 
-def _is_nobodys(key: Key) -> bool:
+def is_nobodys(key: Key) -> bool:
     """Whether the key stands below the point of which nobody knows the private key."""
     for one in key.single:
         base = one.key if isinstance(one.key, bytes) else one.key.key
@@ -295,6 +295,6 @@ def max_input_weight(node: Node) -> int:
         return _weigh_key_path()
     if isinstance(node, Taproot):
         leaves = [_weigh_leaf(leaf.node, leaf.depth, *_most(leaf.node)) for leaf in node.leaves]
-        return max(leaves + ([] if leaves and _is_nobodys(node.key) else [_weigh_key_path()]))
+        return max(leaves + ([] if leaves and is_nobodys(node.key) else [_weigh_key_path()]))
     inner = _inner(node)
     return _weigh(node, inner, *_most(inner))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.miniscript.encoding import fill
 from bursar.bitcoin.miniscript.miniscript import Miniscript
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from bursar.bitcoin.descriptors.nodes import Change, KeyBook, Write
     from bursar.bitcoin.miniscript.context import Context
     from bursar.bitcoin.miniscript.reader import Reader
+
+_HASH: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,24 @@ def parse_policy(reader: Reader, context: Context, key: Callable[[], Key]) -> Po
     if not found.sane:
         raise reader.refusal(f"this miniscript is not safe: {'; '.join(found.problems)}", start, code=CODE)
     return Policy(found)
+
+
+def infer_policy(
+    script: bytes, context: Context, named: Callable[[bytes], Key], by_hash: Callable[[bytes], bytes | None]
+) -> Policy | None:
+    """The miniscript of a script over ``named`` keys; ``None`` if it is none, or a hashed key is unknown."""
+    try:
+        found = Miniscript.from_script(script, context)
+        keys = {key: by_hash(key) if len(key) == _HASH else key for key in found.keys}
+        return Policy(found.changed(lambda key: named(_known(keys[key]))))
+    except (InvalidInputError, LookupError):
+        return None
+
+
+def _known(key: bytes | None) -> bytes:
+    if key is None:
+        raise LookupError("a key is known by its hash only")
+    return key
 
 
 def _identity(key: Key, *, tapscript: bool) -> Hashable:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.bitcoin.descriptors.nodes import Multi, Node, OneKey
+from bursar.bitcoin.descriptors.policies import infer_policy
 from bursar.bitcoin.descriptors.taproot import DEEPEST, LEAF_VERSION, TreeLeaf, branch_hash, leaf_hash
+from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.encoding import number_push
 from bursar.bitcoin.wire import read_compact_size
 from bursar.crypto.hashes import hash160
@@ -83,7 +85,7 @@ def is_whole(depths: Sequence[int]) -> bool:
 def leaves_of(
     tree: Sequence[tuple[int, bytes]], named: Named, by_hash: Callable[[bytes], bytes | None]
 ) -> tuple[TreeLeaf, ...] | None:
-    """The leaves as expressions over ``named`` keys; ``None`` if one is not ``pk``, ``pkh`` or ``multi_a``."""
+    """The leaves as expressions over ``named`` keys; ``None`` if one is neither of a known kind nor miniscript."""
     found = []
     for depth, script in tree:
         node = _leaf(script, named, by_hash)
@@ -99,7 +101,7 @@ def _leaf(script: bytes, named: Named, by_hash: Callable[[bytes], bytes | None])
     if len(script) == 25 and script.startswith(b"\x76\xa9\x14") and script.endswith(b"\x88\xac"):
         key = by_hash(script[3:23])
         return None if key is None or hash160(key) != script[3:23] else OneKey("pkh", named(key), tapscript=True)
-    return _multi(script, named)
+    return _multi(script, named) or infer_policy(script, Context.TAPSCRIPT, named, by_hash)
 
 
 def _multi(script: bytes, named: Named) -> Multi | None:
