@@ -37,7 +37,7 @@ _MUSIG2_PARTICIPANTS: Final = 0x1A
 _ETHEREUM: Final = (HARDENED + CoinType.ETHEREUM).to_bytes(4, "little")
 _FINAL: Final = frozenset({b"\x07", b"\x08"})
 _SINGLE_KEY: Final = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2PKH})
-_SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.MULTISIG})
+_SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.P2PKH, ScriptType.MULTISIG})
 
 
 _Named = tuple[bytes, bytes, bytes]  # key, path, leaf hashes joined
