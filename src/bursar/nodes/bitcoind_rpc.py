@@ -69,6 +69,11 @@ class RpcClient:
         """The node's address, for messages."""
         return str(self._place)
 
+    @property
+    def host(self) -> str:
+        """The node's host alone."""
+        return self._place.host
+
     def close(self) -> None:
         """Hang up; idempotent, and a later call connects again."""
         with self._lock:

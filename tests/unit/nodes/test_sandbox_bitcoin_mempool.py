@@ -155,8 +155,12 @@ def test_families_of_25(workshop) -> None:
     workshop.chain.submit(parent)
     for vout in range(24):
         workshop.send([OutPoint(parent.txid, vout)])
+    large = [(p2wpkh(bytes(20)), 1000)] * 350  # over 10,000 virtual bytes
     with pytest.raises(BroadcastRejectedError, match="too many descendants"):
-        workshop.send([OutPoint(parent.txid, 24)])
+        workshop.send([OutPoint(parent.txid, 30)], large, fee=20_000)
+    workshop.send([OutPoint(parent.txid, 24)])  # one small child more: each of two parties can pay for the parent
+    with pytest.raises(BroadcastRejectedError, match="too many descendants"):
+        workshop.send([OutPoint(parent.txid, 25)])
 
 
 def test_family_size(workshop) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.network import Network
+from bursar.chain.watching import INTERVAL, PollingWatcher
 from bursar.errors import BroadcastRejectedError, ChainUnavailableError, WrongChainError
 from bursar.nodes.bitcoind import reply as read
 from bursar.nodes.bitcoind.blocks import BlockReader, ChainMovedError
@@ -13,16 +15,17 @@ from bursar.nodes.bitcoind.coins import CoinScan
 from bursar.nodes.bitcoind.filters import FilterScan
 from bursar.nodes.bitcoind.lookup import Lookup
 from bursar.nodes.bitcoind.mempool import MempoolSpends, MempoolView
+from bursar.nodes.bitcoind.notifications import ZmqWatcher, endpoints
 from bursar.nodes.bitcoind.packages import Acceptance, Packages
 from bursar.nodes.bitcoind.reading import Reading
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bursar.bitcoin.transaction import Transaction, Txid
     from bursar.bitcoin.units import FeeRate
-    from bursar.chain.protocols import BlockRef, ChainTransaction, ChainUpdate, SyncRequest
+    from bursar.chain.protocols import BlockRef, ChainTransaction, ChainUpdate, ChainWatcher, SyncRequest
     from bursar.crypto.secret import Secret
     from bursar.nodes.http_channel import Trust
 
@@ -168,6 +171,20 @@ class BitcoindBackend:
         Without ``txindex`` a confirmed one is found where a sync saw it, or while one of its first outputs is unspent.
         """
         return self._lookup.transaction(txid)
+
+    # watching
+
+    def watcher(self, scripts: Iterable[bytes] = (), *, interval: float = INTERVAL) -> ChainWatcher:
+        """Who tells when a sync is worth it: the node's ZeroMQ notifications, or a question every ``interval`` s.
+
+        The node must publish ``hashblock`` and ``rawtx`` over tcp at an address that can be reached from here.
+        """
+        scripts = tuple(scripts)
+        places = endpoints(self._rpc)
+        if places:
+            with contextlib.suppress(ChainUnavailableError):
+                return ZmqWatcher(places, scripts)
+        return PollingWatcher(self, scripts, interval=interval)
 
     # sync
 

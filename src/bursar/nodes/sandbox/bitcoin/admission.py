@@ -27,6 +27,7 @@ from bursar.nodes.sandbox.bitcoin.standard import MAX_SIGNATURE_COST, inputs_fau
 MIN_RELAY: Final = FeeRate(1000)
 MAX_PACKAGE: Final = 25
 MAX_PACKAGE_SIZE: Final = 101_000
+CARVED_OUT: Final = 10_000  # virtual bytes of the one child more that a parent may have
 BYTES_PER_SIGNATURE: Final = 20
 TRUC: Final = 3
 TRUC_SIZE: Final = 10_000
@@ -77,7 +78,7 @@ class Admission:
         if limits and fee < MIN_RELAY.fee(vsize):
             reject("min relay fee not met", f"{fee} < {MIN_RELAY.fee(vsize)}")
         entry = Entry(tx, tx.txid, tx.wtxid, fee, vsize, now, tip.height)
-        self._check_family(entry, conflicts)
+        self._check_family(entry, conflicts, carve_out=replacement)
         evicted = check_replacement(self._mempool, tx, fee, vsize, conflicts.values()) if conflicts else {}
         self._check_scripts(tx, spent)
         return Admissible(entry, tuple(evicted.values()))
@@ -126,24 +127,19 @@ class Admission:
             spent.append(coin)
         return spent
 
-    def _check_family(self, entry: Entry, conflicts: dict[Txid, Entry]) -> None:
-        """Package limits and topology, as they will be once the conflicts and what hangs on them are gone."""
+    def _check_family(self, entry: Entry, conflicts: dict[Txid, Entry], *, carve_out: bool) -> None:
+        """Package limits and topology, as they will be once the conflicts and what hangs on them are gone.
+
+        ``carve_out`` lets a small child with one ancestor exceed that ancestor's limits, so that each of two parties
+        to a transaction can pay for it.
+        """
         parents = self._mempool.parents_of(entry.tx)
         ancestors = reach(parents.values(), up=True)
-        if len(ancestors) + 1 > MAX_PACKAGE:
-            reject("too-long-mempool-chain", f"too many unconfirmed ancestors [limit: {MAX_PACKAGE}]")
-        if entry.vsize + sum(ancestor.vsize for ancestor in ancestors.values()) > MAX_PACKAGE_SIZE:
-            reject("too-long-mempool-chain", f"exceeds ancestor size limit [limit: {MAX_PACKAGE_SIZE}]")
         leaving = reach(conflicts.values(), up=False)
-        for ancestor in ancestors.values():
-            staying = [other for txid, other in ancestor.descendants().items() if txid not in leaving]
-            if len(staying) + 2 > MAX_PACKAGE:
-                reject("too-long-mempool-chain", f"too many descendants for tx {ancestor.txid} [limit: {MAX_PACKAGE}]")
-            if entry.vsize + ancestor.vsize + sum(other.vsize for other in staying) > MAX_PACKAGE_SIZE:
-                reject(
-                    "too-long-mempool-chain",
-                    f"exceeds descendant size limit for tx {ancestor.txid} [limit: {MAX_PACKAGE_SIZE}]",
-                )
+        spared = carve_out and len(ancestors) == 1 and entry.vsize <= CARVED_OUT and entry.tx.version != TRUC
+        fault = _limit_fault(entry, ancestors, leaving)
+        if fault is not None and not (spared and _limit_fault(entry, ancestors, leaving, more=1) is None):
+            reject("too-long-mempool-chain", fault)
         self._check_truc(entry, ancestors, leaving)
         for txid in conflicts:
             if txid in ancestors:
@@ -172,3 +168,21 @@ class Admission:
         fault = signature_fault(tx, [coin.script for coin in spent])
         if fault is not None:
             reject(f"non-mandatory-script-verify-flag ({fault})")
+
+
+def _limit_fault(
+    entry: Entry, ancestors: dict[Txid, Entry], leaving: dict[Txid, Entry], *, more: int = 0
+) -> str | None:
+    """Which limit on a transaction's family is exceeded, with room for so many ``more`` small descendants."""
+    if len(ancestors) + 1 > MAX_PACKAGE:
+        return f"too many unconfirmed ancestors [limit: {MAX_PACKAGE}]"
+    if entry.vsize + sum(ancestor.vsize for ancestor in ancestors.values()) > MAX_PACKAGE_SIZE:
+        return f"exceeds ancestor size limit [limit: {MAX_PACKAGE_SIZE}]"
+    for ancestor in ancestors.values():
+        staying = [other for txid, other in ancestor.descendants().items() if txid not in leaving]
+        if len(staying) + 2 > MAX_PACKAGE + more:
+            return f"too many descendants for tx {ancestor.txid} [limit: {MAX_PACKAGE}]"
+        size = entry.vsize + ancestor.vsize + sum(other.vsize for other in staying)
+        if size > MAX_PACKAGE_SIZE + more * CARVED_OUT:
+            return f"exceeds descendant size limit for tx {ancestor.txid} [limit: {MAX_PACKAGE_SIZE}]"
+    return None

@@ -7,11 +7,11 @@ import shutil
 import tempfile
 import threading
 import time as clock
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from bursar.bitcoin.block import Block
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
@@ -21,10 +21,15 @@ from bursar.nodes.sandbox.bitcoin.admission import Admissible, Admission
 from bursar.nodes.sandbox.bitcoin.blocks import assemble, coinbase, subsidy
 from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Connected, Unspent
 from bursar.nodes.sandbox.bitcoin.kernel import Kernel
-from bursar.nodes.sandbox.bitcoin.mempool import Mempool
+from bursar.nodes.sandbox.bitcoin.mempool import Entry, Mempool
 from bursar.nodes.sandbox.bitcoin.store import Store
 
+if TYPE_CHECKING:
+    from bursar.bitcoin.filters import BlockFilter
+
 MAX_BLOCKS_AT_ONCE: Final = 100_000
+Event = Literal["added", "removed", "connected", "disconnected", "tip"]
+Listener = Callable[[Event, Block | Transaction, int], None]  # what happened, to what, the mempool's sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,9 @@ class RegtestChain:
         self._temporary = Path(tempfile.mkdtemp(prefix="bursar-regtest-")) if folder is None else None
         self._invalid: dict[bytes, None] = {}
         self._undone: dict[bytes, Connected] = {}
+        self.filters: dict[bytes, tuple[BlockFilter, bytes]] = {}  # with their headers, by block
+        self.listeners: list[Listener] = []
+        self.notifications: list[dict[str, str | int]] = []  # what getzmqnotifications lists
         self._saved_sequence = self.mempool.sequence
         self._store: Store | None = None
         self._kernel: Kernel | None = None
@@ -144,10 +152,23 @@ class RegtestChain:
         """Take ``tx`` into the mempool; ``BroadcastRejectedError`` with Core's code and reason when it is refused."""
         with self.lock:
             admitted = self._admission.accept(tx, now=int(clock.time()))
-            if self._store is not None:
-                self._store.mempool.append(admitted.entry.time, tx.serialize())
-                self._saved_sequence = self.mempool.sequence
+            for entry in admitted.evicted:
+                self._tell("removed", entry.tx)
+            self.keep([admitted.entry])
             return admitted.entry.txid
+
+    def examine_in_package(self, tx: Transaction, *, now: int) -> Entry:
+        """What the mempool would make of ``tx`` among others that pay for it: neither fee floors nor replacement."""
+        with self.lock:
+            return self._admission.examine(tx, now=now, limits=False, replacement=False).entry
+
+    def keep(self, entries: Sequence[Entry]) -> None:
+        """Make new entries of the mempool last, and tell of them."""
+        for entry in entries:
+            if self._store is not None:
+                self._store.mempool.append(entry.time, entry.tx.serialize())
+                self._saved_sequence = self.mempool.sequence
+            self._tell("added", entry.tx)
 
     # blocks
 
@@ -293,20 +314,29 @@ class RegtestChain:
         while chain[fork].block.hash != judge.hash_at(fork):
             fork -= 1
         undone: list[Transaction] = []
+        moved = judge.height != fork or len(chain) - 1 != fork
         reorganised = len(chain) - 1 > fork
         while len(chain) - 1 > fork:
             left = self.index.disconnect()
             self._undone[left.block.hash] = left
+            self._tell("disconnected", left.block)
             undone[:0] = left.block.transactions[1:]
         for height in range(fork + 1, judge.height + 1):
             block = self.known[judge.hash_at(height)].block
             self.index.connect(block)
             self.mempool.take_block(block.transactions)
+            self._tell("connected", block)
         if reorganised:  # even without transactions: locktimes and maturity may not be met any more
             now = int(clock.time())
             waiting = [(entry.time, entry.tx) for entry in self.mempool.clear()]
             self._refill([(now, tx) for tx in undone] + waiting)
         self._save_mempool()
+        if moved:
+            self._tell("tip", self.index.tip.block)
+
+    def _tell(self, event: Event, subject: Block | Transaction) -> None:
+        for listener in self.listeners:
+            listener(event, subject, self.mempool.sequence)
 
     def _refill(self, transactions: list[tuple[int, Transaction]]) -> None:
         for time, tx in transactions:

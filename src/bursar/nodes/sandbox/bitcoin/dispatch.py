@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.errors import BursarError, InvalidInputError
 from bursar.nodes import exact_json
 from bursar.nodes.exact_json import Btc
-from bursar.nodes.sandbox.bitcoin import params, rpc_chain, rpc_mining, rpc_scan, rpc_tx
+from bursar.nodes.sandbox.bitcoin import params, rpc_chain, rpc_filters, rpc_mining, rpc_package, rpc_scan, rpc_tx
 from bursar.nodes.sandbox.bitcoin.admission import MIN_RELAY
 from bursar.nodes.sandbox.bitcoin.params import RpcError
 from bursar.nodes.sandbox.bitcoin.replace import INCREMENTAL_RELAY
@@ -63,9 +63,9 @@ class Dispatcher:
         self._chain = chain
         self._stop = stop
         self._started = time.monotonic()
-        groups = (rpc_chain.METHODS, rpc_tx.METHODS, rpc_mining.METHODS, rpc_scan.METHODS)
-        own = (self.getnetworkinfo, self.uptime, self.help, self.stop, self.ping)
-        self._methods = {call.__name__: _Method.of(call, chain) for group in groups for call in group}
+        rooms = (rpc_chain, rpc_tx, rpc_package, rpc_mining, rpc_scan, rpc_filters)
+        own = (self.getnetworkinfo, self.getzmqnotifications, self.uptime, self.help, self.stop, self.ping)
+        self._methods = {call.__name__: _Method.of(call, chain) for room in rooms for call in room.METHODS}
         self._methods |= {call.__name__: _Method.of(call) for call in own}
 
     def answer(self, body: bytes) -> Reply | None:
@@ -166,6 +166,10 @@ class Dispatcher:
             "localaddresses": [],
             "warnings": [],
         }
+
+    def getzmqnotifications(self) -> Any:
+        """The notifications this node publishes over ZeroMQ, and where."""
+        return list(self._chain.notifications)
 
     def uptime(self) -> Any:
         """Seconds since the server started."""

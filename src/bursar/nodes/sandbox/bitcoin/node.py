@@ -18,6 +18,7 @@ from bursar.crypto.hashes import sha256
 from bursar.errors import InsufficientFundsError
 from bursar.nodes.sandbox.bitcoin.blocks import MATURITY
 from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
+from bursar.nodes.sandbox.bitcoin.publisher import Publisher
 from bursar.nodes.sandbox.bitcoin.server import RpcServer
 
 OP_TRUE: Final = b"\x51"
@@ -29,12 +30,15 @@ _DUST: Final = 330
 class BitcoinSandbox:
     """A regtest node over ``folder``, or a passing one when it is ``None``; serving between ``start`` and ``close``.
 
-    ``indexes=False`` makes it answer like a bitcoind without transaction and block filter indexes.
+    ``indexes=False`` makes it answer like a bitcoind without transaction and block filter indexes; ``zmq=True``
+    publishes notifications, and ``getzmqnotifications`` says where.
     """
 
-    def __init__(self, folder: Path | None, *, port: int = 0, indexes: bool = True) -> None:
+    def __init__(self, folder: Path | None, *, port: int = 0, indexes: bool = True, zmq: bool = False) -> None:
         self._folder = folder
         self._indexes = indexes
+        self._zmq = zmq
+        self._publisher: Publisher | None = None
         self._port = port
         self._temporary: Path | None = None
         self._chain: RegtestChain | None = None
@@ -49,6 +53,8 @@ class BitcoinSandbox:
             if self._folder is None:
                 self._temporary = Path(tempfile.mkdtemp(prefix="bursar-sandbox-"))
             self._server = RpcServer(self._chain, cookie=(self._folder or self.temporary) / ".cookie", port=self._port)
+            if self._zmq:
+                self._publisher = Publisher(self._chain)
         except BaseException:
             self.close()
             raise
@@ -58,6 +64,9 @@ class BitcoinSandbox:
         server, self._server = self._server, None
         chain, self._chain = self._chain, None
         temporary, self._temporary = self._temporary, None
+        publisher, self._publisher = self._publisher, None
+        if publisher is not None:
+            publisher.close()
         if server is not None:
             server.close()
         if chain is not None:

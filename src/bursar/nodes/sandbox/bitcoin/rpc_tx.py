@@ -115,10 +115,7 @@ def sendrawtransaction(
 ) -> Any:
     """Take a transaction into the memory pool; its id."""
     tx = params.candidate(hexstring, _UNDECODABLE)
-    burn = params.amount(maxburnamount)
-    for output in tx.outputs:
-        if output.value > burn and (unspendable(output.script) or not valid_operations(output.script)):
-            raise RpcError(params.VERIFY, _BURNT)
+    refuse_burning(tx, params.amount(maxburnamount))
     rate = params.fee_rate(maxfeerate)
     if any(OutPoint(tx.txid, vout) in chain.index.coins for vout in range(len(tx.outputs))):
         raise RpcError(params.ALREADY, "Transaction outputs already in utxo set")
@@ -130,6 +127,13 @@ def sendrawtransaction(
         return str(chain.submit(tx))
     except BroadcastRejectedError as error:
         raise RpcError(int(error.node_code), error.message) from error
+
+
+def refuse_burning(tx: Transaction, most: int) -> None:
+    """Refuse outputs of more than so many satoshi that nobody can spend."""
+    for output in tx.outputs:
+        if output.value > most and (unspendable(output.script) or not valid_operations(output.script)):
+            raise RpcError(params.VERIFY, _BURNT)
 
 
 def testmempoolaccept(chain: RegtestChain, rawtxs: Any, maxfeerate: Any = MAX_FEE_RATE) -> Any:  # noqa: PT028
