@@ -46,8 +46,11 @@ def seal(
     associated_data: bytes,
     kdf: Scrypt | Argon2id | None = None,
     aead: Aead = "aes-256-gcm",
+    largest: int = _LARGEST,
 ) -> dict[str, object]:
-    """Seal at most 1 MiB; ``associated_data`` must be given again to unseal. The default function is ``Scrypt()``.
+    """Seal at most ``largest`` bytes, 1 MiB; ``associated_data`` must be given again to unseal.
+
+    The default function is ``Scrypt()``.
 
     The result is a JSON object of version 1::
 
@@ -61,8 +64,8 @@ def seal(
     """
     if aead not in ("aes-256-gcm", "chacha20-poly1305"):
         raise InvalidInputError(f"the cipher is aes-256-gcm or chacha20-poly1305, not {aead!r}")
-    if len(plaintext) > _LARGEST:
-        raise InvalidInputError(f"at most {_LARGEST} bytes can be sealed, not {len(plaintext)}")
+    if len(plaintext) > largest:
+        raise InvalidInputError(f"at most {largest} bytes can be sealed, not {len(plaintext)}")
     if not len(password):
         raise InvalidInputError("an empty password protects nothing: choose one")
     kdf = kdf or Scrypt()
@@ -96,7 +99,9 @@ def _hex(value: object, name: str, low: int, high: int) -> bytes:
     return decoded
 
 
-def unseal(sealed: Mapping[str, object], password: Secret, *, associated_data: bytes) -> Secret:
+def unseal(
+    sealed: Mapping[str, object], password: Secret, *, associated_data: bytes, largest: int = _LARGEST
+) -> Secret:
     """What ``seal`` sealed; WrongPasswordError, or CorruptKeystoreError for damage, unknown or hostile parameters.
 
     Every field is checked and every parameter held to its bounds before any memory is allocated for the derivation.
@@ -114,7 +119,7 @@ def unseal(sealed: Mapping[str, object], password: Secret, *, associated_data: b
     salt = _hex(parameters.pop("salt", None), "salt", 16, 64)
     kdf = kdf_from_json(parameters)
     nonce = _hex(sealed["nonce"], "nonce", 12, 12)
-    ciphertext = _hex(sealed["ciphertext"], "ciphertext", 16, _LARGEST + 16)
+    ciphertext = _hex(sealed["ciphertext"], "ciphertext", 16, largest + 16)
     check = _hex(sealed["password_check"], "password check", 32, 32)
     digest = _hex(sealed["digest"], "digest", 32, 32)
     body = {name: value for name, value in sealed.items() if name != "digest"}
