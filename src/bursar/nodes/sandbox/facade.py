@@ -15,6 +15,8 @@ from bursar.nodes.sandbox import state as notes
 from bursar.nodes.sandbox.bitcoin.node import BitcoinSandbox
 
 if TYPE_CHECKING:
+    from bursar.nodes.sandbox.electrum import ElectrumServer
+    from bursar.nodes.sandbox.esplora import EsploraServer
     from bursar.nodes.sandbox.ethereum import EthereumSandbox, TokenInfo
 
 CHAIN_ID = 31337
@@ -25,7 +27,8 @@ class Sandbox:
     """A Bitcoin regtest node and an Ethereum chain on loopback, serving between ``start`` and ``close``.
 
     ``folder`` keeps both chains between runs and is held by one process at a time; ``None`` forgets them. ``ethereum``
-    names the engine, or ``"none"`` for Bitcoin alone. Ports are free ones unless given. Missing libraries raise
+    names the engine, or ``"none"`` for Bitcoin alone. ``electrum`` and ``esplora`` add servers of those protocols over
+    the Bitcoin chain. Ports are free ones unless given. Missing libraries raise
     ``MissingExtraError`` naming the extra ``sandbox``.
     """
 
@@ -37,6 +40,10 @@ class Sandbox:
         chain_id: int = CHAIN_ID,
         bitcoin_port: int = 0,
         ethereum_port: int = 0,
+        electrum: bool = False,
+        electrum_port: int = 0,
+        esplora: bool = False,
+        esplora_port: int = 0,
     ) -> None:
         self._folder = folder
         self._engine = ethereum
@@ -44,6 +51,10 @@ class Sandbox:
         self._ethereum_port = ethereum_port
         self._bitcoin = BitcoinSandbox(None if folder is None else folder / "bitcoin", port=bitcoin_port)
         self._ethereum: EthereumSandbox | None = None
+        self._electrum_wanted, self._electrum_port = electrum, electrum_port
+        self._esplora_wanted, self._esplora_port = esplora, esplora_port
+        self._electrum: ElectrumServer | None = None
+        self._esplora: EsploraServer | None = None
         self._lock: int | None = None
         self._started = False
         self._started_at = 0
@@ -61,6 +72,7 @@ class Sandbox:
             if self._folder is not None:
                 (self._folder / notes.FILE).unlink(missing_ok=True)
             self._bitcoin.start()
+            self._start_servers()
             self._start_ethereum()
             self._started = True
             self._started_at = int(time.time())
@@ -70,6 +82,16 @@ class Sandbox:
             self.close()
             raise
         return self
+
+    def _start_servers(self) -> None:
+        if self._electrum_wanted:
+            from bursar.nodes.sandbox.electrum import ElectrumServer
+
+            self._electrum = ElectrumServer(self._bitcoin.chain, port=self._electrum_port)
+        if self._esplora_wanted:
+            from bursar.nodes.sandbox.esplora import EsploraServer
+
+            self._esplora = EsploraServer(self._bitcoin.chain, port=self._esplora_port)
 
     def _start_ethereum(self) -> None:
         if self._engine == "none":
@@ -86,6 +108,8 @@ class Sandbox:
         self._started = False
         self._stop.set()
         ethereum, self._ethereum = self._ethereum, None
+        electrum, self._electrum = self._electrum, None
+        esplora, self._esplora = self._esplora, None
         lock, self._lock = self._lock, None
         with contextlib.ExitStack() as stack:  # the lock goes last, whatever fails before
             if lock is not None:
@@ -93,6 +117,10 @@ class Sandbox:
             if lock is not None and self._folder is not None:
                 stack.callback((self._folder / notes.FILE).unlink, missing_ok=True)
             stack.callback(self._bitcoin.close)
+            if electrum is not None:
+                stack.callback(electrum.close)
+            if esplora is not None:
+                stack.callback(esplora.close)
             if ethereum is not None:
                 stack.callback(ethereum.close)
 
@@ -154,6 +182,20 @@ class Sandbox:
     def bitcoin_cookie(self) -> Path:
         """The node's cookie file."""
         return self._bitcoin.cookie
+
+    @property
+    def electrum_url(self) -> str:
+        """Where the Electrum server is; ``InvalidInputError`` when the sandbox was made without."""
+        if self._electrum is None:
+            raise InvalidInputError("this sandbox runs no electrum server: start one with electrum=True")
+        return self._electrum.url
+
+    @property
+    def esplora_url(self) -> str:
+        """Where the Esplora server is; ``InvalidInputError`` when the sandbox was made without."""
+        if self._esplora is None:
+            raise InvalidInputError("this sandbox runs no esplora server: start one with esplora=True")
+        return self._esplora.url
 
     def mine(self, blocks: int, to_address: str | None = None) -> list[str]:
         """Mine Bitcoin blocks to an address (default: the faucet); their hashes in display hex."""
