@@ -177,6 +177,10 @@ def merge(
     for one in incoming:
         before = state.get(one.place)
         after = one if before is None else _merged(before, one, keep)
+        if after.label == "" and (before is None or not before.label):
+            after = replace(after, label=None)
+        if after.label is None and after.spendable is None and before is None:
+            continue  # it takes a label away where none is
         if after != before:
             changed.setdefault(one.place, before)
             state[one.place] = after

@@ -86,7 +86,7 @@ def import_labels(
 def export_labels(
     wallet: Wallet, *, account: str | None = None, network: Network | None = None
 ) -> tuple[LabelRecord, ...]:
-    """The records of a network, or those of one account's keys, addresses, transactions and outputs, with its origin."""
+    """The records of a network, or with its origin those of one account's keys, addresses, transactions, outputs."""
     with wallet._context.store.read() as connection:
         own, origin = _scope(connection, account, network)
         records = [record for row in label_rows(connection, own.name) if (record := _record(row)) is not None]
@@ -183,6 +183,8 @@ def _row(network: Network, record: LabelRecord, before: LabelRow | None) -> Labe
     spendable = record.spendable
     if record.type is LabelType.ADDRESS and before is not None:
         spendable = before.spendable  # a frozen address stays frozen: no record can speak of it
+    if not record.label and spendable is None:
+        return LabelRow(network.name, record.type.value, record.reference)
     return LabelRow(
         network.name,
         record.type.value,

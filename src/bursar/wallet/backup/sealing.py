@@ -36,17 +36,13 @@ def open_backup(data: bytes, password: Secret) -> Bundle:
         raise corrupt(error.message) from error
     if not isinstance(outer, dict) or outer.get("kind") != KIND:
         raise corrupt("it is not a backup of Bursar")
-    if (
-        outer.get("version") != VERSION
-        or type(outer["version"]) is not int
-        or set(outer) != {"kind", "version", "sealed"}
-    ):
+    version = outer.get("version")
+    if type(version) is not int or version != VERSION:
         raise StoreError(
-            f"this backup is of version {str(outer.get('version'))[:20]}, and {VERSION} is known here: "
-            "open it with a newer release",
+            f"this backup is of version {str(version)[:20]}, and {VERSION} is known here: open it with a newer release",
             code="store.newer",
         )
-    if not isinstance(outer["sealed"], dict):
+    if set(outer) != {"kind", "version", "sealed"} or not isinstance(outer["sealed"], dict):
         raise corrupt("it holds no sealed value")
     try:
         content = unseal(outer["sealed"], password, associated_data=_ASSOCIATED, largest=LARGEST)
