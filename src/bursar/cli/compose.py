@@ -63,17 +63,17 @@ def policy(session: Session) -> RulePolicy:
 
 def node_for(session: Session, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
     """The node of the account's chain; closed when the command ends."""
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.ethereum.account import EthereumAccount
 
     account = record.account
-    if isinstance(account, BitcoinAccount):
-        return bitcoin_node(session, account.network)
-    return ethereum_node(session, account.chain_id)
+    if isinstance(account, EthereumAccount):
+        return ethereum_node(session, account.chain_id)
+    return bitcoin_node(session, account.network)
 
 
 def bitcoin_node(session: Session, network: Network) -> BitcoinBackend:
     """The node of ``[bitcoin.<network>]``, or the running sandbox's."""
-    from bursar.nodes.bitcoind import BitcoindBackend
+    from bursar.cli.chain_sources import chain_source
 
     node = settings(session).bitcoin.get(network)
     if node is None:
@@ -81,8 +81,7 @@ def bitcoin_node(session: Session, network: Network) -> BitcoinBackend:
         if running is None:
             raise _no_node("bitcoin", network.name, network is Network.REGTEST)
         node = config.BitcoinNode(running.bitcoin_url, Path(running.bitcoin_cookie))
-    backend = BitcoindBackend(node.url, network=network, cookie=node.cookie, user=node.user, password=node.password)
-    return click.get_current_context().with_resource(closing(backend))
+    return click.get_current_context().with_resource(closing(chain_source(node, network, session.home)))
 
 
 def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:

@@ -23,19 +23,40 @@ chain_id = {chain_id}    # Ethereum chain of new accounts
 # url = "http://127.0.0.1:8332"
 # cookie = "~/.bitcoin/.cookie"        # or: user = "…" and password = "…"
 #
+# Instead of Bitcoin Core, a server of the Electrum protocol or of Esplora's:
+# url = "ssl://electrum.example:50002" # tcp:// without encryption
+# certificate = "first-use"            # or its SHA-256; without it, one that an authority signed
+# url = "https://esplora.example/api"
+# kind = "esplora"
+#
 # [ethereum.1]
 # url = "http://127.0.0.1:8545"
 """
 
 
+FIRST_USE = "first-use"
+_SCHEMES = {
+    "bitcoind": ("http://", "https://"),
+    "electrum": ("ssl://", "tcp://"),
+    "esplora": ("http://", "https://"),
+}
+
+
 @dataclass(frozen=True, slots=True)
 class BitcoinNode:
-    """A Bitcoin Core JSON-RPC endpoint; a cookie file or a user with a password."""
+    """A source of Bitcoin chain data: ``kind`` is ``bitcoind``, ``electrum`` or ``esplora``.
+
+    A cookie file or a user with a password for Bitcoin Core; ``certificate`` is the SHA-256 of the server's (hex), or
+    ``first-use``, to keep the one it shows first.
+    """
 
     url: str
     cookie: Path | None = None
     user: str | None = None
     password: Secret | None = None
+    kind: str = "bitcoind"
+    certificate: str | None = None
+    proxy: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +99,23 @@ def read(path: Path) -> Config:
 
 
 def _bitcoin_node(table: _Table) -> BitcoinNode:
-    url, cookie = table.url("url"), table.optional_text("cookie")
+    url, cookie = table.text("url"), table.optional_text("cookie")
     user, password = table.optional_text("user"), table.optional_text("password")
+    kind = table.optional_text("kind") or ("electrum" if url.startswith(_SCHEMES["electrum"]) else "bitcoind")
+    certificate, proxy = table.optional_text("certificate"), table.optional_text("proxy")
     table.finish()
+    if kind not in _SCHEMES:
+        raise table.problem(f"kind {kind!r} is none of {', '.join(_SCHEMES)}")
+    if not url.startswith(_SCHEMES[kind]):
+        raise table.problem(f"the url {url!r} of a {kind} must begin with {' or '.join(_SCHEMES[kind])}")
+    if kind != "bitcoind" and (cookie or user):
+        raise table.problem(f"a server of kind {kind} takes no cookie and no user")
+    if certificate is not None and not url.startswith(("ssl://", "https://")):
+        raise table.problem("a certificate belongs to an encrypted connection: ssl:// or https://")
+    if proxy is not None and kind != "electrum":
+        raise table.problem("a proxy is for servers of the Electrum protocol only")
+    if certificate == FIRST_USE and kind != "electrum":
+        raise table.problem(f"{FIRST_USE!r} is for servers of the Electrum protocol: give the certificate's SHA-256")
     if (user is None) != (password is None) or (cookie is not None and user is not None):
         raise table.problem("give a cookie file, or a user and a password")
     return BitcoinNode(
@@ -88,6 +123,9 @@ def _bitcoin_node(table: _Table) -> BitcoinNode:
         Path(cookie).expanduser() if cookie else None,
         user,
         None if password is None else Secret.from_text(password),
+        kind,
+        certificate,
+        proxy,
     )
 
 

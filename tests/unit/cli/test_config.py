@@ -43,6 +43,38 @@ def test_reads_everything(tmp_path: Path) -> None:
     assert "hush" not in repr(found)
 
 
+def test_kinds_of_sources(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """network = "main"\nchain_id = 1
+        [bitcoin.main]\nurl = "ssl://electrum.example:50002"\ncertificate = "first-use"\nproxy = "socks5://127.0.0.1:9050"
+        [bitcoin.signet]\nurl = "https://esplora.example/api"\nkind = "esplora"
+        [bitcoin.regtest]\nurl = "tcp://127.0.0.1:50001"
+        [bitcoin.testnet]\nurl = "https://node.example"\ncookie = "c"\ncertificate = "00" """,
+    ).bitcoin
+    assert found[Network.MAIN].kind == found[Network.REGTEST].kind == "electrum"
+    assert (found[Network.MAIN].certificate, found[Network.MAIN].proxy) == ("first-use", "socks5://127.0.0.1:9050")
+    assert (found[Network.SIGNET].kind, found[Network.TESTNET].kind) == ("esplora", "bitcoind")
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ('url = "ftp://x"', "must begin with http:// or https://"),
+        ('url = "http://x"\nkind = "electrum"', "must begin with ssl:// or tcp://"),
+        ('url = "ssl://x:1"\nkind = "esplora"', "must begin with http:// or https://"),
+        ('url = "http://x"\nkind = "btcd"', "is none of bitcoind, electrum, esplora"),
+        ('url = "ssl://x:1"\ncookie = "c"', "takes no cookie"),
+        ('url = "tcp://x:1"\ncertificate = "first-use"', "encrypted connection"),
+        ('url = "https://x"\ncertificate = "first-use"', "Electrum protocol"),
+        ('url = "https://x"\nproxy = "socks5://x:1"', "Electrum protocol only"),
+    ],
+)
+def test_sources_that_do_not_fit_together(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        read(tmp_path, f'network = "main"\nchain_id = 1\n[bitcoin.main]\n{table}\n')
+
+
 def test_what_init_writes_reads_back(tmp_path: Path) -> None:
     found = read(tmp_path, config.render(network=Network.REGTEST, chain_id=31337))
     assert (found.network, found.chain_id, found.bitcoin, found.ethereum) == (Network.REGTEST, 31337, {}, {})

@@ -1,0 +1,42 @@
+"""Where Bitcoin's chain is asked about: Bitcoin Core, an Electrum server or Esplora's, as ``config.toml`` says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.cli.config import FIRST_USE
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.network import Network
+    from bursar.chain.protocols import BitcoinBackend
+    from bursar.cli.config import BitcoinNode
+    from bursar.cli.home import Home
+
+
+def chain_source(node: BitcoinNode, network: Network, home: Home) -> BitcoinBackend:
+    """The client of the kind the settings name; what it may remember between commands is kept in ``home``."""
+    if node.kind == "electrum":
+        from bursar.nodes.electrum import ElectrumBackend
+
+        kept = home.folder / "electrum"
+        first_use = node.certificate == FIRST_USE
+        return ElectrumBackend(
+            node.url,
+            network=network,
+            certificate=None if first_use else node.certificate,
+            known_servers=kept / "servers.json" if first_use else None,
+            proxy=node.proxy,
+            cache=kept / f"{network.name}.json",
+        )
+    from bursar.nodes.http_channel import Trust
+
+    trust = Trust(pin=node.certificate) if node.certificate else None
+    if node.kind == "esplora":
+        from bursar.nodes.esplora import EsploraBackend
+
+        return EsploraBackend(node.url, network=network, trust=trust)
+    from bursar.nodes.bitcoind import BitcoindBackend
+
+    return BitcoindBackend(
+        node.url, network=network, cookie=node.cookie, user=node.user, password=node.password, trust=trust
+    )
