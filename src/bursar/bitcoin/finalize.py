@@ -32,6 +32,10 @@ def finalize(psbt: Psbt, *, verify: bool = True) -> Psbt:
     ``InvalidInputError``: ``input.psbt.unsigned`` for missing signatures, ``input.psbt.script`` for scripts that do
     not fit, ``InvalidSignatureError`` for a signature that does not verify.
     """
+    if any(r.MUSIG2_PARTIAL_SIG[0] == key[0] for one in psbt.inputs for key in one.fields):
+        from bursar.bitcoin.psbt.musig2 import aggregate_signatures
+
+        psbt = aggregate_signatures(psbt)
     digests = InputDigests(psbt, allow_any_sighash=True) if verify else None
     return psbt.with_inputs(
         [one.copy() if one.is_final else _finalized(psbt, place, one, digests) for place, one in enumerate(psbt.inputs)]

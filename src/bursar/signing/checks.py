@@ -21,11 +21,12 @@ from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.psbt import InputDigest, Psbt
     from bursar.bitcoin.transaction import Txid
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
     from bursar.ethereum.typed_data import TypedData
+    from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
     from bursar.signing.amounts import SeenAmounts
     from bursar.signing.protocols import (
@@ -60,18 +61,8 @@ def request_signatures(
     Raises ``InvalidInputError`` for the question, ``SignerMisbehavedError`` for the answer, and whatever
     ``SignerError`` the signer itself raises. ``psbt`` is not changed.
     """
-    if approved is not None and psbt.tx.txid != approved:
-        raise InvalidInputError(
-            f"the transaction is {psbt.tx.txid}, the one approved was {approved}: approve it again",
-            code="input.psbt.changed",
-        )
     fingerprint = signer.info.fingerprint
-    asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
-    if seen is not None:
-        seen.check(psbt)
-    if account is not None:
-        check_inputs(psbt, account, fingerprint=fingerprint, external=limits.external_inputs)
-        change_outputs(psbt, account)
+    asked = check_question(psbt, fingerprint, account=account, approved=approved, limits=limits, seen=seen)
     question = psbt.copy()
     answer = signer.sign_psbt(psbt.copy())
     added = accepted_signatures(question, answer, asked, fingerprint=fingerprint, name=name_of(signer))
@@ -79,6 +70,30 @@ def request_signatures(
         question.inputs[index].fields[key] = value
         note_signature(question, DEFAULT)  # ALL or taproot's DEFAULT is all that is ever accepted
     return question
+
+
+def check_question(
+    psbt: Psbt,
+    fingerprint: Fingerprint | None,
+    *,
+    account: ScriptAccount | None = None,
+    approved: Txid | None = None,
+    limits: PreflightLimits = DEFAULT_LIMITS,
+    seen: SeenAmounts | None = None,
+) -> tuple[InputDigest | None, ...]:
+    """Everything ``request_signatures`` checks before a signer is asked; what is to be signed, as ``check_psbt``."""
+    if approved is not None and psbt.tx.txid != approved:
+        raise InvalidInputError(
+            f"the transaction is {psbt.tx.txid}, the one approved was {approved}: approve it again",
+            code="input.psbt.changed",
+        )
+    asked = check_psbt(psbt, fingerprint=fingerprint, limits=limits)
+    if seen is not None:
+        seen.check(psbt)
+    if account is not None:
+        check_inputs(psbt, account, fingerprint=fingerprint, external=limits.external_inputs)
+        change_outputs(psbt, account)
+    return asked
 
 
 def request_transaction(

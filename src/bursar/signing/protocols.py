@@ -92,6 +92,15 @@ class PsbtSigner(Signer, Protocol):
 
 
 @runtime_checkable
+class Musig2Signer(Signer, Protocol):
+    """Takes part in MuSig2 (BIP-327, BIP-373) in two rounds; its secret nonces never leave it and are used once."""
+
+    def musig2_nonces(self, psbt: Psbt) -> Psbt: ...
+
+    def musig2_sign(self, psbt: Psbt) -> Psbt: ...
+
+
+@runtime_checkable
 class EthereumSigner(Signer, Protocol):
     """Signs one Ethereum transaction (EIP-155, EIP-2930, EIP-1559) with the key at ``path``."""
 

@@ -46,11 +46,11 @@ _Named = tuple[bytes, bytes, bytes]  # key, path, leaf hashes joined
 class InputSigner:
     """Signs for the master key ``fingerprint``; keys come from ``keys`` and stay there."""
 
-    __slots__ = ("_fingerprint", "_keys", "_low_r", "_verify")
+    __slots__ = ("_keys", "_low_r", "_verify", "fingerprint")
 
     def __init__(self, keys: KeyTree, fingerprint: bytes, *, verify: bool, low_r: bool) -> None:
         self._keys = keys
-        self._fingerprint = fingerprint
+        self.fingerprint = fingerprint
         self._verify = verify
         self._low_r = low_r
 
@@ -92,14 +92,14 @@ class InputSigner:
                     note_signature(signed, asked.sighash)
         if not added:
             raise InvalidInputError(
-                f"no input still to be signed names a key of {self._fingerprint.hex()}: choose another signer",
+                f"no input still to be signed names a key of {self.fingerprint.hex()}: choose another signer",
                 code="input.psbt.nothing-to-sign",
             )
         return signed
 
     def _named(self, fields: dict[bytes, bytes]) -> list[_Named]:
         """The keys of ours that an open input names, each with its path as the PSBT writes it and its leaf hashes."""
-        fingerprint = self._fingerprint
+        fingerprint = self.fingerprint
         named: list[_Named] = []
         for key, value in fields.items():
             kind = key[0]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+    from bursar.backends.software.musig2 import MusigRounds
     from bursar.bitcoin.psbt import Psbt
     from bursar.crypto.secret import Secret
     from bursar.ethereum.transaction import UnsignedTransaction
@@ -54,6 +55,7 @@ class SoftwareSigner:
         self._info = info or SignerInfo(NAME, "memory", MODEL, fingerprint=fingerprint)
         self._keys = KeyTree(root)
         self._inputs = InputSigner(self._keys, bytes(fingerprint), verify=verify_after_sign, low_r=low_r)
+        self._musig: MusigRounds | None = None
         self._verify = verify_after_sign
         self._lock = lock
 
@@ -109,6 +111,23 @@ class SoftwareSigner:
         self._root()
         return self._inputs.sign(psbt)
 
+    def musig2_nonces(self, psbt: Psbt) -> Psbt:
+        """First round of MuSig2: a copy with public nonces, whose secret halves stay here until they are used."""
+        self._root()
+        return self._rounds().nonces(psbt)
+
+    def musig2_sign(self, psbt: Psbt) -> Psbt:
+        """Second round: a copy with partial signatures. A nonce signs once; ``input.psbt.nonce`` for one not ours."""
+        self._root()
+        return self._rounds().sign(psbt)
+
+    def _rounds(self) -> MusigRounds:
+        if self._musig is None:
+            from bursar.backends.software.musig2 import MusigRounds
+
+            self._musig = MusigRounds(self._keys, bytes(self._inputs.fingerprint))
+        return self._musig
+
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
         """The signature of an Ethereum transaction of type 0, 1 or 2; Bitcoin's own paths are refused."""
         _check_no_bitcoin_key(path, "an ethereum transaction")
@@ -134,6 +153,8 @@ class SoftwareSigner:
     def close(self) -> None:
         """Wipe the keys and free the keystore; idempotent."""
         self._keys.wipe()
+        if self._musig is not None:
+            self._musig.wipe()
         if self._lock is not None:
             self._lock.release()
 
