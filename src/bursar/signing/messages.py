@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.message import signed_message
-from bursar.bitcoin.units import MAX_MONEY, FeeRate
 from bursar.errors import InvalidInputError
 from bursar.signing.checks import request_signatures
 from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits
@@ -24,5 +23,4 @@ def request_proof(signer: PsbtSigner, psbt: Psbt, message: bytes, *, limits: Pre
     """
     if signed_message(psbt) != message:
         raise InvalidInputError("the psbt does not sign this message: make it with message_psbt", code="input.message")
-    free = replace(limits, max_fee=MAX_MONEY, max_fee_percent=100, max_fee_rate=FeeRate(MAX_MONEY * 1000))
-    return request_signatures(signer, psbt, limits=free)
+    return request_signatures(signer, psbt, limits=replace(limits, any_fee=True))

@@ -52,6 +52,7 @@ class PreflightLimits:
     catch blunders; what a payment should cost is for policy. ``previous_required``
     demands the whole previous transaction for segwit version 0 inputs, whose signatures do not commit to the amounts
     of the other inputs. ``external_inputs`` lets strangers pay with the account in one transaction (``check_inputs``).
+    ``any_fee`` is for what no chain can hold (BIP-322), where the three limits on fees mean nothing.
     """
 
     max_fee: Sats = _MOST_FEE
@@ -59,6 +60,7 @@ class PreflightLimits:
     max_fee_percent: int = 50
     previous_required: bool = True
     external_inputs: bool = False
+    any_fee: bool = False
 
 
 DEFAULT_LIMITS = PreflightLimits()
@@ -201,6 +203,8 @@ def _check_amounts(psbt: Psbt, limits: PreflightLimits) -> None:
     fee = have - pays
     if fee < 0:
         raise _refused("fee", f"the outputs pay {pays} sat and the inputs bring {have} sat")
+    if limits.any_fee:
+        return
     if fee > limits.max_fee:
         raise _refused("fee", f"the fee of {fee} sat is over the limit of {limits.max_fee} sat: lower it, or allow it")
     if fee > _SMALL_FEE and fee * 100 > limits.max_fee_percent * have:

@@ -1,4 +1,4 @@
-"""Signed messages: Bitcoin Core's form for P2PKH and BIP-137's for segwit keys."""
+"""Signed messages in 65 bytes: Bitcoin Core's form for P2PKH and BIP-137's for segwit keys."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def encode_signature(signature: EcdsaSignature, script_type: ScriptType) -> str:
     return base64.b64encode(bytes((header + signature.y_parity,)) + signature.compact()).decode("ascii")
 
 
-def verify_message(address: Address, message: bytes, signature_text: str) -> None:
+def verify_legacy(address: Address, message: bytes, signature_text: str) -> None:
     """Raise ``InvalidSignatureError`` unless the signature proves that the address's key signed the message.
 
     A segwit address also accepts the plain compressed header (31 to 34) that several wallets write.
