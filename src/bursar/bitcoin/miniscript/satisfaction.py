@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CODE: Final = "input.miniscript.unsatisfied"
 _PREIMAGE: Final = 32
+_HASHED: Final = 20  # bytes of a key that is known by its hash only
 _AWAY: Final = 10_000_000  # what an item that lacks is counted at, to find the way that lacks least
 _SHOWN: Final = 4
 
@@ -26,7 +27,9 @@ class _AtHand:
     def __init__(self, materials: Materials, keys: Iterable[bytes], *, wishing: bool = False) -> None:
         self._materials = materials
         self._away = _AWAY if wishing else None
-        self._keys = {hash160(key): key for key in (*materials.keys, *materials.signatures, *keys) if len(key) != 20}
+        self._keys = {
+            hash160(key): key for key in (*materials.keys, *materials.signatures, *keys) if len(key) != _HASHED
+        }
 
     def signature(self, key: bytes) -> int | None:
         found = self._materials.signatures.get(key)
@@ -41,7 +44,7 @@ class _AtHand:
         return 0 if opened else self._away
 
     def public_key(self, key: bytes) -> bytes | None:
-        if len(key) != 20:
+        if len(key) != _HASHED:
             return key
         return self._keys.get(key, None if self._away is None else key)
 
@@ -83,9 +86,12 @@ def missing(ms: Miniscript[bytes], materials: Materials) -> tuple[str, ...]:
 
 def _lacking(way: Way, materials: Materials) -> list[str]:
     found = []
-    for one in items(way):
-        if isinstance(one, Signed) and one.key not in materials.signatures:
-            what = "the key with the hash" if len(one.key) == 20 else "the key"
+    taken = items(way)
+    for one in taken:
+        if isinstance(one, bytes) and len(one) == _HASHED and Signed(one) not in taken:
+            found.append(f"the public key with the hash {one.hex()}")
+        elif isinstance(one, Signed) and one.key not in materials.signatures:
+            what = "the key with the hash" if len(one.key) == _HASHED else "the key"
             found.append(f"a signature of {what} {one.key.hex()}")
         elif isinstance(one, Revealed) and len(materials.preimages.get(one.hash, b"")) != _PREIMAGE:
             found.append(f"the preimage of {one.hash.hex()}")
