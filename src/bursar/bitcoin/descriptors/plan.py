@@ -69,8 +69,8 @@ class SpendPlan:
     """One way to spend a coin: the greatest weight of its input, and what the transaction and its signers must give.
 
     ``input_weight`` counts as ``bursar.bitcoin.weight.input_weight`` does. ``sequence`` and ``locktime`` are ``None``
-    where the way has no such lock; with a locktime the input's sequence must not be final. ``keys`` sign, as they
-    stand in the script (33 bytes, x-only 32; for a key path the internal key). ``leaf`` is the leaf of the script
+    where the way has no such lock; with a locktime the input's sequence must not be final. ``keys`` sign, in the form
+    and order in which they stand in the script (33 bytes, x-only 32; for a key path the internal key). ``leaf`` is the leaf of the script
     tree that is spent, ``None`` for a key path and outside of taproot. ``preimages`` are the hashes to reveal.
     """
 
@@ -238,11 +238,12 @@ def plan(node: Node, branch: int, index: int, assets: Assets) -> SpendPlan:
         return _taproot(node, book, assets)
     inner = _inner(node)
     known = _Known(book, assets, tapscript=False)
-    way = solve(_program(inner, known), known)[0]
+    program = _program(inner, known)
+    way = solve(program, known)[0]
     if way is None:
         raise _closed()
     cost, count = _figures(way)
-    return _made(_weigh(node, inner, cost, count), way)
+    return _made(_weigh(node, inner, cost, count), program, way)
 
 
 def _figures(way: Way) -> tuple[int, int]:
@@ -254,17 +255,18 @@ def _taproot(node: Taproot | RawTaproot, book: KeyBook, assets: Assets) -> Spend
     internal = known.bytes_of(node.key)
     if known.signature(internal) is not None:
         return SpendPlan(_weigh_key_path(), keys=(internal,))
-    best: tuple[int, int, Way] | None = None
+    best: tuple[int, int, Program, Way] | None = None
     for place, leaf in enumerate(node.leaves if isinstance(node, Taproot) else ()):
-        way = solve(_program(leaf.node, known), known)[0]
+        program = _program(leaf.node, known)
+        way = solve(program, known)[0]
         if way is not None:
             weight = _weigh_leaf(leaf.node, leaf.depth, *_figures(way))
             if best is None or weight < best[0]:
-                best = (weight, place, way)
+                best = (weight, place, program, way)
     if best is None:
         raise _closed()
-    weight, place, way = best
-    return _made(weight, way, spending(node, book.branch, book.start).leaves[place])
+    weight, place, program, way = best
+    return _made(weight, program, way, spending(node, book.branch, book.start).leaves[place])
 
 
 def _closed() -> InvalidInputError:
@@ -273,13 +275,14 @@ def _closed() -> InvalidInputError:
     )
 
 
-def _made(weight: int, way: Way, leaf: LeafSpend | None = None) -> SpendPlan:
+def _made(weight: int, program: Program, way: Way, leaf: LeafSpend | None = None) -> SpendPlan:
     found = items(way)
+    signing = {one.key for one in found if isinstance(one, Signed)}
     return SpendPlan(
         weight,
         _highest([one.number & _RELATIVE for one in found if isinstance(one, Locked) and one.name == "older"]),
         _highest([one.number for one in found if isinstance(one, Locked) and one.name == "after"]),
-        tuple(dict.fromkeys([one.key for one in found if isinstance(one, Signed)])),
+        tuple(dict.fromkeys([key for one in program for key in one.keys if key in signing])),
         leaf,
         tuple(dict.fromkeys([one.hash for one in found if isinstance(one, Revealed)])),
     )
