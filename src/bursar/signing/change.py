@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import UNKNOWN
+from bursar.signing.places import fixed_origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +35,10 @@ def change_paths(psbt: Psbt, account: ScriptAccount, *, most_index: int = MOST_I
     """As ``change_outputs``, each with the path that proves it: an output may name others, which prove nothing."""
     paths: dict[int, DerivationPath] = {}
     change = account.branches[-1]
+    fixed = fixed_origins(account)
     for number, output in enumerate(psbt.outputs):
         for origin in dict.fromkeys(_origins(output)):  # thousands of keys may claim one path
-            if origin.fingerprint == UNKNOWN:
+            if origin.fingerprint == UNKNOWN or origin in fixed:
                 continue
             place = account.locate(origin)
             if place is not None and place[0] == change:

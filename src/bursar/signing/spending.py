@@ -8,6 +8,7 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import UNKNOWN
 from bursar.signing.ownership import named_keys
+from bursar.signing.places import fixed_origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,10 +43,11 @@ def check_inputs(
     masters = _masters(account, fingerprint)
     if not masters:
         return
+    fixed = fixed_origins(account)
     proven: dict[tuple[int, int], bytes] = {}
     nameless: list[int] = []
     for number, one in enumerate(psbt.inputs):
-        ours = [origin for _, origin in named_keys(one) if origin.fingerprint in masters]
+        ours = [origin for _, origin in named_keys(one) if origin.fingerprint in masters and origin not in fixed]
         if not ours:
             nameless.append(number)
         elif not one.is_final:
@@ -67,10 +69,11 @@ def check_disguised(
 ) -> None:
     """Refuse an input that is the account's and does not say so (``input.psbt.hidden``); see ``check_inputs``."""
     masters = _masters(account, fingerprint)
+    fixed = fixed_origins(account)
     nameless = [
         number
         for number, one in enumerate(psbt.inputs)
-        if not any(origin.fingerprint in masters for _, origin in named_keys(one))
+        if not any(origin.fingerprint in masters and origin not in fixed for _, origin in named_keys(one))
     ]
     if masters and nameless:
         _check_hidden(psbt, nameless, account, window)

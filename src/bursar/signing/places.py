@@ -1,0 +1,23 @@
+"""Where in an account a key that a PSBT names would stand, for keys that have a place of their own (BIP-380)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.bitcoin.descriptor_account import DescriptorAccount
+
+if TYPE_CHECKING:
+    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.keys.origin import KeyOrigin
+
+
+def fixed_origins(account: ScriptAccount) -> frozenset[KeyOrigin]:
+    """The keys that are the same at every index: naming one says nothing of where an output stands."""
+    if not isinstance(account, DescriptorAccount) or not account.ranged:
+        return frozenset()
+    return frozenset(
+        key.origin_at(branch, 0)
+        for key in account.descriptor_value.keys
+        if key.wildcard is None
+        for branch in account.branches
+    )
