@@ -8,29 +8,14 @@ from typing import TYPE_CHECKING, Any
 from bursar.crypto.curve import ORDER, check_length
 from bursar.crypto.hashes import tagged_hash_start
 from bursar.crypto.points import parse_point
-from bursar.crypto.secp256k1 import COMPRESSED, context, ffi, lib
+from bursar.crypto.secp256k1 import COMPRESSED, context, ffi, lib, point_hash
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def _point_of() -> Any:
-    """A hash function for ``secp256k1_ecdh`` that hands out the point itself: 64 bytes, x and y."""
-    own = getattr(lib, "btclib_secp256k1_ecdh_hash_function_xy", None)
-    if own is not None:
-        return own
-
-    @ffi.callback("int(unsigned char *, const unsigned char *, const unsigned char *, void *)")  # type: ignore[untyped-decorator]
-    def copy(output: Any, x: Any, y: Any, _data: Any) -> int:
-        ffi.memmove(output, x, 32)
-        ffi.memmove(output + 32, y, 32)
-        return 1
-
-    return copy
-
-
-_POINT: Any = _point_of()
+_POINT: Any = point_hash()
 _shared_secret = tagged_hash_start("BIP0352/SharedSecret")
 _create = lib.secp256k1_ec_pubkey_create
 _combine = lib.secp256k1_ec_pubkey_combine

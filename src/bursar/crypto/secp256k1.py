@@ -60,6 +60,20 @@ def _new_context() -> Any:
     return context
 
 
+def point_hash() -> Any:
+    """A hash function for ``secp256k1_ecdh`` that hands out the point itself: 64 bytes, x and y."""
+    own = getattr(lib, "btclib_secp256k1_ecdh_hash_function_xy", None)
+    if own is not None:
+        return own
+
+    def copy(output: Any, x: Any, y: Any, _data: Any) -> int:
+        ffi.memmove(output, x, 32)
+        ffi.memmove(output + 32, y, 32)
+        return 1
+
+    return ffi.callback("int(unsigned char *, const unsigned char *, const unsigned char *, void *)", copy)
+
+
 # blinded once; every later call takes it as const, so threads may share it
 context: Any = _new_context()
 
