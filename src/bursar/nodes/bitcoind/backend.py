@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from bursar.bitcoin.network import Network
 from bursar.chain.watching import INTERVAL, PollingWatcher
 from bursar.errors import BroadcastRejectedError, ChainUnavailableError, WrongChainError
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind.blocks import BlockReader, ChainMovedError
 from bursar.nodes.bitcoind.coins import CoinScan
 from bursar.nodes.bitcoind.filters import FilterScan

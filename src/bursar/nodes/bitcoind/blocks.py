@@ -10,7 +10,7 @@ from bursar.bitcoin.block import Block
 from bursar.bitcoin.network import Network
 from bursar.chain.protocols import BlockRef, ChainTransaction
 from bursar.errors import ChainUnavailableError, InvalidInputError
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:

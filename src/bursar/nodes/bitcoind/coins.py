@@ -10,7 +10,7 @@ from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.chain.protocols import BlockRef, ChainCoin, ChainTransaction
 from bursar.errors import ChainError, ChainUnavailableError
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind.blocks import NOT_FOUND, ChainMovedError, forget_oldest
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 

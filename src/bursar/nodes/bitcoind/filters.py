@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bursar.bitcoin.filters import GENESIS_PREVIOUS, BlockFilter, FilterHeaders, Scripts
 from bursar.errors import ChainUnavailableError, InvalidInputError
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind.blocks import BlockReader, ChainMovedError
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.bitcoin.transaction import OutPoint, Txid, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.chain.protocols import BlockRef, ChainCoin, ChainTransaction
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 
 if TYPE_CHECKING:
     from bursar.bitcoin.transaction import Transaction

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from bursar.chain.protocols import ChainTransaction
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind.blocks import NOT_FOUND, BlockReader, forget_oldest
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 

@@ -6,7 +6,7 @@ from array import array
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 from bursar.bitcoin.transaction import OutPoint, Transaction
 from bursar.chain.protocols import ChainEvent
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
+from bursar.nodes import reply as read
 from bursar.nodes import zmtp
-from bursar.nodes.bitcoind import reply as read
 
 if TYPE_CHECKING:
     from bursar.nodes.bitcoind_rpc import RpcClient

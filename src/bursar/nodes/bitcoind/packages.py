@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bursar.bitcoin.units import Sats
 from bursar.errors import BroadcastRejectedError, ChainError, InvalidInputError
-from bursar.nodes.bitcoind import reply as read
+from bursar.nodes import reply as read
 from bursar.nodes.bitcoind_rpc import NO_METHOD, Refusal, RpcClient, printable
 
 if TYPE_CHECKING:

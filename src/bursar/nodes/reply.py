@@ -1,4 +1,4 @@
-"""Reading Bitcoin Core's replies: every field is checked for its type before anything believes it."""
+"""Reading a node's replies: every field is checked for its type before anything believes it."""
 
 from __future__ import annotations
 
