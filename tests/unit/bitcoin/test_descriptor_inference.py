@@ -191,3 +191,33 @@ def test_accounts(scheme: Scheme, wallet: Any) -> None:
         xpubs={account.xpub: account.origin},
     )
     assert str(found).split("#")[0] == strip_checksum(account.descriptor(1)).replace("*", "9")
+
+
+POLICIES = [
+    "wsh(thresh(3,pk({0}),s:pk({1}),s:pk({2}),sln:older(12960)))",
+    "sh(wsh(or_d(pk({0}),and_v(v:pkh({1}),older(65535)))))",
+    "tr({0},{{and_v(v:pk({1}),older(5)),or_d(pkh({2}),and_v(v:multi_a(1,{3},{4}),after(10)))}})",
+]
+
+
+@pytest.mark.parametrize("form", POLICIES)
+def test_miniscript_is_inferred_from_script_and_origins(form: str) -> None:
+    keys = [public_key(bytes((number,)) * 32) for number in range(1, 6)]
+    texts = [f"[{place:08x}/48h]{(key[1:] if 'tr' in form[:2] else key).hex()}" for place, key in enumerate(keys)]
+    descriptor = Descriptor.parse(form.format(*texts))
+    made = descriptor.spending()
+    origins = {**made.origins, **{b"\x02" + key: place[1] for key, place in made.tap_origins.items()}}
+    found = infer(
+        made.script,
+        origins,
+        redeem_script=made.redeem_script,
+        witness_script=made.witness_script,
+        internal_key=made.internal_key,
+        tree=[(leaf.depth, leaf.script) for leaf in made.leaves],
+    )
+    assert found == descriptor
+    # a key that is known by its hash only leaves the script untold
+    without = {key: origin for key, origin in origins.items() if key[1:] not in (keys[1][1:], keys[2][1:])}
+    if "pkh" in form:
+        untold = infer(made.script, without, redeem_script=made.redeem_script, witness_script=made.witness_script)
+        assert untold.bare.startswith(("raw(", "rawtr("))

@@ -134,8 +134,9 @@ def test_valid_wallet_policies() -> None:
         assert list(policy.key_texts) == case["keys"]
         assert strip_checksum(policy.descriptor_text()) == case["descriptor"].replace("'", "h")
         assert WalletPolicy.from_json(policy.to_json()) == policy
-        if not any(word in case["template"] for word in ("older", "or_b")):
-            assert WalletPolicy.from_descriptor("Savings", policy.descriptor()) == policy
+        assert WalletPolicy.from_descriptor("Savings", policy.descriptor()) == policy
+        scripts = {script for branch in (0, 1) for script in policy.descriptor().scripts(branch, 0, 3)}
+        assert len(scripts) == 6
 
 
 def test_invalid_wallet_policies() -> None:

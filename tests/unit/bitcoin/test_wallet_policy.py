@@ -35,6 +35,12 @@ def refused(template: str, keys: list[str], name: str = "Vault") -> str:
         "tr(@0/**,{pk(@1/**),{multi_a(1,@0/<2;3>/*,@2/**),pk(@1/<4;5>/*)}})",
         "tr(musig(@0,@1)/**,pk(musig(@1,@0)/<2;3>/*))",
         "tr(musig(@0,@1)/**,pk(@0/**))",
+        "wsh(thresh(3,pk(@0/**),s:pk(@1/**),s:pk(@2/**),sln:older(12960)))",
+        "sh(wsh(andor(pk(@0/**),older(9),and_v(v:pkh(@1/**),after(500000001)))))",
+        "wsh(or_d(pk(@0/**),and_v(v:multi(2,@1/<2;3>/*,@2/**,@3/**),older(65535))))",
+        "tr(@0/**,{and_v(v:multi_a(1,@1/**,@2/**),older(9)),or_b(pk(@1/<2;3>/*),s:pk(@3/**))})",
+        "tr(musig(@0,@1)/**,and_v(v:pk(musig(@0,@2)/**),older(12960)))",
+        f"wsh(and_v(v:pk(@0/**),sha256({'ab' * 32})))",
     ],
 )
 def test_template_and_descriptor_round_trip(template: str) -> None:
@@ -103,6 +109,20 @@ def test_a_hash_in_a_template_is_no_key() -> None:
 )
 def test_keys_that_are_none(key: str) -> None:
     refused("wpkh(@0/**)", [key])
+
+
+@pytest.mark.parametrize(
+    "template",
+    ["wsh(older(9))", "wsh(or_i(pk(@0/**),older(9)))", "wsh(and_v(pk(@0/**),older(9)))", "wsh(multi_a(1,@0/**))"],
+)
+def test_templates_of_unsafe_miniscript_make_no_descriptor(template: str) -> None:
+    if "@" not in template:
+        refused(template, [])
+        return
+    policy = WalletPolicy.from_text("Vault", template, KEYS[:1])
+    with pytest.raises(InvalidInputError) as caught:
+        policy.descriptor()
+    assert caught.value.code.startswith("input.descriptor")
 
 
 @pytest.mark.parametrize(
