@@ -67,9 +67,14 @@ def _replaced(
             "or speed up the last of the chain by a child of its own",
             code="input.replacement",
         )
-    fee = Sats(sum([coin.output.value for coin in coins]) - sum([output.value for output in original.outputs]))
+    fee = sum([coin.output.value for coin in coins]) - sum([output.value for output in original.outputs])
+    if fee < 0:
+        raise InvalidInputError(
+            f"transaction {original.txid} pays {-fee} sat more than the coins given hold: fetch them again",
+            code="input.replacement",
+        )
     ordered = tuple([by_outpoint[spending.outpoint] for spending in original.inputs])
-    return _Replaced(original, ordered, int(fee), int(descendant_fees), incremental_rate)
+    return _Replaced(original, ordered, fee, int(descendant_fees), incremental_rate)
 
 
 def minimum_bump_rate(

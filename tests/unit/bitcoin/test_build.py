@@ -273,3 +273,92 @@ def test_change_of_another_type_is_allowed(wallet: Any) -> None:
     built = build(wallet, [wallet.coin(wallet.account(Scheme.BIP44), 900_000)], 100_000, change=taproot)
     assert built.psbt.outputs[built.change_index].tap_internal_key is not None
     assert taproot.key.script_type is ScriptType.P2TR
+
+
+def test_several_payments_and_data(wallet: Any, kernel_verify: Verify) -> None:
+    account = wallet.account(Scheme.BIP84)
+    payments = [(pay(wallet, scheme, index), Sats(20_000 + index)) for index, scheme in enumerate(Scheme)]
+    coins = [wallet.coin(account, 300_000)]
+    options = {"change": wallet.change(account), "fee_rate": RATE, "tip_height": 9, "rng": random.Random(1)}
+    built = build_transfer(wallet.network, coins, payments, data=b"hello", **options)
+    tx = extract(finalize(wallet.sign(built.psbt)))
+    kernel_verify(tx, [coin.output for coin in built.coins])
+    others = [one for place, one in enumerate(tx.outputs) if place != built.change_index]
+    assert others == [*[TxOut(amount, address.script) for address, amount in payments], TxOut(Sats(0), b"j\x05hello")]
+    assert RATE.fee(tx.vsize) <= built.fee <= RATE.fee(tx.vsize + 1)
+    only = build_transfer(wallet.network, coins, [], data=b"", **options)
+    assert sorted(one.value for one in only.psbt.tx.outputs)[0] == 0
+    assert only.fee == RATE.fee(only.vsize)
+    with pytest.raises(InvalidInputError):
+        build_transfer(wallet.network, coins, [], data=bytes(81), **options)
+
+
+def test_the_fee_is_taken_from_those_named(wallet: Any) -> None:
+    account = wallet.account(Scheme.BIP84)
+    coins = [wallet.coin(account, value, index=value) for value in (100_000, 60_000, 40_001)]
+    payments = [(pay(wallet, index=index), Sats(amount)) for index, amount in enumerate((90_001, 70_000, 40_000))]
+    built = build_transfer(
+        wallet.network,
+        coins,
+        payments,
+        change=wallet.change(account),
+        fee_rate=RATE,
+        tip_height=9,
+        subtract_fee=(2, 0),
+    )
+    values = [one.value for one in built.psbt.tx.outputs]
+    assert built.change_index is None
+    assert built.fee == RATE.fee(built.vsize)
+    assert values[1] == 70_000
+    assert sum(values) + built.fee == 200_001
+    taken = (40_000 - values[2], 90_001 - values[0])
+    assert taken[0] - taken[1] in (0, 1)
+    some = build(wallet, coins, 50_000, subtract_fee=(0,))
+    assert some.change_index is not None
+    assert 50_000 - some.psbt.tx.outputs[1 - some.change_index].value == some.fee == RATE.fee(some.vsize)
+    refused(wallet, "input.amount.dust", payments=[(pay(wallet), Sats(1_000))], subtract_fee=(0,))
+    refused(wallet, "input.payments", subtract_fee=(1,))
+    refused(wallet, "input.payments", subtract_fee=(0, 0))
+    refused(wallet, "input.payments", payments=[(pay(wallet), Sats(0))], send_max=True, subtract_fee=(0,))
+
+
+def test_coins_are_fixed_excluded_or_too_young(wallet: Any) -> None:
+    account = wallet.account(Scheme.BIP84)
+    coins = [wallet.coin(account, 100_000, index=at, height=height) for at, height in enumerate((10, 200, 250, None))]
+    points = [coin.outpoint for coin in coins]
+    assert set(build(wallet, coins, 90_000, fixed=points[3:]).coins) == {coins[3]}
+    assert set(build(wallet, coins, 290_000, fixed=points[3:], exclude=points[:1]).coins) == set(coins[1:])
+    assert set(build(wallet, coins, 90_000, min_confirmations=100).coins) == {coins[0]}
+    assert set(build(wallet, coins, 90_000, min_confirmations=51, exclude=points[:1]).coins) == {coins[1]}
+    assert set(build(wallet, coins, 0, send_max=True, exclude=points[:2]).coins) == set(coins[2:])
+    for options in ({"min_confirmations": 242}, {"min_confirmations": 1, "exclude": points[:3]}, {"exclude": points}):
+        with pytest.raises(InsufficientFundsError):
+            build(wallet, coins, 90_000, **options)
+    lost = OutPoint(Txid(bytes(32)), 0)
+    young = wallet.coin(account, 900_000, coinbase=True, height=200)
+    for code, options in (
+        ("input.coin.fixed", {"fixed": [lost]}),
+        ("input.coin.fixed", {"fixed": points[:1], "exclude": points[:1]}),
+        ("input.coin.fixed", {"fixed": [young.outpoint]}),
+        ("input.confirmations", {"min_confirmations": 2, "tip_height": None}),
+    ):
+        refused(wallet, code, coins=[*coins, young], **{"tip_height": 250, **options})
+
+
+def test_an_explicit_locktime_is_kept(wallet: Any) -> None:
+    coins = [wallet.coin(wallet.account(Scheme.BIP84), 900_000)]
+    for locktime in (0, 77, 300, 1_800_000_000):
+        assert build(wallet, coins, 100_000, locktime=locktime).psbt.tx.locktime == locktime
+    mined = wallet.coin(wallet.account(Scheme.BIP84), 900_000, coinbase=True, height=250)
+    assert build(wallet, [mined], 100_000, locktime=349).psbt.tx.locktime == 349
+    refused(wallet, "input.transaction", locktime=1 << 32)
+
+
+def test_a_selector_that_forgets_a_fixed_coin_is_refused(wallet: Any) -> None:
+    coins = [wallet.coin(wallet.account(Scheme.BIP84), 900_000, index=at) for at in range(2)]
+
+    class Forgetful:
+        def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection:
+            return Selection(tuple(coins), Sats(900_000 - target.amount), Sats(0), 0, 0, "forgetful")
+
+    refused(wallet, "input.selector", coins=coins, fixed=[coins[0].outpoint], selector=Forgetful())

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bursar.bitcoin.build import INCREMENTAL_RATE, BuiltTransfer, build_bump, build_transfer, minimum_bump_rate
+from bursar.bitcoin.build import (
+    INCREMENTAL_RATE,
+    BuiltTransfer,
+    build_bump,
+    build_cancel,
+    build_transfer,
+    minimum_bump_rate,
+    minimum_cancel_rate,
+)
 from bursar.bitcoin.finalize import extract, finalize
+from bursar.bitcoin.package import AncestorPackage, Unconfirmed
 from bursar.bitcoin.script import dust_threshold
 from bursar.bitcoin.transaction import Transaction, TxIn, TxOut
 from bursar.bitcoin.units import FeeRate, Sats
@@ -177,3 +187,99 @@ def test_rules_hold_for_every_bump(value: int, extra: list[int], first_rate: int
     new = signed(wallet, second)
     check_rules(first, old, new, second, wallet.change(account).script)
     assert second.fee >= FeeRate(rate).fee(new.vsize)
+
+
+def cancel(wallet: Any, first: BuiltTransfer, tx: Transaction, rate: int, **options: Any) -> BuiltTransfer:
+    options = {"change": wallet.change(wallet.account(Scheme.BIP84), 4), "tip_height": 201, **options}
+    return build_cancel(tx, first.coins, fee_rate=FeeRate(rate), rng=random.Random(3), **options)
+
+
+def test_a_cancellation_pays_nobody_but_us(wallet: Any, kernel_verify: Verify) -> None:
+    first = original(wallet, [600_000, 500_000], 700_000)
+    old = signed(wallet, first)
+    change = wallet.change(wallet.account(Scheme.BIP84), 4)
+    second = cancel(wallet, first, old, 20_000)
+    new = signed(wallet, second)
+    kernel_verify(new, [coin.output for coin in second.coins])
+    assert [one.script for one in new.outputs] == [change.script]
+    assert second.change_index == 0
+    assert second.psbt.outputs[0].bip32_derivations
+    assert {one.outpoint for one in new.inputs} == {one.outpoint for one in old.inputs}
+    assert second.fee >= first.fee + INCREMENTAL_RATE.fee(new.vsize)
+    assert second.fee * old.vsize > first.fee * new.vsize
+    least = minimum_cancel_rate(old, first.coins, change=change)
+    assert cancel(wallet, first, old, least.sat_per_kvb).fee > first.fee
+    for rate in (least.sat_per_kvb - 30, 2_000):
+        with pytest.raises(InvalidInputError) as caught:
+            cancel(wallet, first, old, rate)
+        assert caught.value.code == "input.fee-rate.replacement"
+
+
+def test_a_cancellation_too_dear_for_its_coins_says_so(wallet: Any) -> None:
+    first = original(wallet, [302_000], 300_000)
+    old = signed(wallet, first)
+    with pytest.raises(InsufficientFundsError):
+        cancel(wallet, first, old, 3_000_000)
+    extra = [wallet.coin(wallet.account(Scheme.BIP84), 900_000, index=5)]
+    assert len(cancel(wallet, first, old, 3_000_000, extra_coins=extra).coins) == 2
+
+
+def test_no_more_than_a_hundred_transactions_are_thrown_out(wallet: Any) -> None:
+    first = original(wallet, [900_000], 300_000)
+    old = signed(wallet, first)
+    assert bump(wallet, first, old, 90_000, descendants=99, descendant_fees=Sats(1_000)).fee
+    for build in (bump, cancel):
+        with pytest.raises(InvalidInputError) as caught:
+            build(wallet, first, old, 90_000, descendants=100)
+        assert caught.value.code == "input.replacement"
+        assert "child" in str(caught.value)
+
+
+def test_a_payment_to_the_change_script_is_no_second_change(wallet: Any) -> None:
+    account = wallet.account(Scheme.BIP84)
+    first = original(wallet, [900_000], 300_000)
+    old = signed(wallet, first)
+    place = first.change_index
+    assert place is not None
+    outputs = [*old.outputs, TxOut(Sats(10_000), wallet.change(account).script)]
+    outputs[place] = TxOut(Sats(outputs[place].value - 10_000), outputs[place].script)
+    twice = Transaction(2, old.inputs, outputs, old.locktime)
+    second = bump(wallet, first, twice, 40_000)
+    assert second.psbt.tx.outputs[:place] == tuple(outputs[:place])
+    assert second.psbt.tx.outputs[place + 1 :] == tuple(outputs[place + 1 :])
+
+
+def test_coins_that_hold_too_little_are_refused(wallet: Any) -> None:
+    first = original(wallet, [900_000], 300_000)
+    old = signed(wallet, first)
+    greedy = Transaction(2, old.inputs, [TxOut(Sats(900_001), old.outputs[0].script)], 0)
+    with pytest.raises(InvalidInputError, match="1 sat more") as caught:
+        bump(wallet, first, greedy, 40_000)
+    assert caught.value.code == "input.replacement"
+
+
+def test_a_replacement_is_not_final_before_its_original(wallet: Any) -> None:
+    for locktime in (5_000, 1_900_000_000):
+        first = original(wallet, [900_000], 300_000, locktime=locktime)
+        assert first.psbt.tx.locktime == locktime
+        assert bump(wallet, first, signed(wallet, first), 40_000).psbt.tx.locktime == locktime
+
+
+def test_unconfirmed_ancestors_are_paid_for(wallet: Any) -> None:
+    account = wallet.account(Scheme.BIP84)
+    coin = wallet.coin(account, 900_000, height=None)
+    parent = Unconfirmed.of(coin.previous, Sats(100))
+    coin = replace(coin, package=AncestorPackage.of(parent.txid, [parent]))
+    payee = wallet.account(Scheme.BIP86, 3).address(0, 1)
+    first = build_transfer(
+        wallet.network,
+        [coin],
+        [(payee, Sats(300_000))],
+        change=wallet.change(account),
+        fee_rate=FeeRate(2000),
+        tip_height=200,
+    )
+    assert first.bump == 2 * parent.vsize - 100
+    assert first.fee == FeeRate(2000).fee(first.vsize + parent.vsize) - 100
+    second = bump(wallet, first, signed(wallet, first), 30_000)
+    assert second.fee == FeeRate(30_000).fee(second.vsize + parent.vsize) - 100

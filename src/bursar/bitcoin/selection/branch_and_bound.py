@@ -77,7 +77,10 @@ def branch_and_bound(
 
 
 class BranchAndBound(Strategy):
-    """Pays without change, or not at all: ``InvalidInputError`` (``input.selection``) where no coins match."""
+    """Pays without change, or not at all: ``InvalidInputError`` (``input.selection``) where no coins match.
+
+    Ancestors that coins share count twice while searching: what that saves may come back as change.
+    """
 
     __slots__ = ("_tries",)
 

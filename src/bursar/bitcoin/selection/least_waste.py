@@ -36,8 +36,8 @@ class DefaultSelector(Strategy):
         exact = self._exact.choose(pool)
         drawn = self._draw.choose(pool)
         light = None
-        if drawn is None or pool.deficits is not None or pool.fee_rate > LONG_TERM_RATE:
-            light = self._light.choose(pool)  # at a low rate the lightest coins never waste less than a draw
+        if drawn is None or not pool.uniform or pool.deficits is not None or pool.fee_rate > LONG_TERM_RATE:
+            light = self._light.choose(pool)  # at a low rate the fewest of equally heavy coins waste most
         found = [one for one in (exact, light, drawn) if one is not None]
         return min(found, key=lambda one: one.waste) if found else None
 

@@ -2,7 +2,7 @@
 
 # Whoever sees two scripts spent together learns that they have one owner, and coins of a script that stay behind are
 # linked already. So the number of scripts counts first. Of the choices that join as few, those without change are
-# best; else change is made as large as the largest payment where that is possible, so that neither amount tells
+# best; else change is made as large as what is paid where that is possible, so that neither amount tells
 # which of the two is change.
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from bursar.bitcoin.package import lack_of
 from bursar.bitcoin.selection.branch_and_bound import branch_and_bound
 from bursar.bitcoin.selection.coin_grinder import coin_grinder
 from bursar.bitcoin.selection.pool import SCALE, Pool
@@ -26,7 +27,10 @@ _TRIES: Final = 20_000
 
 
 class Privacy(Strategy):
-    """Joins the fewest scripts. Of a script with more than ``most`` coins, ``most`` are spent together at a time."""
+    """Joins the fewest scripts. Of a script with more than ``most`` coins, ``most`` are spent together at a time.
+
+    Coins not worth their fee stay behind, as everywhere.
+    """
 
     __slots__ = ("_most",)
 
@@ -38,6 +42,7 @@ class Privacy(Strategy):
         if target.fixed:
             scripts = {coin.output.script for coin in target.fixed}
             mates = [coin for coin in without_fixed(coins, target) if coin.output.script in scripts]
+            mates = [coin for coin in mates if _worth_its_fee(coin, fee_rate)]
             target = replace(target, fixed=(*target.fixed, *mates))
         return super().select(coins, target=target, fee_rate=fee_rate)
 
@@ -45,6 +50,8 @@ class Privacy(Strategy):
         """A unit for each script."""
         by_script: dict[bytes, list[Coin]] = {}
         for coin in coins:
+            if not _worth_its_fee(coin, fee_rate):
+                continue
             by_script.setdefault(coin.output.script, []).append(coin)
         groups: list[tuple[Coin, ...]] = []
         for together in by_script.values():
@@ -76,3 +83,11 @@ class Privacy(Strategy):
 
     def _join(self, pool: Pool, goal: int, most: int) -> list[int] | None:
         return coin_grinder(pool.effective, [1] * len(pool.effective), goal, most, tries=_TRIES)
+
+
+def _worth_its_fee(coin: Coin, fee_rate: FeeRate) -> bool:
+    """Dust sent to a known script must not keep the script's other coins from being spent."""
+    cost = (coin.input_weight + 1) * fee_rate.sat_per_kvb
+    if coin.package is not None:
+        cost += 4 * lack_of([coin], fee_rate)
+    return SCALE * coin.output.value > cost
