@@ -95,8 +95,11 @@ def check_origin(text: str) -> None:
         raise _invalid(
             f"the origin {text[:60]!r} is no abbreviated descriptor such as wpkh([d34db33f/84h/0h/0h]), without keys"
         )
-    for one in origins:
-        KeyOrigin.from_text(one)
+    try:
+        for one in origins:
+            KeyOrigin.from_text(one)
+    except InvalidInputError as error:
+        raise _invalid(f"its origin: {error.message}") from error
 
 
 def same_origin(text: str) -> str:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _LARGEST: Final = 1 << 20
 _MOST_LINES: Final = 64
-_TITLE: Final = re.compile(r"[A-Za-z ]{1,40}:\s*(?=[a-z]+\()")
+_TITLE: Final = re.compile(r"^[A-Za-z ]{1,40}:\s*(?=[a-z]+\()")
 
 
 def read(data: bytes | str, *, network: Network | None = None) -> WalletFile:
