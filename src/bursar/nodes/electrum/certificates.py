@@ -29,14 +29,18 @@ class Authorities:
     """The system's certificate authorities, or those in a file; the name must fit."""
 
     def __init__(self, file: Path | None = None) -> None:
-        self._file = file
+        self._context: ssl.SSLContext | None = None
+        if file is not None:
+            try:
+                self._context = ssl.create_default_context(cafile=str(file))
+            except (OSError, ssl.SSLError) as error:
+                raise InvalidInputError(f"{file} holds no certificates: {error}", code="input.certificate") from error
 
     def context(self) -> ssl.SSLContext:
         """A context that checks chain and name."""
-        try:
-            return ssl.create_default_context(cafile=None if self._file is None else str(self._file))
-        except (OSError, ssl.SSLError) as error:
-            raise InvalidInputError(f"{self._file} holds no certificates: {error}", code="input.certificate") from error
+        if self._context is None:
+            self._context = ssl.create_default_context()
+        return self._context
 
     def judge(self, where: str, certificate: bytes) -> None:
         """TLS has judged it."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
 
 WINDOW: Final = 8
+AT_ONCE: Final = 64  # periods
 PACE: Final = 2.0
 BLIND_DEPTH: Final = 288  # how far back to look again when the block known before was never seen here
 MAX_ORPHANS: Final = 100_000
@@ -132,8 +133,8 @@ class ServerHeaders:
             start = self._common(chain, height) + 1
             gone = [chain.hash_at(at)[::-1].hex() for at in range(start, chain.height + 1)]
             branch = self._fetch(start, height - start + 1)
-            chain.extend(start, branch, now=int(time.time()), weaker=self._network is Network.REGTEST)
-            self._forget(start, gone)
+            done = chain.extend(start, branch, now=int(time.time()), weaker=self._network is Network.REGTEST)
+            self._forget(done.height, gone[done.height - start :])
         if chain.height != height or chain.tip != name:
             raise ChainMovedError(f"the chain of server {self._session.where} moved while it was read")
 
@@ -277,7 +278,8 @@ class ServerHeaders:
         """Headers from a height on, in parts with the height of each one's first."""
         end = start + count
         while start < end:
-            calls = [(at, min(PERIOD, end - at)) for at in range(start, end, PERIOD)]
+            until = min(end, start + AT_ONCE * PERIOD)  # whatever height a server claims
+            calls = [(at, min(PERIOD, until - at)) for at in range(start, until, PERIOD)]
             replies = self._session.many("blockchain.block.headers", calls, limit=LARGE, window=WINDOW, pace=PACE)
             for (at, wanted), reply in zip(calls, replies, strict=True):
                 got = read.number(self._session.expect("blockchain.block.headers", reply), "count")

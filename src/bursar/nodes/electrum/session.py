@@ -60,6 +60,7 @@ class Session:
         self._greet, self._news = greet, news
         self._wire: Wire | None = None
         self._next_id = 0
+        self._owed = 0  # replies that are still to come on this connection
         self.life = 0
 
     @property
@@ -69,7 +70,7 @@ class Session:
 
     def close(self) -> None:
         """Hang up; a later question connects again."""
-        wire, self._wire = self._wire, None
+        wire, self._wire, self._owed = self._wire, None, 0
         if wire is not None:
             wire.close()
 
@@ -125,6 +126,8 @@ class Session:
 
     def drain(self) -> None:
         """Take the notifications that have come; none is waited for."""
+        if self._owed:
+            self.close()
         wire = self._wire
         if wire is None:
             return
@@ -150,11 +153,15 @@ class Session:
     ) -> Iterator[Any]:
         deadline = time.monotonic() + self._timeout + pace * len(requests)
         done, failures = 0, 0
+        if self._owed:  # a reader stopped half way: what comes now would answer other questions
+            self.close()
         while done < len(requests):
+            wire: Wire | None = None
             try:
                 wire = self._connected(deadline)
                 for result in self._replies(wire, requests[done:], limit, window, deadline):
                     done += 1
+                    self._owed = len(requests) - done
                     yield result
             except ssl.SSLCertVerificationError as error:
                 self.close()
@@ -172,18 +179,23 @@ class Session:
                 if failures == ATTEMPTS or not again:
                     raise ChainUnavailableError(f"server {self.where} cannot be reached: {_cause(error)}") from error
                 time.sleep(PAUSE * failures)
-            except BaseException:  # also a reader who stopped half way: the rest would answer other questions
-                if done < len(requests):
+            except BaseException:
+                if done < len(requests) and wire is self._wire:
                     self.close()
                 raise
 
     def _connected(self, deadline: float) -> Wire:
         if self._wire is None:
             until = min(deadline, time.monotonic() + self._timeout)
-            self._wire = Wire(self._server, trust=self._trust, proxy=self._proxy, deadline=until)
+            wire = Wire(self._server, trust=self._trust, proxy=self._proxy, deadline=until)
+            try:
+                self._negotiate(wire, until)
+                self._greet(partial(self._once, wire, until))
+            except BaseException:  # nobody uses a connection that was not greeted
+                wire.close()
+                raise
+            self._wire = wire
             self.life += 1
-            self._negotiate(self._wire, until)
-            self._greet(partial(self._once, self._wire, until))
         return self._wire
 
     def _once(self, wire: Wire, deadline: float, method: str, *params: Any) -> Any:
