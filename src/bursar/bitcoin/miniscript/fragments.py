@@ -1,8 +1,7 @@
-"""The fragments of miniscript (BIP-379) as a program: each follows the fragments it is made of.
+"""The fragments of miniscript (BIP-379) as a program: each follows the fragments it is made of."""
 
-Nothing here is nested, so that no expression, however deep, meets a recursion limit. Sugar is gone: ``pk(K)`` is
-``pk_k`` and ``c``, ``t:X`` is ``X``, ``1`` and ``and_v``.
-"""
+# Nothing here is nested, so that no expression, however deep, meets a recursion limit. Sugar is gone: pk(K) is pk_k
+# and c, t:X is X, 1 and and_v.
 
 from __future__ import annotations
 

@@ -1,9 +1,8 @@
-"""The types of miniscript: what fits where, what can be malleated, which timelocks meet (BIP-379).
+"""The types of miniscript: what fits where, what can be malleated, which timelocks meet (BIP-379)."""
 
-A type is a set of bits, one for each letter: ``B V K W`` (basic), ``z o n d u`` (correctness), ``s f e m`` (signed,
-forced, expressive, non-malleable), ``g h i j`` (holds a relative time, relative height, absolute time, absolute
-height lock), ``k`` (no mix of them on one path) and ``x`` (its last opcode has no VERIFY form).
-"""
+# A type is a set of bits, one for each letter: B V K W (basic), z o n d u (correctness), s f e m (signed, forced,
+# expressive, non-malleable), g h i j (holds a relative time, relative height, absolute time, absolute height lock),
+# k (no mix of them on one path) and x (its last opcode has no VERIFY form).
 
 from __future__ import annotations
 
