@@ -31,6 +31,7 @@ COMMANDS = dict(
         _entry(KEYS, "devices", "List the signers that can be reached."),
         _entry(KEYS, "device", "Set up, restore, back up, check and wipe a hardware wallet."),
         _entry(KEYS, "account", "Add, list and show accounts."),
+        _entry(KEYS, "multisig", "Make accounts of several signers."),
         _entry(KEYS, "address", "Hand out, list and show receiving addresses."),
         _entry(MONEY, "balance", "Ask the nodes, then show what each account holds."),
         _entry(MONEY, "send", "Pay somebody: review, policy, signature, broadcast."),

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from bursar.cli import compose
+from bursar.cli import account_words, compose
+from bursar.cli.account_words import SCHEMES
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bursar.bitcoin.network import Network
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
+    from bursar.keys.scheme import Scheme
     from bursar.wallet.records import AccountRecord
 
-_SCHEMES = {
-    "bip44": "P2PKH, addresses beginning with 1",
-    "bip49": "P2SH-P2WPKH, beginning with 3",
-    "bip84": "P2WPKH, beginning with bc1q",
-    "bip86": "P2TR, beginning with bc1p",
-}
+_LONGEST = 100_000  # characters of a file with a descriptor
 
 
 @group(
@@ -43,6 +42,8 @@ def account() -> None:
         "bursar account add savings",
         "bursar account add vault --scheme bip86 --number 1",
         "bursar account add gas --chain ethereum --signer software:main",
+        "bursar account add board --descriptor board.txt",
+        "bursar account add audited --descriptor 'wpkh([d34db33f/84h/0h/0h]xpub…/<0;1>/*)' --watch-only",
     ),
 )
 @click.argument("name")
@@ -51,14 +52,23 @@ def account() -> None:
 )
 @click.option(
     "--scheme",
-    type=click.Choice(list(_SCHEMES)),
-    help=f"Bitcoin only; {'; '.join(f'{name}: {what}' for name, what in _SCHEMES.items())}.  [default: bip84]",
+    type=click.Choice(list(SCHEMES)),
+    help=f"Bitcoin only; {'; '.join(f'{name}: {what}' for name, what in SCHEMES.items())}.  [default: bip84]",
 )
 @click.option(
     "--number", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Account number in the path."
 )
 @click.option("--network", help="Bitcoin network (default: the one in config.toml).")
 @click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain (default: the one in config.toml).")
+@click.option(
+    "--descriptor",
+    metavar="TEXT|FILE",
+    help="Take the keys from an output descriptor (BIP-380) or one extended key (xpub, zpub …); no signer is asked.",
+)
+@click.option("--watch-only", is_flag=True, help="With --descriptor: nobody signs for it.")
+@click.option(
+    "--gap-limit", type=click.IntRange(20, 100_000), default=20, show_default=True, help="Unused addresses in a row."
+)
 @signer_options
 @pass_session
 def add(
@@ -69,9 +79,15 @@ def add(
     number: int,
     network: str | None,
     chain_id: int | None,
+    descriptor: str | None,
+    watch_only: bool,
+    gap_limit: int,
     unlock: Unlock,
 ) -> None:
     """Add an account under NAME: ask its signer for the extended public key and keep that.
+
+    With --descriptor the account is whatever the descriptor says: one key, a multisig, miniscript (BIP-379), a tree of
+    scripts. Those whose fingerprints stand in it sign for it.
 
     Bitcoin paths are m/PURPOSE'/COIN'/NUMBER' (BIP-44, BIP-49, BIP-84, BIP-86), Ethereum paths m/44'/60'/NUMBER'.
     """
@@ -87,6 +103,15 @@ def add(
     if chain == "bitcoin" and chain_id:
         raise InvalidInputError("--chain-id is for ethereum accounts", code="input.usage")
     where = Network.from_text(network) if network else settings.network
+    if descriptor is not None:
+        if chain == "ethereum" or number:
+            raise InvalidInputError("a descriptor says all: no --number and no --chain", code="input.usage")
+        text = _descriptor_text(descriptor, None if scheme is None else Scheme[scheme.upper()])
+        record = _add_descriptor(session, name, text, where, watch_only=watch_only, gap_limit=gap_limit)
+        session.output.answer({"account": record.to_json()}, lambda: _added(record))
+        return
+    if watch_only:
+        raise InvalidInputError("--watch-only goes with --descriptor", code="input.usage")
     kind = Scheme.BIP44 if chain == "ethereum" else Scheme[(scheme or "bip84").upper()]
     path = account_path(kind, CoinType.ETHEREUM if chain == "ethereum" else where.coin_type, number)
     wallet = compose.wallet(session)
@@ -101,7 +126,7 @@ def add(
         if chain == "ethereum"
         else BitcoinAccount(where, kind, origin, xpub)
     )
-    record = wallet.add_account(name, made, signer=responsible)
+    record = wallet.add_account(name, made, signer=responsible, gap_limit=gap_limit)
     session.output.answer({"account": record.to_json()}, lambda: _added(record))
 
 
@@ -115,7 +140,8 @@ def list_accounts(session: Session) -> None:
         if not records:
             click.echo("No accounts yet: bursar account add savings")
             return
-        rows = [(r.name, r.chain, _where(r), _kind(r), str(r.account.origin.path), r.signer) for r in records]
+        words = account_words
+        rows = [(r.name, r.chain, words.where(r), words.kind(r), words.path(r), words.signer(r)) for r in records]
         session.output.table(("name", "chain", "network", "kind", "path", "signer"), rows)
 
     session.output.answer({"accounts": [record.to_json() for record in records]}, words)
@@ -128,18 +154,18 @@ def show(session: Session, name: str) -> None:
     """Show account NAME: its key, path and, for Bitcoin, its descriptors (BIP-380)."""
     record = compose.wallet(session).account(name)
     document = record.to_json()
-    descriptors = _descriptors(record)
+    descriptors, meaning = _descriptors(record), _meaning(record)
     if descriptors:
         document["descriptors"] = descriptors
 
     def words() -> None:
         pairs = [
             ("name", record.name),
-            ("chain", f"{record.chain}, {_where(record)}"),
-            ("kind", _kind(record)),
-            ("signer", record.signer),
-            ("origin", str(record.account.origin)),
-            ("key", str(record.account.xpub)),
+            ("chain", f"{record.chain}, {account_words.where(record)}"),
+            ("kind", account_words.kind(record)),
+            ("signer", account_words.signer(record)),
+            *(("spent by", line) for line in meaning),
+            *(("key", line) for line in _keys(record)),
             *((f"descriptor {branch}", text) for branch, text in zip(("receive", "change"), descriptors, strict=False)),
         ]
         for label, text in pairs:
@@ -179,25 +205,79 @@ def token(session: Session, name: str, contract: str, symbol: str, decimals: int
     )
 
 
+def _add_descriptor(
+    session: Session, name: str, text: str, network: Network, *, watch_only: bool, gap_limit: int
+) -> AccountRecord:
+    from bursar.bitcoin.accounts import account_of_descriptor
+    from bursar.keys.origin import UNKNOWN
+
+    account = account_of_descriptor(text, network)
+    signers = [] if watch_only else [str(one) for one in account.fingerprints if one != UNKNOWN]
+    return compose.wallet(session).add_account(name, account, signer=signers, gap_limit=gap_limit)
+
+
+def _descriptor_text(given: str, scheme: Scheme | None) -> str:
+    """A descriptor, or the one that a file holds; a lone extended key stands for the account its prefix names."""
+    from bursar.keys.scheme import Scheme
+    from bursar.keys.slip132 import read_extended_key
+
+    text = given.strip()
+    if "(" not in text and Path(text).is_file():
+        with Path(text).open("rb") as file:
+            text = file.read(_LONGEST).decode("utf-8", "replace").strip()
+    if "(" in text:
+        if scheme is not None:
+            raise InvalidInputError("the descriptor says what its scripts are: leave --scheme out", code="input.usage")
+        return text
+    found = read_extended_key(text)
+    meant = found.script or scheme
+    if meant is None:
+        raise InvalidInputError("an xpub does not say what its scripts are: add --scheme", code="input.usage")
+    if not isinstance(meant, Scheme) or scheme not in (None, meant):
+        raise InvalidInputError(
+            f"the prefix of this extended key says {meant.name}, not a single key of --scheme: give a descriptor",
+            code="input.descriptor",
+        )
+    key = f"{found.xpub}/<0;1>/*"
+    if meant is Scheme.BIP49:
+        return f"sh(wpkh({key}))"
+    name = {Scheme.BIP44: "pkh", Scheme.BIP84: "wpkh", Scheme.BIP86: "tr"}[meant]
+    return f"{name}({key})"
+
+
 def _added(record: AccountRecord) -> None:
-    click.echo(f"Account {record.name}: {_kind(record)} on {_where(record)}, path {record.account.origin.path}")
+    path = account_words.path(record)
+    where = f"{account_words.kind(record)} on {account_words.where(record)}" + (f", path {path}" if path else "")
+    click.echo(f"Account {record.name}: {where}; signer {account_words.signer(record)}")
+    for line in _meaning(record):
+        click.echo(f"  {line}")
     click.echo(f"\nNext: bursar address new {record.name}")
 
 
-def _where(record: AccountRecord) -> str:
-    chain_id = getattr(record.account, "chain_id", None)
-    return f"chain {chain_id}" if chain_id is not None else str(getattr(record.account, "network", ""))
-
-
-def _kind(record: AccountRecord) -> str:
-    scheme = getattr(record.account, "scheme", None)
-    if scheme is None:
-        return "Ethereum"
-    return f"{scheme.name.replace('BIP', 'BIP-')}, {_SCHEMES[scheme.name.lower()].partition(',')[0]}"
-
-
 def _descriptors(record: AccountRecord) -> list[str]:
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.ethereum.account import EthereumAccount
 
     held = record.account
-    return [held.descriptor(branch) for branch in (0, 1)] if isinstance(held, BitcoinAccount) else []
+    return [] if isinstance(held, EthereumAccount) else [held.descriptor(branch) for branch in held.branches]
+
+
+def _keys(record: AccountRecord) -> list[str]:
+    """Each extended key behind its origin."""
+    from bursar.bitcoin.accounts import descriptor_of
+    from bursar.ethereum.account import EthereumAccount
+
+    held = record.account
+    if isinstance(held, EthereumAccount):
+        return [f"[{held.origin}]{held.xpub}"]
+    return list(dict.fromkeys(str(key).partition("/<")[0].partition("/*")[0] for key in descriptor_of(held).keys))
+
+
+def _meaning(record: AccountRecord) -> tuple[str, ...]:
+    """Who can spend, in words, where that is more than one key."""
+    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import descriptor_of
+    from bursar.bitcoin.descriptors.analysis import describe
+    from bursar.ethereum.account import EthereumAccount
+
+    held = record.account
+    return () if isinstance(held, BitcoinAccount | EthereumAccount) else describe(descriptor_of(held))

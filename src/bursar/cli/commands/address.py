@@ -76,7 +76,7 @@ def show(session: Session, account: str, index: int, change: bool, on_device: bo
             raise InvalidInputError("ethereum accounts have no change addresses", code="input.usage")
         text, path = str(held.address(index)), str(held.path(index))
     else:
-        text, path = str(held.address(int(change), index)), str(held.path(int(change), index))
+        text, path = str(held.address(int(change), index)), held.place(int(change), index)
     if on_device:
         from bursar.signing.checks import confirm_address
         from bursar.signing.protocols import AddressDisplay
