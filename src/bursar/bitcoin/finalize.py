@@ -32,10 +32,6 @@ def finalize(psbt: Psbt, *, verify: bool = True) -> Psbt:
     ``InvalidInputError``: ``input.psbt.unsigned`` for missing signatures, ``input.psbt.script`` for scripts that do
     not fit, ``InvalidSignatureError`` for a signature that does not verify.
     """
-    if any(r.MUSIG2_PARTIAL_SIG[0] == key[0] for one in psbt.inputs for key in one.fields):
-        from bursar.bitcoin.psbt.musig2 import aggregate_signatures
-
-        psbt = aggregate_signatures(psbt)
     digests = InputDigests(psbt, allow_any_sighash=True) if verify else None
     return psbt.with_inputs(
         [one.copy() if one.is_final else _finalized(psbt, place, one, digests) for place, one in enumerate(psbt.inputs)]
@@ -55,9 +51,9 @@ def _finalized(psbt: Psbt, place: int, one: PsbtInput, digests: InputDigests | N
         if signature is not None:
             witness = b"\x01" + sized(signature)
         else:
-            from bursar.bitcoin.finalizing.miniscripts import leaf_witness
+            from bursar.bitcoin.finalizing.taproot import script_path
 
-            witness = leaf_witness(psbt, place, raw[9:], signatures)
+            witness = script_path(psbt, place, raw[9:], signatures)
     elif start == b"\x19\x76\xa9" and raw[32:] == b"\x88\xac":
         signature, key = signature_of(place, raw[12:32], signatures)
         script_sig = push(signature) + push(key)

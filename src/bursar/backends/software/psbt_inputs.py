@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from bursar.backends.software.branch import KeyTree
     from bursar.bitcoin.psbt import PsbtInput
 
+_TX_MODIFIABLE: Final = b"\x06"
 _DERIVATION: Final = 0x06
 _TAP_DERIVATION: Final = 0x16
 _PARTIAL_SIG: Final = b"\x02"
@@ -72,6 +73,7 @@ class InputSigner:
         signed = psbt.copy()
         digests = InputDigests(psbt)
         added = 0
+        flagged = _TX_MODIFIABLE in signed.fields
         for index, one in enumerate(signed.inputs):
             fields = one.fields
             named = self._named(fields)
@@ -87,8 +89,8 @@ class InputSigner:
                         self._sign_leaves(index, one, digests, asked, key, path, leaves)
                     else:
                         self._sign_taproot(index, fields, asked, key, path)
-                if len(fields) > before:
-                    added += len(fields) - before
+                added += len(fields) - before
+                if flagged and len(fields) > before:
                     note_signature(signed, asked.sighash)
         if not added:
             raise InvalidInputError(

@@ -24,6 +24,10 @@ class InputSignatures:
         self._digests = digests
         self._digest: bytes | None = None
 
+    def of(self, fields: dict[bytes, bytes]) -> InputSignatures:
+        """The same input's, after fields were added."""
+        return InputSignatures(self.place, fields, self._digests)
+
     def ecdsa(self, key: bytes) -> bytes | None:
         """The signature of ``key`` with its hash type byte, ``None`` without one.
 

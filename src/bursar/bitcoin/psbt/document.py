@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bursar.keys.origin import KeyOrigin
 
 MAGIC: Final = b"psbt\xff"
+_VERSION_2: Final = frozenset(r.VERSION_2_GLOBAL)
 
 
 class Psbt:
@@ -81,12 +82,11 @@ class Psbt:
         raw = self.fields.get(r.GLOBAL_TX)
         if raw is None:
             raise InvalidInputError("psbt has no unsigned transaction", code="input.psbt")
-        for key in r.VERSION_2_GLOBAL:
-            if key in self.fields:
-                raise InvalidInputError(
-                    f"psbt global map field type 0x{key[0]:02x} belongs to version 2 (BIP-370)",
-                    code="input.psbt.version",
-                )
+        if not _VERSION_2.isdisjoint(self.fields):
+            kind = min(_VERSION_2 & self.fields.keys())
+            raise InvalidInputError(
+                f"psbt global map field type 0x{kind[0]:02x} belongs to version 2 (BIP-370)", code="input.psbt.version"
+            )
         tx = self._tx = Transaction.parse_unsigned(raw)
         self.inputs = inputs = []
         read_map, rules = r.read_map, r.INPUT_RULES

@@ -124,21 +124,27 @@ def _key_path(one: PsbtInput, candidate: AggregateKey, output_key: bytes) -> Agg
     return tweaked if tweaked.x_only == output_key else None
 
 
-def aggregate_signatures(psbt: Psbt, *, digests: InputDigests | None = None) -> Psbt:
-    """A copy with the signature of every set of partial ones that is complete, verified.
+def aggregated(psbt: Psbt, index: int, *, digests: InputDigests | None = None) -> Psbt:
+    """A copy with the signature of every set of partial ones of input ``index`` that is complete, verified.
 
     ``InvalidContributionError`` names the participant whose nonce or part is wrong.
     """
     result = psbt.copy()
-    digests = digests or InputDigests(psbt)
-    for index, one in enumerate(result.inputs):
-        if one.is_final or not len(one.musig2_partial_sigs):
-            continue
-        for spend in musig_spends(digests, psbt, index):
-            partials = spend.partials(psbt)
-            session = spend.session(psbt)
-            if partials is not None and session is not None and spend.signature_field() not in one.fields:
-                signature = session.signature(partials)
-                end = b"" if spend.sighash == DEFAULT else bytes((spend.sighash,))
-                one.fields[spend.signature_field()] = signature + end
+    one = result.inputs[index]
+    for spend in musig_spends(digests or InputDigests(psbt), psbt, index):
+        partials = spend.partials(psbt)
+        session = spend.session(psbt)
+        if partials is not None and session is not None and spend.signature_field() not in one.fields:
+            signature = session.signature(partials)
+            end = b"" if spend.sighash == DEFAULT else bytes((spend.sighash,))
+            one.fields[spend.signature_field()] = signature + end
     return result
+
+
+def aggregate_signatures(psbt: Psbt) -> Psbt:
+    """As ``aggregated``, for every input that is not final."""
+    digests = InputDigests(psbt)
+    for index, one in enumerate(psbt.inputs):
+        if not one.is_final and len(one.musig2_partial_sigs):
+            psbt = aggregated(psbt, index, digests=digests)
+    return psbt
