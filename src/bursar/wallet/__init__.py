@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.chain.protocols import Speed
-from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+from bursar.wallet.coin_control import SpendWith
+from bursar.wallet.coin_records import CoinRecord
+from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer, SigningProgress
 from bursar.wallet.records import (
     AccountRecord,
     AddressRecord,
@@ -27,6 +29,7 @@ __all__ = [
     "AddressRecord",
     "ApprovedPlan",
     "AssetBalance",
+    "CoinRecord",
     "FeeChoice",
     "HistoryRow",
     "JournalHead",
@@ -34,7 +37,9 @@ __all__ = [
     "Plan",
     "Recovery",
     "SignedTransfer",
+    "SigningProgress",
     "Speed",
+    "SpendWith",
     "SyncReport",
     "Transfer",
     "TransferRecord",

@@ -67,6 +67,14 @@ def require_account(connection: Connection, name: str) -> AccountRow:
     return row
 
 
+def require_bitcoin(row: AccountRow) -> ScriptAccount:
+    """The account of a row, or ``InvalidInputError`` (``input.account``) for one of Ethereum."""
+    account = load_account(row)
+    if isinstance(account, EthereumAccount):
+        raise InvalidInputError(f"account {row.name!r} is on ethereum: it has no coins", code="input.account")
+    return account
+
+
 def account_record(row: AccountRow) -> AccountRecord:
     signers = signers_of(row)
     return AccountRecord(

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bursar.bitcoin.address import Address
-from bursar.bitcoin.build import build_bump, build_transfer, minimum_bump_rate
+from bursar.bitcoin.build import build_bump, build_cancel, build_transfer, minimum_bump_rate, minimum_cancel_rate
 from bursar.bitcoin.coins import Selection, Target
-from bursar.bitcoin.draft import ChangeKey
-from bursar.bitcoin.selection import select
-from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.eligible import one_kind_of_lock
+from bursar.bitcoin.script import op_return
+from bursar.bitcoin.selection import CoinGrinder, Consolidation, DefaultSelector, OldestFirst, Privacy
+from bursar.bitcoin.transaction import OutPoint
 from bursar.bitcoin.units import FeeRate, Sats
 from bursar.errors import InsufficientFundsError, InvalidInputError
 from bursar.policy.review import Change, Payment, Review
@@ -22,17 +23,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.bitcoin.coins import Coin
+    from bursar.bitcoin.coins import Coin, CoinSelector
     from bursar.bitcoin.draft import BuiltTransfer, ChangeKey
+    from bursar.bitcoin.transaction import Transaction
+    from bursar.wallet.signature_needs import SignatureNeeds
     from bursar.wallet.transfer import Transfer
 
 
 @dataclass(frozen=True, slots=True)
 class Coins:
-    """What may be spent: ``confirmed`` first, ``change`` (our own, unconfirmed) only when that does not suffice."""
+    """What may be spent: ``named`` in any case, ``first``, and ``more`` only when that does not suffice."""
 
-    confirmed: tuple[Coin, ...]
-    change: tuple[Coin, ...]
+    named: tuple[Coin, ...]
+    first: tuple[Coin, ...]
+    more: tuple[Coin, ...]
 
 
 def read_payments(account: ScriptAccount, transfer: Transfer) -> list[tuple[Address, Sats]]:
@@ -57,9 +61,22 @@ class Chosen:
     selection: Selection
 
     def select(self, coins: Sequence[Coin], *, target: Target, fee_rate: FeeRate) -> Selection:
-        """The selection, with ``coins`` in place of their sketches."""
-        del target, fee_rate
-        return replace(self.selection, coins=tuple(coins))
+        """The selection, with the coins of the question in place of their sketches."""
+        del fee_rate
+        return replace(self.selection, coins=(*target.fixed, *coins))
+
+
+def _selector(transfer: Transfer, rng: random.Random | None) -> CoinSelector:
+    match transfer.strategy:
+        case "minimum-weight":
+            return CoinGrinder()
+        case "oldest":
+            return OldestFirst()
+        case "privacy":
+            return Privacy()
+        case "consolidation":
+            return Consolidation(rng)
+    return DefaultSelector(rng)
 
 
 def choose(
@@ -75,18 +92,42 @@ def choose(
     payments = read_payments(account, transfer)
     if transfer.everything:
         return None
+    scripts = [address.script for address, _ in payments]
+    if transfer.data is not None:
+        scripts.append(op_return(transfer.data))
     target = Target(
         Sats(sum(amount for _, amount in payments)),
-        tuple(address.script for address, _ in payments),
+        tuple(scripts),
         change.script,
         change.key.input_weight,
+        fixed=coins.named,
+        fee_included=transfer.subtract_fee,
     )
+    selector = _selector(transfer, rng)
     try:
-        return Chosen(select(coins.confirmed, target=target, fee_rate=fee_rate, rng=rng))
+        return Chosen(_select(selector, coins.first, target, fee_rate))
     except InsufficientFundsError:
-        if not coins.change:
+        if not coins.more:
             raise
-    return Chosen(select((*coins.confirmed, *coins.change), target=target, fee_rate=fee_rate, rng=rng))
+    return Chosen(_select(selector, (*coins.first, *coins.more), target, fee_rate))
+
+
+def _select(selector: CoinSelector, free: Sequence[Coin], target: Target, fee_rate: FeeRate) -> Selection:
+    """One transaction keeps timelocks by height or by time: of coins of both kinds, one kind is chosen among."""
+    fixed = {coin.outpoint for coin in target.fixed}
+    groups = one_kind_of_lock([*target.fixed, *free])
+    shortest: InsufficientFundsError | None = None
+    for together in groups:
+        others = [coin for coin in together if coin.outpoint not in fixed]
+        if len(others) + len(fixed) > len(together):
+            continue
+        try:
+            return selector.select(others, target=target, fee_rate=fee_rate)
+        except InsufficientFundsError as error:
+            shortest = error
+    if shortest is None:
+        return selector.select([], target=target, fee_rate=fee_rate)
+    raise shortest
 
 
 def build(
@@ -101,16 +142,20 @@ def build(
     rng: random.Random | None = None,
 ) -> BuiltTransfer:
     """The transfer that spends exactly ``coins``, completed."""
+    payments = read_payments(account, transfer)
     return build_transfer(
         account.network,
         coins,
-        read_payments(account, transfer),
+        payments,
         change=change,
         fee_rate=fee_rate,
         tip_height=tip_height,
         selector=chosen,
         rng=rng,
         send_max=transfer.everything,
+        subtract_fee=range(len(payments)) if transfer.subtract_fee else (),
+        data=transfer.data,
+        fixed=[OutPoint.from_text(text) for text in transfer.coins],
     )
 
 
@@ -131,10 +176,16 @@ def build_replacement(
     A rate below what the rules ask is raised to the least that replaces, unless it is ``exact``: then it is refused.
     """
     if cancel:
-        total = sum(coin.output.value for coin in spent)
-        fee = total - sum(output.value for output in original.outputs)
-        back = TxOut(Sats(total - fee), change.script)
-        original = Transaction(original.version, original.inputs, (back,), original.locktime)
+        least = minimum_cancel_rate(original, spent, change=change)
+        return build_cancel(
+            original,
+            spent,
+            change=change,
+            fee_rate=fee_rate if exact else max(least, fee_rate),
+            tip_height=tip_height,
+            extra_coins=extra,
+            rng=rng,
+        )
     return build_bump(
         original,
         spent,
@@ -162,24 +213,39 @@ def review_of(
     change_path: tuple[bytes, str] | None,
     facts: Facts,
     replaces: str | None,
-    labels: dict[str, str] | None = None,
+    needs: SignatureNeeds | None = None,
 ) -> Review:
     """Every output of ``built`` in words: payments, and the one that provably returns by ``change_path``."""
     asset = native_asset(account)
     payments: list[Payment] = []
     change: list[Change] = []
+    data: str | None = None
     for number, output in enumerate(built.psbt.tx.outputs):
+        if output.script[:1] == b"\x6a":
+            data = output.script.hex()
+            continue
         address = str(Address.from_script(output.script, account.network))
         if number == built.change_index and change_path is not None and output.script == change_path[0]:
             change.append(Change(address, int(output.value), change_path[1]))
         else:
-            payments.append(Payment(asset, address, int(output.value), (labels or {}).get(address)))
+            payments.append(Payment(asset, address, int(output.value), facts.labels.get(address)))
     fee = int(built.fee)
     unconfirmed = sum(1 for coin in built.coins if coin.height is None)
     unverified = list(facts.unverified)
     if unconfirmed:
         unverified.append(f"spends {unconfirmed} coin{'s' if unconfirmed > 1 else ''} of our own not yet in a block")
-    facts = Facts(facts.own, facts.paid_before, facts.contracts, facts.token_contracts, unverified)
+    extra: dict[str, Any] = {
+        "coins": len(built.coins),
+        "virtual size": built.vsize,
+        "locktime": built.psbt.tx.locktime,
+    }
+    if needs is not None:
+        extra["signatures"] = str(needs)
+    if data is not None:
+        extra["data"] = data
+    if built.bump:
+        extra["fee for ancestors"] = int(built.bump)
+    facts = replace(facts, unverified=unverified)
     return Review(
         chain="bitcoin",
         network=account.network.name,
@@ -192,9 +258,5 @@ def review_of(
         fee_rate=str(FeeRate.of(fee, built.vsize)),
         warnings=cautions(payments, fee=fee, facts=facts),
         replaces=replaces,
-        extra={
-            "coins": len(built.coins),
-            "virtual size": built.vsize,
-            "locktime": built.psbt.tx.locktime,
-        },
+        extra=extra,
     )

@@ -1,4 +1,4 @@
-"""Planning and bumping Bitcoin transfers: gathers what planning needs, then reserves what it decided."""
+"""Planning and replacing Bitcoin transfers: gathers what planning needs, then reserves what it decided."""
 
 from __future__ import annotations
 
@@ -7,41 +7,26 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from bursar.bitcoin.accounts import change_branch
-from bursar.bitcoin.coins import Coin
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.transaction import Transaction
-from bursar.bitcoin.units import FeeRate
-from bursar.chain.fees import TARGET_BLOCKS, bitcoin_fee_rate
-from bursar.errors import ChainError, ConflictError, InvalidInputError
+from bursar.errors import ConflictError
 from bursar.wallet import bitcoin_planning as planning
-from bursar.wallet.bitcoin_sync import check_bitcoin_node
-from bursar.wallet.bitcoin_view import BitcoinView, load_view, raw_transactions
+from bursar.wallet.candidates import candidates
 from bursar.wallet.canonical import digest
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, known_plan, require_transfer, store_plan
-from bursar.wallet.spend_paths import SpendPaths
-from bursar.wallet.store import accounts as account_rows
-from bursar.wallet.store.places import address_at, find_places, first_free
-from bursar.wallet.store.reservations import hold_coins
 from bursar.wallet.store.transfers import stored_plan
 from bursar.wallet.transfer import PaymentOrder, Transfer
-from bursar.wallet.windows import extend_windows
+from bursar.wallet.workbench import Workbench
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from sqlalchemy import Connection
-
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.bitcoin.draft import BuiltTransfer
     from bursar.chain.protocols import BitcoinBackend
-    from bursar.wallet.balances import Output
+    from bursar.wallet.bitcoin_view import BitcoinView
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
     from bursar.wallet.transfer import FeeChoice
-
-MOST_EXTRA = 50
 
 
 def plan_bitcoin(
@@ -55,49 +40,40 @@ def plan_bitcoin(
 ) -> Plan:
     """See ``Wallet.plan``. ``ConflictError`` when another process was quicker: try again."""
     planning.read_payments(account, transfer)
-    if row.tip is None:
-        raise InvalidInputError(f"account {row.name!r} was never synced: sync it first", code="input.account.unsynced")
-    tip = check_bitcoin_node(account, backend)
-    rate = fee_rate(context, account, backend, transfer.fee)
-    body = transfer.body_digest()
-    paths = SpendPaths(account, transfer.spend_with, tip)
-    with context.store.read() as connection:
-        view = load_view(connection, row)
-        change_index = _change_index(connection, row, account)
-        facts = gather_facts(connection, row.network, [order.to for order in transfer.payments])
-    mature, change = view.free()
-    back = paths.change(change_index)
-    coins = planning.Coins(confirmed=_sketches(paths, mature), change=_sketches(paths, change))
+    bench = Workbench.open(context, row, account, backend, transfer.spend_with)
+    rate = bench.fee_rate(transfer.fee)
+    found = candidates(bench.view, account, transfer, tip_height=bench.tip.height)
+    back = bench.change()
+    coins = planning.Coins(bench.sketches(found.named), bench.sketches(found.first), bench.sketches(found.more))
     chosen = planning.choose(account, transfer, coins, change=back, fee_rate=rate, rng=context.rng)
-    wanted = (*coins.confirmed, *coins.change) if chosen is None else chosen.selection.coins
+    wanted = (*coins.named, *coins.first, *coins.more) if chosen is None else chosen.selection.coins
     built = planning.build(
         account,
         transfer,
-        _completed(context, row, paths, view, wanted, backend),
+        bench.completed(wanted),
         chosen=chosen,
         change=back,
         fee_rate=rate,
-        tip_height=tip.height,
+        tip_height=bench.tip.height,
         rng=context.rng,
     )
     planning.check_cap(int(built.fee), transfer.fee.max_fee, "sat")
+    needs = bench.finish(built)
+    with context.store.read() as connection:
+        facts = gather_facts(connection, row.network, [order.to for order in transfer.payments])
     review = planning.review_of(
-        account,
-        row.name,
-        built,
-        change_path=(back.script, account.place(change_branch(account), change_index)),
-        facts=facts,
-        replaces=None,
+        account, row.name, built, change_path=bench.change_place(), facts=facts, replaces=None, needs=needs
     )
     plan = Plan(id=transfer.id, transfer=transfer, review=review, created=context.now(), psbt=str(built.psbt))
     if dry_run:
         return plan
+    body = transfer.body_digest()
     with context.store.write() as connection:
         known = known_plan(connection, transfer, body)
         if known is not None:
             return known
         store_plan(context, connection, plan, account_id=row.id, root=plan.id, body=body)
-        _reserve(connection, row, account, built, root=plan.id, plan=plan, change_index=change_index, fresh_change=True)
+        bench.reserve(connection, built, plan, root=plan.id, index=bench.change_index)
     context.passed("plan.reserved")
     return plan
 
@@ -114,33 +90,28 @@ def bump_bitcoin(
     idempotency_key: str | None,
 ) -> Plan:
     """See ``Wallet.bump``."""
-    tip = check_bitcoin_node(account, backend)
-    rate = fee_rate(context, account, backend, fee)
+    old = stored_plan(target)
+    bench = Workbench.open(context, row, account, backend, old.transfer.spend_with)
+    rate = bench.fee_rate(fee)
     with context.store.read() as connection:
         check_bumpable(connection, require_transfer(connection, target.id))
-        view = load_view(connection, row)
-        fresh_index = _change_index(connection, row, account)
-    old = stored_plan(target)
     original = Transaction.parse(target.raw or b"")
-    paths = SpendPaths(account, old.transfer.spend_with, tip)
-    _refuse_descendants(view, original)
-    kept = _old_change(account, view, old, original)
-    change_index = fresh_index if kept is None else kept
-    back = paths.change(change_index)
-    mature, _ = view.free()
+    _refuse_descendants(bench.view, original)
+    kept = _old_change(account, bench.view, old, original)
+    index = bench.change_index if kept is None else kept
     built = planning.build_replacement(
         original,
-        _spent_coins(context, row, paths, view, Psbt.from_text(old.psbt or "")),
-        change=back,
+        bench.spent(Psbt.from_text(old.psbt or "")),
+        change=bench.change(index),
         fee_rate=rate,
         exact=fee.rate is not None,
-        extra=_completed(context, row, paths, view, _largest(paths, mature), backend),
-        tip_height=tip.height,
+        extra=bench.largest(),
+        tip_height=bench.tip.height,
         cancel=cancel,
         rng=context.rng,
     )
     planning.check_cap(int(built.fee), fee.max_fee, "sat")
-    change_path = (back.script, account.place(change_branch(account), change_index))
+    needs = bench.finish(built)
     with context.store.write() as connection:
         check_bumpable(connection, require_transfer(connection, target.id))
         paid = [payment.to for payment in old.review.payments]
@@ -148,9 +119,10 @@ def bump_bitcoin(
             account,
             row.name,
             built,
-            change_path=change_path,
+            change_path=bench.change_place(index),
             facts=gather_facts(connection, row.network, paid),
             replaces=target.txid,
+            needs=needs,
         )
         refund = PaymentOrder(review.change[0].address, review.change[0].amount, "BTC") if cancel else None
         transfer = bump_transfer(old, fee, idempotency_key, cancel_to=refund)
@@ -164,16 +136,7 @@ def bump_bitcoin(
         )
         body = bump_digest(target.id, fee, cancel)
         store_plan(context, connection, plan, account_id=row.id, root=target.root, body=body)
-        _reserve(
-            connection,
-            row,
-            account,
-            built,
-            root=target.root,
-            plan=plan,
-            change_index=change_index,
-            fresh_change=kept is None,
-        )
+        bench.reserve(connection, built, plan, root=target.root, index=index)
     context.passed("plan.reserved")
     return plan
 
@@ -190,107 +153,9 @@ def bump_transfer(
     fresh = replace(old.transfer, id=str(uuid4()), fee=fee, idempotency_key=idempotency_key)
     if cancel_to is None:
         return fresh
-    return replace(fresh, payments=(cancel_to,), everything=False, memo=f"cancels {old.id}")
-
-
-def fee_rate(context: Context, account: ScriptAccount, backend: BitcoinBackend, fee: FeeChoice) -> FeeRate:
-    """The explicit rate, or the node's estimate for the speed, both within the wallet's caps."""
-    if fee.rate is not None:
-        if not isinstance(fee.rate, FeeRate):
-            raise InvalidInputError("a bitcoin fee is a rate in sat/vB", code="input.fee")
-        return context.caps.check_bitcoin(fee.rate)
-    estimate = backend.fee_rate(target_blocks=TARGET_BLOCKS[fee.speed])
-    return bitcoin_fee_rate(estimate, backend.min_fee_rate(), network=account.network, caps=context.caps)
-
-
-def _reserve(
-    connection: Connection,
-    row: AccountRow,
-    account: ScriptAccount,
-    built: BuiltTransfer,
-    *,
-    root: str,
-    plan: Plan,
-    change_index: int,
-    fresh_change: bool,
-) -> None:
-    keys = [(str(coin.outpoint.txid), coin.outpoint.vout) for coin in built.coins]
-    hold_coins(connection, row.network, keys, root=root, transfer_id=plan.id)
-    if built.change_index is not None:
-        branch = change_branch(account)
-        found = address_at(connection, row.id, branch, change_index)
-        if fresh_change and account.ranged and found is not None and found.issued:
-            raise ConflictError("the change address was taken by another transfer: plan again")
-        account_rows.mark_issued(connection, row.id, branch, change_index)
-        extend_windows(connection, row, account)
-
-
-def _change_index(connection: Connection, row: AccountRow, account: ScriptAccount) -> int:
-    if not account.ranged:
-        return 0
-    free = first_free(connection, row.id, change_branch(account))
-    if free is None:
-        raise ChainError(f"account {row.name!r} has no change address derived: sync it first", code="chain.unsynced")
-    return free
-
-
-def _sketches(paths: SpendPaths, outputs: Iterable[Output]) -> tuple[Coin, ...]:
-    made = (paths.sketch(output) for output in outputs)
-    return tuple(coin for coin in made if coin is not None)
-
-
-def _largest(paths: SpendPaths, outputs: Iterable[Output]) -> tuple[Coin, ...]:
-    """The coins a bump may add: it takes the largest first and needs few."""
-    return _sketches(paths, sorted(outputs, key=lambda item: -item.value)[:MOST_EXTRA])
-
-
-def _completed(
-    context: Context,
-    row: AccountRow,
-    paths: SpendPaths,
-    view: BitcoinView,
-    coins: Iterable[Coin],
-    backend: BitcoinBackend,
-) -> tuple[Coin, ...]:
-    """The coins with their keys and previous transactions, which the node is asked for where the store lacks them."""
-    wanted = list(coins)
-    with context.store.read() as connection:
-        raws = raw_transactions(connection, row, {str(coin.outpoint.txid) for coin in wanted})
-    known = {txid: Transaction.parse(raw) for txid, raw in raws.items()}
-    result: list[Coin] = []
-    for sketch in wanted:
-        txid = sketch.outpoint.txid
-        if str(txid) not in known and not sketch.key.taproot:
-            found = backend.transaction(txid)
-            if found is None:
-                raise ChainError(
-                    f"the node does not know transaction {txid}, whose output it listed: sync again",
-                    code="chain.previous",
-                )
-            known[str(txid)] = found.tx
-        result.append(paths.complete(sketch, view.places[sketch.output.script], known.get(str(txid))))
-    return tuple(result)
-
-
-def _spent_coins(context: Context, row: AccountRow, paths: SpendPaths, view: BitcoinView, psbt: Psbt) -> list[Coin]:
-    """The coins of a stored plan, as its PSBT describes them."""
-    outputs = [psbt.utxo(number) for number in range(len(psbt.inputs))]
-    with context.store.read() as connection:
-        places = find_places(connection, row.id, {output.script for output in outputs})
-    coins: list[Coin] = []
-    for number, (item, output) in enumerate(zip(psbt.tx.inputs, outputs, strict=True)):
-        known = view.outputs.get((str(item.outpoint.txid), item.outpoint.vout))
-        height = None if known is None else known.height
-        coins.append(
-            Coin(
-                outpoint=item.outpoint,
-                output=output,
-                key=paths.key(*places[output.script], height),
-                height=height,
-                previous=psbt.inputs[number].non_witness_utxo,
-            )
-        )
-    return coins
+    return replace(
+        fresh, payments=(cancel_to,), everything=False, subtract_fee=False, data=None, memo=f"cancels {old.id}"
+    )
 
 
 def _old_change(account: ScriptAccount, view: BitcoinView, old: Plan, original: Transaction) -> int | None:

@@ -69,11 +69,11 @@ def sync_bitcoin(
     with context.store.read() as connection:
         unsettled = [item.txid for item in transaction_rows(connection, row.id, states=["pending"])]
         roots = _asked_roots(connection, row, None)
-        discovery = Discovery(
-            account, row.gap_limit, row.tip, tuple(_txids(connection, row, roots, unsettled)), first=first
-        )
+        txids = tuple(_txids(connection, row, roots, unsettled))
+        since = row.tip if row.scanned is None or row.scanned else None
+        discovery = Discovery(account, row.gap_limit, since, txids, first=first)
         discovery.know(script_columns(connection, row.id), row.scanned)
-        if row.tip is not None:
+        if since is not None:
             discovery.coins = tuple(_chain_coin(coin) for coin in coin_rows(connection, row.id))
             held = mined_transactions(connection, row.id)
             discovery.held = frozenset((Txid.from_text(txid), block) for txid, block in held)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bursar.policy.review import ReviewWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     from bursar.policy.review import Payment
 
@@ -24,6 +24,7 @@ class Facts:
     contracts: Collection[str] = ()
     token_contracts: Collection[str] = ()
     unverified: Sequence[str] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)  # what the operator calls the payees
 
 
 def cautions(payments: Sequence[Payment], *, fee: int, facts: Facts) -> tuple[ReviewWarning, ...]:

@@ -142,3 +142,38 @@ class SignedTransfer:
             txid=field(record, "txid", str),
             raw=raw,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class SigningProgress:
+    """How far the signing of a transfer is.
+
+    ``have`` are the master fingerprints of those who signed every input, ``missing`` of those who still may;
+    ``count`` of the ``need`` signatures are there. ``words`` says what it takes. ``signed`` is there once complete.
+    """
+
+    id: str
+    need: int
+    count: int
+    have: tuple[str, ...]
+    missing: tuple[str, ...]
+    words: str
+    signed: SignedTransfer | None = None
+
+    @property
+    def complete(self) -> bool:
+        """Whether the transaction is whole and may be sent."""
+        return self.signed is not None
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "kind": "signing-progress",
+            "version": 1,
+            "id": self.id,
+            "need": self.need,
+            "count": self.count,
+            "have": list(self.have),
+            "missing": list(self.missing),
+            "words": self.words,
+            "signed": None if self.signed is None else self.signed.to_json(),
+        }

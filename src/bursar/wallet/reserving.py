@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.transaction import Txid
 from bursar.errors import ConflictError, InvalidInputError
+from bursar.wallet.accounts import require_account
 from bursar.wallet.cautions import Facts
 from bursar.wallet.records import TransferState
 from bursar.wallet.store import accounts as account_rows
+from bursar.wallet.store.chainstate import transaction_state
+from bursar.wallet.store.labels import find_labels
+from bursar.wallet.store.places import address_at, find_addresses
 from bursar.wallet.store.reservations import release_transfer
 from bursar.wallet.store.transfers import (
     add_transfer,
@@ -25,6 +30,7 @@ if TYPE_CHECKING:
 
     from bursar.wallet.context import Context
     from bursar.wallet.plan import Plan
+    from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
     from bursar.wallet.transfer import Transfer
 
@@ -48,6 +54,37 @@ def known_plan(connection: Connection, transfer: Transfer, body_digest: str) -> 
         if row is not None and row.body_digest != body_digest:
             raise ConflictError(f"transfer id {transfer.id} is taken by another transfer", code="conflict.id")
     return None if row is None else stored_plan(row)
+
+
+def keyed_plan(connection: Connection, key: str | None, body_digest: str) -> Plan | None:
+    """The plan stored under an idempotency key; ``ConflictError`` when the key was for something else."""
+    row = None if key is None else find_idempotency_key(connection, key)
+    if row is None:
+        return None
+    if row.body_digest != body_digest:
+        raise ConflictError(
+            f"idempotency key {str(key)[:80]!r} was used for something else ({row.id})", code="conflict.idempotency"
+        )
+    return stored_plan(row)
+
+
+def find_stuck(connection: Connection, ref: str, account: str | None) -> tuple[AccountRow, str]:
+    """The account and txid that a transfer's id, or the txid of an unconfirmed payment, stands for."""
+    transfer = find_transfer(connection, ref)
+    if transfer is not None:
+        if transfer.txid is None:
+            raise ConflictError(f"transfer {transfer.id} is {transfer.state}: only one that was sent can be lifted")
+        return account_rows.account_by_id(connection, transfer.account_id), transfer.txid
+    txid = str(Txid.from_text(ref))
+    if account is not None:
+        return require_account(connection, account), txid
+    found = [
+        row for row in account_rows.all_accounts(connection) if transaction_state(connection, row.id, txid) == "pending"
+    ]
+    if len(found) != 1:
+        many = "no account has" if not found else "several accounts have"
+        raise InvalidInputError(f"{many} the unconfirmed transaction {txid}: name the account", code="input.transfer")
+    return found[0], txid
 
 
 def store_plan(context: Context, connection: Connection, plan: Plan, *, account_id: int, root: str, body: str) -> None:
@@ -88,9 +125,10 @@ def release(connection: Connection, row: TransferRow) -> None:
         if other.id != row.id
         for change in stored_plan(other).review.change
     }
-    for item in account_rows.address_rows(connection, row.account_id) if wanted - still else ():
-        if item.branch == 1 and not item.used and item.address in wanted - still:
-            account_rows.mark_issued(connection, row.account_id, item.branch, item.position, issued=False)
+    for branch, position in find_addresses(connection, row.account_id, wanted - still).values():
+        found = address_at(connection, row.account_id, branch, position)
+        if found is not None and not found.used:
+            account_rows.mark_issued(connection, row.account_id, branch, position, issued=False)
 
 
 def gather_facts(
@@ -110,6 +148,7 @@ def gather_facts(
         contracts=contracts,
         token_contracts=token_contracts,
         unverified=unverified,
+        labels={ref: row.label for ref, row in find_labels(connection, network, "addr", payees).items() if row.label},
     )
 
 

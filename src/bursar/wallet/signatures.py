@@ -47,9 +47,9 @@ def sign(
         row = require_plan(connection, plan)
         if row.raw is not None:
             return signed_of(row)
-        _check_approval(connection, row, approved, policy)
+        check_approval(connection, row, approved, policy)
         account_row = account_by_id(connection, row.account_id)
-        _check_reservation(connection, account_row, row, plan)
+        check_reservation(connection, account_row, row, plan)
         # From here on a signature may exist, whatever becomes of this process.
         change_signing(connection, row.id, 1)
         context.note(connection, "transfer.signing", id=row.id, plan=row.plan_digest, signer=account_row.signer)
@@ -68,7 +68,7 @@ def sign(
         now = require_transfer(connection, row.id)
         if now.raw is not None:
             return signed_of(now)  # another process signed the same plan first: its bytes are the ones
-        _check_approval(connection, now, approved, policy)
+        check_approval(connection, now, approved, policy)
         change_transfer(
             connection, row.id, expect=[TransferState.APPROVED], state=TransferState.SIGNED, raw=raw, txid=txid
         )
@@ -84,7 +84,7 @@ def signed_of(row: TransferRow) -> SignedTransfer:
     return SignedTransfer(id=row.id, plan_digest=row.plan_digest, txid=row.txid, raw=row.raw)
 
 
-def _check_approval(
+def check_approval(
     connection: Connection, row: TransferRow, approved: ApprovedPlan, policy: DigestedPolicy | None
 ) -> None:
     if row.state is not TransferState.APPROVED or row.approval is None:
@@ -104,7 +104,7 @@ def _check_approval(
             raise ConflictError(f"transfer {other.id}, which this one would replace, is in a block")
 
 
-def _check_reservation(connection: Connection, account: AccountRow, row: TransferRow, plan: Plan) -> None:
+def check_reservation(connection: Connection, account: AccountRow, row: TransferRow, plan: Plan) -> None:
     """Every coin, or the nonce, is still bound to this very intent."""
     if plan.psbt is not None:
         for item in Psbt.from_text(plan.psbt).tx.inputs:

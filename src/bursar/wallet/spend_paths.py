@@ -8,25 +8,24 @@ from typing import TYPE_CHECKING
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.accounts import change_branch, descriptor_of
 from bursar.bitcoin.coins import Coin, CoinKey, CoinScript
-from bursar.bitcoin.descriptors.plan import Assets
 from bursar.bitcoin.draft import ChangeKey
-from bursar.bitcoin.multisig import MultisigAccount
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.crypto.hashes import hash160, ripemd160, sha256, sha256d
 from bursar.errors import InvalidInputError
-from bursar.keys.origin import Fingerprint
+from bursar.wallet.signature_needs import assets_of, signature_needs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.bitcoin.descriptors.plan import SpendPlan
+    from bursar.bitcoin.descriptors.plan import Assets, SpendPlan
     from bursar.bitcoin.descriptors.spending import Spending
     from bursar.bitcoin.psbt import Psbt
     from bursar.chain.protocols import BlockRef
     from bursar.wallet.balances import Output
     from bursar.wallet.coin_control import SpendWith
+    from bursar.wallet.signature_needs import SignatureNeeds
 
 _BEHIND = 7200  # median time past lags behind the time of the tip by about an hour
 _PREIMAGE_FIELDS = ((b"\x0a", ripemd160), (b"\x0b", sha256), (b"\x0c", hash160), (b"\x0d", sha256d))  # BIP-174
@@ -43,16 +42,10 @@ class SpendPaths:
     _template: Spending | None = None
 
     def _assets(self, age: int | None) -> Assets:
-        chosen = self.choice
-        signers = chosen.signers
-        preimages = [bytes.fromhex(text) for text in chosen.preimages]
-        return Assets(
-            keys=None if signers is None else frozenset(bytes(Fingerprint.from_text(text)) for text in signers),
-            preimages=frozenset(make(one) for one in preimages for _, make in _PREIMAGE_FIELDS),
-            age=age,
-            height=None if age is None or self.tip is None else self.tip.height,
-            time=None if age is None or self.tip is None else self.tip.time - _BEHIND,
-        )
+        found = assets_of(self.choice)
+        if age is None or self.tip is None:
+            return found
+        return replace(found, age=age, height=self.tip.height, time=self.tip.time - _BEHIND)
 
     def _age(self, height: int | None) -> int:
         return 0 if height is None or self.tip is None else max(0, self.tip.height - height + 1)
@@ -145,47 +138,8 @@ class SpendPaths:
                         if make(preimage) == hashed:
                             psbt.inputs[number].fields[kind + hashed] = preimage
 
-    def needs(self, place: tuple[int, int], height: int | None) -> Needs | None:
-        """What spending one coin takes; ``None`` for an account of one key."""
-        account = self.account
-        if isinstance(account, BitcoinAccount):
+    def needs(self, psbt: Psbt) -> SignatureNeeds | None:
+        """What it takes to sign the inputs; ``None`` for an account of one key."""
+        if isinstance(self.account, BitcoinAccount):
             return None
-        if isinstance(account, MultisigAccount):
-            names = account.fingerprints if self.choice.signers is None else self.choice.signers
-            return Needs(account.threshold, tuple(str(one) for one in names), len(account.cosigners))
-        plan = self.plan(*place, height)
-        if plan is None:
-            return None
-        spending = account.spending(*place)
-        owners = {key: str(origin.fingerprint) for key, origin in spending.origins.items()}
-        owners |= {key: str(origin.fingerprint) for key, (_, origin) in spending.tap_origins.items()}
-        names = tuple(dict.fromkeys(owners[key] for key in plan.keys if key in owners))
-        return Needs(len(plan.keys), names, len(owners), plan.sequence, plan.locktime)
-
-
-@dataclass(frozen=True, slots=True)
-class Needs:
-    """How many signatures an input needs, of whom, out of how many keys, and which timelocks its way has."""
-
-    signatures: int
-    signers: tuple[str, ...]
-    keys: int
-    sequence: int | None = None
-    locktime: int | None = None
-
-    def __str__(self) -> str:
-        text = f"{self.signatures} of {self.keys}: {', '.join(self.signers)}"
-        if self.sequence is not None:
-            text += f"; coins older than {_relative(self.sequence)}"
-        if self.locktime is not None:
-            text += f"; {_absolute(self.locktime)}"
-        return text
-
-
-def _relative(sequence: int) -> str:
-    value = sequence & 0xFFFF
-    return f"{value * 512} seconds" if sequence & (1 << 22) else f"{value} blocks"
-
-
-def _absolute(locktime: int) -> str:
-    return f"not before block {locktime}" if locktime < 500_000_000 else f"not before the time {locktime}"
+        return signature_needs(self.account, self.choice, psbt)

@@ -49,10 +49,7 @@ def add_account(
             )
     if len(set(signers)) != len(signers):
         raise InvalidInputError("a signer is named twice: name each once", code="input.name")
-    if not rules.GAP_LIMIT <= gap_limit <= rules.MOST_GAP:
-        raise InvalidInputError(
-            f"the gap limit is {rules.GAP_LIMIT} to {rules.MOST_GAP} addresses, not {gap_limit}", code="input.gap"
-        )
+    _check_gap(gap_limit)
     if not isinstance(account, EthereumAccount):
         account = plainest(account)
     chain, network = rules.chain_of(account)
@@ -86,6 +83,37 @@ def add_account(
         return rules.account_record(row)
 
 
+def _check_gap(gap_limit: int) -> None:
+    if type(gap_limit) is not int or not rules.GAP_LIMIT <= gap_limit <= rules.MOST_GAP:
+        raise InvalidInputError(
+            f"the gap limit is {rules.GAP_LIMIT} to {rules.MOST_GAP} addresses, not {gap_limit}", code="input.gap"
+        )
+
+
+def set_gap_limit(context: Context, name: str, gap_limit: int) -> AccountRecord:
+    """See ``Wallet.set_gap_limit``."""
+    _check_gap(gap_limit)
+    with context.store.write() as connection:
+        row = rules.require_account(connection, name)
+        rules.require_bitcoin(row)
+        if row.gap_limit != gap_limit:
+            rows.set_account(connection, row.id, gap_limit=gap_limit)
+            context.note(connection, "account.gap", account=name, before=row.gap_limit, after=gap_limit)
+            if gap_limit > row.gap_limit:
+                rows.scan_anew(connection, row.id)
+        return rules.account_record(rows.account_by_id(connection, row.id))
+
+
+def rescan(context: Context, name: str) -> AccountRecord:
+    """See ``Wallet.rescan``."""
+    with context.store.write() as connection:
+        row = rules.require_account(connection, name)
+        rules.require_bitcoin(row)
+        rows.scan_anew(connection, row.id)
+        context.note(connection, "account.rescan", account=name)
+        return rules.account_record(rows.account_by_id(connection, row.id))
+
+
 def _overlapping(connection: Connection, account: Account) -> AccountRow | None:
     """Another account of the network that makes the same scripts, if only on one branch."""
     if isinstance(account, EthereumAccount):
@@ -100,7 +128,7 @@ def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressReco
     with context.store.write() as connection:
         row = rules.require_account(connection, name)
         account = rules.load_account(row)
-        if row.scanned is not None:
+        if row.scanned:
             raise InvalidInputError(
                 f"the first scan of account {name!r} was interrupted: sync it to the end first",
                 code="input.account.unsynced",

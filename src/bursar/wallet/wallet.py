@@ -6,25 +6,26 @@ import time
 from typing import TYPE_CHECKING
 
 from bursar.chain.fees import FeeCaps
-from bursar.chain.protocols import EthereumBackend
-from bursar.errors import ConflictError, InvalidInputError, StoreError, WrongChainError
+from bursar.errors import InvalidInputError, StoreError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import Token
 from bursar.wallet import accounts as rules
-from bursar.wallet import approving, sending, signatures, statements
+from bursar.wallet import approving, sending, statements
 from bursar.wallet.approving import DigestedPolicy
-from bursar.wallet.bitcoin_steps import bump_bitcoin, bump_digest, plan_bitcoin
 from bursar.wallet.bitcoin_sync import refresh_bitcoin, sync_bitcoin
+from bursar.wallet.coin_desk import CoinDesk
 from bursar.wallet.context import Context
-from bursar.wallet.ethereum_steps import accept_nonce, bump_ethereum, plan_ethereum
+from bursar.wallet.ethereum_steps import accept_nonce
 from bursar.wallet.ethereum_sync import sync_ethereum
 from bursar.wallet.journal import Journal
-from bursar.wallet.reserving import ATTEMPTS, known_plan, require_transfer
+from bursar.wallet.planning_desk import PlanningDesk, bitcoin_node, ethereum_node
+from bursar.wallet.reserving import require_transfer
+from bursar.wallet.signing_desk import SigningDesk
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.engine import Store
 from bursar.wallet.store.places import shown_rows
-from bursar.wallet.store.transfers import find_idempotency_key, stored_plan, transfer_rows
+from bursar.wallet.store.transfers import transfer_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,11 +35,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.chain.protocols import BitcoinBackend
+    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
     from bursar.policy.history import History
     from bursar.policy.review import Asset
-    from bursar.signing.protocols import EthereumSigner, PsbtSigner
-    from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer
+    from bursar.wallet.plan import SignedTransfer
     from bursar.wallet.records import (
         AccountRecord,
         AddressRecord,
@@ -48,13 +48,11 @@ if TYPE_CHECKING:
         SyncReport,
         TransferRecord,
     )
-    from bursar.wallet.store.accounts import AccountRow
-    from bursar.wallet.transfer import FeeChoice, Transfer
 
 __all__ = ["DigestedPolicy", "Wallet"]
 
 
-class Wallet:
+class Wallet(PlanningDesk, SigningDesk, CoinDesk):
     """Accounts, balances and transfers in one SQLite file. Safe to open from several processes at once.
 
     Every method raises only ``BursarError``s; of the store: ``CorruptStoreError``, ``StoreBusyError`` (retry).
@@ -62,7 +60,7 @@ class Wallet:
 
     def __init__(self, context: Context) -> None:
         """Use ``Wallet.open``."""
-        self._context = context
+        super().__init__(context)
         self._store = context.store
         self._journal = Journal(context.store)
 
@@ -137,6 +135,14 @@ class Wallet:
         """The account ``name``, or ``InvalidInputError`` (``input.account``)."""
         return rules.account_record(self._row(name))
 
+    def set_gap_limit(self, name: str, gap_limit: int) -> AccountRecord:
+        """Search for used addresses beyond so many unused ones from now on; the next sync looks from genesis again."""
+        return statements.set_gap_limit(self._context, name, gap_limit)
+
+    def rescan(self, name: str) -> AccountRecord:
+        """Have the next sync of a Bitcoin account look from genesis again; nothing known is forgotten meanwhile."""
+        return statements.rescan(self._context, name)
+
     def accounts(self) -> tuple[AccountRecord, ...]:
         """All accounts by name."""
         with self._store.read() as connection:
@@ -192,25 +198,26 @@ class Wallet:
         *,
         progress: Callable[[str, int, int | None], None] | None = None,
     ) -> SyncReport:
-        """Discover addresses (gap limit 20, both branches), bring coins and transfers of the account up to date.
+        """Discover addresses (gap limit, every branch), bring coins and transfers of the account up to date.
 
         ``progress(stage, done, total)``. Raises ``WrongChainError`` before anything is asked of a node that serves
-        another chain; any ``ChainError`` leaves the store as it was.
+        another chain; any ``ChainError`` leaves the store as it was, but that a long first sync keeps what it found so
+        far (``AccountRecord.scanning``) and goes on from there.
         """
         row = self._row(name)
         account, told = rules.load_account(row), progress or _silent
         if not isinstance(account, EthereumAccount):
-            return sync_bitcoin(self._context, row, account, _bitcoin(row, backend), told)
-        return sync_ethereum(self._context, row, account, _ethereum(row, backend), told)
+            return sync_bitcoin(self._context, row, account, bitcoin_node(row, backend), told)
+        return sync_ethereum(self._context, row, account, ethereum_node(row, backend), told)
 
     def refresh(self, name: str, backend: BitcoinBackend | EthereumBackend) -> tuple[TransferRecord, ...]:
         """Ask only for the fate of the account's unfinished transfers; those whose state or block changed."""
         row = self._row(name)
         account = rules.load_account(row)
         if not isinstance(account, EthereumAccount):
-            changed = refresh_bitcoin(self._context, row, account, _bitcoin(row, backend))
+            changed = refresh_bitcoin(self._context, row, account, bitcoin_node(row, backend))
         else:
-            changed = sync_ethereum(self._context, row, account, _ethereum(row, backend), _silent).changed
+            changed = sync_ethereum(self._context, row, account, ethereum_node(row, backend), _silent).changed
         return tuple(self.transfer(transfer_id) for transfer_id in changed)
 
     def balance(self, name: str) -> tuple[AssetBalance, ...]:
@@ -226,90 +233,9 @@ class Wallet:
 
     # one transfer
 
-    def plan(self, transfer: Transfer, backend: BitcoinBackend | EthereumBackend, *, dry_run: bool = False) -> Plan:
-        """Pick coins or a nonce and a fee, reserve them, and say in ``Plan.review`` what will happen.
-
-        With ``dry_run`` nothing is reserved or stored and the plan cannot be approved. With a known idempotency key the
-        stored plan comes back (see ``transfer(plan.id).state`` for how far it went); with another body
-        ``ConflictError``. Raises ``InsufficientFundsError``, ``InvalidInputError`` (address, dust, fee over the cap),
-        ``WrongChainError``.
-        """
-        body = transfer.body_digest()
-        for attempt in range(ATTEMPTS):
-            with self._store.read() as connection:
-                known = None if dry_run else known_plan(connection, transfer, body)
-                row = rules.require_account(connection, transfer.account)
-            if known is not None:
-                return known
-            account = rules.load_account(row)
-            try:
-                if not isinstance(account, EthereumAccount):
-                    node = _bitcoin(row, backend)
-                    return plan_bitcoin(self._context, row, account, transfer, node, dry_run=dry_run)
-                other = _ethereum(row, backend)
-                return plan_ethereum(self._context, row, account, transfer, other, dry_run=dry_run)
-            except ConflictError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-        raise AssertionError("every attempt returns or raises")
-
-    def approve(self, plan: Plan, policy: DigestedPolicy, *, now: datetime | None = None) -> ApprovedPlan:
-        """Ask the policy, with what was approved before; the answer and the amounts are recorded in one transaction.
-
-        ``PolicyDeniedError`` ends the transfer and releases what it held; ``ApprovalPendingError`` leaves it planned.
-        """
-        return approving.approve(self._context, plan, policy, now)
-
-    def sign(
-        self, approved: ApprovedPlan, *, signer: PsbtSigner | EthereumSigner, policy: DigestedPolicy | None = None
-    ) -> SignedTransfer:
-        """Have the signer sign exactly the approved plan; the result is checked, stored and synced to disk first.
-
-        ``ConflictError`` when the plan, the approval or the policy is not the one recorded. Give ``policy`` to hold the
-        approval against the policy in force now. Signing again gives the stored bytes.
-        """
-        return signatures.sign(self._context, approved, signer, policy)
-
     def send(self, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
         """Broadcast the stored bytes; the txid. Safe to repeat. A refusal leaves it signed: bump it or send again."""
         return sending.send(self._context, signed, backend)
-
-    def bump(
-        self,
-        transfer_id: str,
-        backend: BitcoinBackend | EthereumBackend,
-        *,
-        fee: FeeChoice,
-        cancel: bool = False,
-        idempotency_key: str | None = None,
-    ) -> Plan:
-        """A new plan, to be approved and signed anew, that replaces a signed or sent transfer with a higher fee.
-
-        With ``cancel`` the replacement pays ourselves instead of the payees. Bumping a cancelled transfer bumps the
-        cancellation, never the payment.
-        """
-        with self._store.read() as connection:
-            target = require_transfer(connection, transfer_id)
-            row = rows.account_by_id(connection, target.account_id)
-            if idempotency_key is not None:
-                known = find_idempotency_key(connection, idempotency_key)
-                if known is not None:
-                    if known.body_digest == bump_digest(transfer_id, fee, cancel):
-                        return stored_plan(known)
-                    raise ConflictError(
-                        f"idempotency key {idempotency_key[:80]!r} was used for something else ({known.id})",
-                        code="conflict.idempotency",
-                    )
-        account = rules.load_account(row)
-        if not isinstance(account, EthereumAccount):
-            node = _bitcoin(row, backend)
-            return bump_bitcoin(
-                self._context, row, account, target, node, fee=fee, cancel=cancel, idempotency_key=idempotency_key
-            )
-        other = _ethereum(row, backend)
-        return bump_ethereum(
-            self._context, row, account, target, other, fee=fee, cancel=cancel, idempotency_key=idempotency_key
-        )
 
     def cancel(self, transfer_id: str, *, reason: str = "cancelled") -> TransferRecord:
         """Release an unsigned transfer. ``ConflictError`` once a signature may exist: use ``bump(cancel=True)``."""
@@ -352,22 +278,6 @@ class Wallet:
         with self._store.read() as connection:
             return statements.transfers(connection, name)
 
-    def plan_of(self, transfer_id: str) -> Plan:
-        """The stored plan of a transfer."""
-        with self._store.read() as connection:
-            return stored_plan(require_transfer(connection, transfer_id))
-
-    def approval_of(self, transfer_id: str) -> ApprovedPlan | None:
-        """The stored approval of a transfer, if it has one."""
-        with self._store.read() as connection:
-            return approving.approval_of(require_transfer(connection, transfer_id))
-
-    def signed_of(self, transfer_id: str) -> SignedTransfer | None:
-        """The stored signed bytes of a transfer, if it has them."""
-        with self._store.read() as connection:
-            row = require_transfer(connection, transfer_id)
-        return None if row.raw is None else signatures.signed_of(row)
-
     def policy_history(self, *, now: datetime | None = None) -> History:
         """What policies see: every payment approved, signed, sent or confirmed; a fee bump counts once."""
         return approving.policy_history(self._context, now)
@@ -377,22 +287,6 @@ class Wallet:
         """The hash-chained record of every step."""
         return self._journal
 
-    def _row(self, name: str) -> AccountRow:
-        with self._store.read() as connection:
-            return rules.require_account(connection, name)
-
 
 def _silent(stage: str, done: int, total: int | None) -> None:
     del stage, done, total
-
-
-def _bitcoin(row: AccountRow, backend: BitcoinBackend | EthereumBackend) -> BitcoinBackend:
-    if isinstance(backend, EthereumBackend):
-        raise WrongChainError(f"account {row.name!r} is on bitcoin {row.network} and the node on ethereum")
-    return backend
-
-
-def _ethereum(row: AccountRow, backend: BitcoinBackend | EthereumBackend) -> EthereumBackend:
-    if not isinstance(backend, EthereumBackend):
-        raise WrongChainError(f"account {row.name!r} is on ethereum {row.network} and the node on bitcoin")
-    return backend

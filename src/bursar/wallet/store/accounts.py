@@ -122,6 +122,11 @@ def set_tip(connection: Connection, account_id: int, tip: BlockRef, *, scanned: 
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
 
 
+def scan_anew(connection: Connection, account_id: int) -> None:
+    """Have the next scan be a first one; what is known stays."""
+    connection.execute(update(accounts).where(accounts.c.id == account_id).values(scanned="{}"))
+
+
 def set_account(connection: Connection, account_id: int, **values: object) -> None:
     """Change columns of one account."""
     connection.execute(update(accounts).where(accounts.c.id == account_id).values(**values))
