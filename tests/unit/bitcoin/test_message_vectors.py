@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
-from collections.abc import Callable, Iterator
+import random
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.message import MessageFormat, verify_message
 from bursar.bitcoin.message.proof import proof_hash, to_sign, to_spend
+from bursar.bitcoin.message.spends import check_spend
+from bursar.bitcoin.message.verification import _full, _funds, _simple
 from bursar.bitcoin.network import Network
-from bursar.bitcoin.transaction import TxOut
-from bursar.errors import InvalidSignatureError
+from bursar.bitcoin.sighash import SighashCache
+from bursar.bitcoin.transaction import Transaction, TxIn, TxOut
+from bursar.errors import BursarError, InvalidSignatureError
 
 Vectors = Callable[[str], Path]
 
@@ -83,3 +88,56 @@ def test_a_proof_of_funds_is_held_against_known_coins(official_vectors: Vectors)
         del known[outpoint]
         with pytest.raises(InvalidSignatureError, match="none of those known"):
             verify_message(address, message, signature, coins=known)
+
+
+def transactions(official_vectors: Vectors) -> Iterator[tuple[Transaction, list[TxOut]]]:
+    for kind, case, signature in valid(official_vectors):
+        script, message = address_of(case).script, case["message"].encode()
+        first = to_spend(script, message)
+        raw = base64.b64decode(signature[3:] if signature[:3] in ("smp", "ful", "pof") else signature)
+        if kind == "proof_of_funds":
+            yield _funds(raw, first)
+        else:
+            yield (_full(raw) if kind == "full" else _simple(script, message, raw)), [first.outputs[0]]
+
+
+def changed(tx: Transaction, place: int, chance: random.Random) -> Transaction:
+    """One input with a bit, an item or a push of it changed."""
+    inputs = list(tx.inputs)
+    one = inputs[place]
+    script_sig, witness = bytearray(one.script_sig), list(one.witness)
+    if witness and (not script_sig or chance.random() < 0.7):
+        where = chance.randrange(len(witness))
+        item = bytearray(witness[where])
+        if item and chance.random() < 0.8:
+            item[chance.randrange(len(item))] ^= 1 << chance.randrange(8)
+            witness[where] = bytes(item)
+        elif chance.random() < 0.5:
+            witness.insert(where, chance.choice([b"", b"\x01", bytes(item)]))
+        else:
+            del witness[where]
+    else:
+        script_sig[chance.randrange(len(script_sig))] ^= 1 << chance.randrange(8)
+    inputs[place] = TxIn(one.outpoint, bytes(script_sig), one.sequence, tuple(witness))
+    return Transaction(tx.version, inputs, tx.outputs, tx.locktime)
+
+
+def test_consensus_accepts_whatever_is_accepted_here(
+    official_vectors: Vectors, kernel_verify: Callable[[Transaction, Sequence[TxOut]], None]
+) -> None:
+    chance = random.Random(322)
+    accepted = refused = 0
+    for tx, spent in transactions(official_vectors):
+        kernel_verify(tx, spent)
+        for _ in range(25):
+            place = chance.randrange(len(spent))
+            other = changed(tx, place, chance)
+            try:
+                check_spend(other, place, spent[place], SighashCache(other, spent))
+            except BursarError:
+                refused += 1
+            else:
+                kernel_verify(other, spent)
+                accepted += 1
+    assert refused > 500
+    assert accepted < 20

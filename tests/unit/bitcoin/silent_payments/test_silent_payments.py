@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import p2pkh, p2sh, p2tr, p2wpkh, p2wsh
+from bursar.bitcoin.sighash import SighashCache
 from bursar.bitcoin.silent_payments import (
     PayingInput,
     Scanner,
@@ -229,3 +232,28 @@ def test_libsecp256k1s_own_module_agrees() -> None:
     ours = Scanner(KEYS, labels=[5]).transaction(tx, spent)
     found = theirs.scan_outputs(made, KEYS.scan.expose(), summary, KEYS.spend, labels)
     assert [(one.key, one.tweak.expose()) for one in ours] == [(bytes(key), bytes(tweak)) for key, tweak, _ in found]
+
+
+def test_what_was_found_is_spent_under_consensus(
+    kernel_verify: Callable[[Transaction, Sequence[TxOut]], None],
+) -> None:
+    tx, spent = paid([KEYS.address(), KEYS.change_address()])
+    found = Scanner(KEYS).transaction(tx, spent)
+    outputs = [tx.outputs[one.vout] for one in found]
+    inputs = [TxIn(OutPoint(tx.txid, one.vout), b"", 0) for one in found]
+    bare = Transaction(2, inputs, [TxOut(Sats(1000), SENDER_SCRIPT)])
+    hashes = SighashCache(bare, outputs)
+    signed = [
+        TxIn(one.outpoint, b"", 0, (schnorr_sign(hit.secret_key(Secret(SPEND)).expose(), hashes.taproot(place)),))
+        for place, (one, hit) in enumerate(zip(inputs, found, strict=True))
+    ]
+    kernel_verify(Transaction(2, signed, bare.outputs), outputs)
+
+
+def test_threads_share_a_scanner() -> None:
+    known = [paid([KEYS.address(number)] * 2 if number % 3 else []) for number in range(1, 40)]
+    scanner = Scanner(KEYS, labels=range(40))
+    alone = [scanner.transaction(*one) for one in known]
+    assert sum(map(len, alone)) == 2 * 26
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(lambda one: scanner.transaction(*one), known)) == alone
