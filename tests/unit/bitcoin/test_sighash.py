@@ -13,6 +13,7 @@ from embit.script import Script
 from embit.transaction import Transaction as EmbitTransaction
 
 from bursar.bitcoin import sighash as hashing
+from bursar.bitcoin.psbt.taproot import leaf_hash
 from bursar.bitcoin.script import p2pkh, p2tr, p2wpkh, push
 from bursar.bitcoin.sighash import SighashCache
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
@@ -183,3 +184,51 @@ def test_segwit_digests_hash_the_shared_parts_once(monkeypatch: pytest.MonkeyPat
         cache.segwit_v0(index, p2pkh(bytes(20)), 1)
         cache.taproot(index)
     assert sum(hashed) == 0
+
+
+@pytest.mark.parametrize("sighash", [0, *TYPES])
+def test_leaf_digests_agree_with_embit_and_the_kernel(
+    sighash: int, kernel_verify: Callable[[Transaction, Sequence[TxOut]], None]
+) -> None:
+    """BIP-342: a leaf that runs ``OP_CODESEPARATOR`` before its second signature, so that two digests are asked."""
+    secret = b"\x07" * 32
+    key = x_only(public_key(secret))
+    leaf = b"\x20" + key + b"\xad\xab\x20" + key + b"\xac"  # <key> CHECKSIGVERIFY CODESEPARATOR <key> CHECKSIG
+    hashed = leaf_hash(leaf)
+    output_key, parity = taproot_output_key(key, hashed)
+    spent = [TxOut(Sats(50_000 + place), p2tr(output_key)) for place in range(3)]
+    rng = random.Random(sighash)
+    unsigned = Transaction(
+        2,
+        [TxIn(OutPoint(Txid(rng.randbytes(32)), place), b"", 0xFFFFFFFD) for place in range(3)],
+        [TxOut(Sats(1000), p2wpkh(bytes(20)))] * 3,
+    )
+    cache = SighashCache(unsigned, spent)
+    other = EmbitTransaction.parse(unsigned.serialize())
+    stacks = []
+    for index in range(3):
+        before = cache.tapscript(index, hashed, sighash)
+        after = cache.tapscript(index, hashed, sighash, code_separator=2)
+        theirs = [
+            other.sighash_taproot(
+                index,
+                [Script(one.script) for one in spent],
+                [int(one.value) for one in spent],
+                sighash=sighash,
+                ext_flag=1,
+                script=Script(leaf),
+                codeseparator_pos=position,
+            )
+            for position in (0xFFFFFFFF, 2)
+        ]
+        if sighash in (
+            0,
+            1,
+            2,
+        ):  # of other types embit hashes other bytes than BIP-341 says: the kernel judges
+            assert [before, after] == theirs
+        assert len({before, after, cache.taproot(index, sighash)}) == 3
+        tail = bytes((sighash,)) if sighash else b""
+        signatures = [schnorr_sign(secret, digest, bytes(32)) + tail for digest in (after, before)]
+        stacks.append(stack((*signatures, leaf, bytes((0xC0 | parity,)) + key)))
+    kernel_verify(unsigned.with_proofs([b""] * 3, stacks), spent)
