@@ -68,8 +68,8 @@ class BackedUpAccount:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BackedUpAccount:
         public = member(data, "account", dict)
-        chain = public.get("chain")
-        account = EthereumAccount.from_json(public) if chain == "ethereum" else account_from_json(public)
+        ethereum = public.get("kind") == "ethereum"
+        account = EthereumAccount.from_json(public) if ethereum else account_from_json(public)
         return cls(
             member(data, "name", str),
             account,
