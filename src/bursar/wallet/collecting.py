@@ -59,6 +59,9 @@ def add_signatures(
         if work.row.raw is not None:
             return _progress(connection, work.row)
         check_signer(signer, work.account)
+        known = _progress(connection, work.row)
+        if str(signer.info.fingerprint) in known.have:
+            return known
         _count(context, connection, work, "transfer.signing", signer=name_of(signer))
     context.passed("sign.begun")
     try:
