@@ -70,8 +70,9 @@ class SpendPlan:
 
     ``input_weight`` counts as ``bursar.bitcoin.weight.input_weight`` does. ``sequence`` and ``locktime`` are ``None``
     where the way has no such lock; with a locktime the input's sequence must not be final. ``keys`` sign, in the form
-    and order in which they stand in the script (33 bytes, x-only 32; for a key path the internal key). ``leaf`` is the leaf of the script
-    tree that is spent, ``None`` for a key path and outside of taproot. ``preimages`` are the hashes to reveal.
+    and order in which they stand in the script (33 bytes, x-only 32; for a key path the internal key). ``leaf`` is
+    the leaf of the script tree that is spent, ``None`` for a key path and outside of taproot. ``preimages`` are the
+    hashes to reveal.
     """
 
     input_weight: int

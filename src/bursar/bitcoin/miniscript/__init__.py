@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bursar.bitcoin.miniscript.context import Context
+from bursar.bitcoin.miniscript.limits import Limits
 from bursar.bitcoin.miniscript.materials import Materials, Satisfaction
 from bursar.bitcoin.miniscript.miniscript import Miniscript
-from bursar.bitcoin.miniscript.satisfaction import satisfy
+from bursar.bitcoin.miniscript.satisfaction import missing, satisfy
 
-__all__ = ["Context", "Materials", "Miniscript", "Satisfaction", "satisfy"]
+__all__ = ["Context", "Limits", "Materials", "Miniscript", "Satisfaction", "missing", "satisfy"]
