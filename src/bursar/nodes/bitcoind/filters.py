@@ -64,12 +64,21 @@ class FilterScan:
         self._progress[key] = progress
         while len(self._progress) > MAX_PROGRESS:
             del self._progress[next(iter(self._progress))]
-        if progress.last_hash is not None and self._blocks.hashes_at([progress.next - 1]) != [progress.last_hash]:
-            progress = self._progress[key] = _Progress(first)  # another chain now
+        if not self._stands(progress):
+            progress = self._progress[key] = _Progress(first)
         wanted = Scripts(scripts)
         while progress.next <= last:
             self._advance(progress, wanted, min(progress.next + BATCH, last + 1))
         return [height for height in progress.found if height <= last]
+
+    def _stands(self, progress: _Progress) -> bool:
+        """Whether the chain still has the block a scan stopped at."""
+        if progress.last_hash is None:
+            return True
+        try:
+            return self._blocks.hashes_at([progress.next - 1]) == [progress.last_hash]
+        except ChainMovedError:
+            return False
 
     def _advance(self, progress: _Progress, wanted: Scripts, end: int) -> None:
         span = range(progress.next, end)

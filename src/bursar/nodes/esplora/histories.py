@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin.transaction import OutPoint, Txid
@@ -70,7 +71,7 @@ class Histories:
 
     def _keep(self, script: bytes, history: tuple[ChainTransaction, ...]) -> tuple[ChainTransaction, ...]:
         heights = [item.block.height for item in history if item.block is not None]
-        if any(above < below for above, below in zip(heights, heights[1:], strict=False)):
+        if any(above < below for above, below in pairwise(heights)):
             raise MovedError("the server's list of transactions is out of order: it may have moved; ask again")
         self._kept[script] = tuple(item for item in history if item.block is not None)
         return history

@@ -133,9 +133,9 @@ class Proofs:
         last = period_end(self._network, period)
         if last is None:
             return
-        if (ref.height + 1) % PERIOD == 0 or target_of(header.bits) > CHEAP:
-            if self._in_period(period, ref.height, last[::-1].hex()) != ref.hash:
-                read.nonsense(f"block {ref.hash} is not part of the chain that everybody knows")
+        cheap = (ref.height + 1) % PERIOD == 0 or target_of(header.bits) > CHEAP
+        if cheap and self._in_period(period, ref.height, last[::-1].hex()) != ref.hash:
+            read.nonsense(f"block {ref.hash} is not part of the chain that everybody knows")
 
     def _in_period(self, period: int, height: int, last: str) -> str:
         with self._walking:
