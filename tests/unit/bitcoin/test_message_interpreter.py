@@ -204,6 +204,6 @@ def test_limits() -> None:
     with pytest.raises(InvalidSignatureError, match="520"):
         judged(spending((bytes(521), b"\x75\x51")), TxOut(Sats(1), p2wsh(sha256(b"\x75\x51"))))
     script = (push(KEY[1:]) + b"\xad") * 3 + b"\x51"
-    output, control = leaf_output(script)
+    made, control = leaf_output(script)
     with pytest.raises(InvalidSignatureError):
-        judged(spending((b"s" * 64, b"s" * 64, b"s" * 64, script, control)), TxOut(Sats(1), output))
+        judged(spending((b"s" * 64, b"s" * 64, b"s" * 64, script, control)), TxOut(Sats(1), made))

@@ -256,7 +256,7 @@ def test_a_nonce_keeps_to_what_it_was_made_for() -> None:
     aggregate = AggregateKey.of(KEYS)
     others = [generate_nonce(key).public for key in KEYS[1:]]
     for bound in ({"message": bytes(32)}, {"aggregate": AggregateKey.of(KEYS[:2])}):
-        nonce = generate_nonce(KEYS[0], **bound)  # type: ignore[arg-type]
+        nonce = generate_nonce(KEYS[0], **bound)
         one = MusigSession(aggregate, MESSAGE, nonces=[nonce.public, *others])
         with pytest.raises(InvalidInputError, match="was made for another"):
             one.sign(Secret(SECRETS[0]), nonce)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -75,7 +75,7 @@ def key(signer: SoftwareSigner, path: str) -> str:
         ("tr(50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0,{{pk({1}),multi_a(2,{0},{2})}})", {}),
     ],
 )
-def test_scripts(signer: SoftwareSigner, template: str, options: dict[str, int]) -> None:
+def test_scripts(signer: SoftwareSigner, template: str, options: dict[str, Any]) -> None:
     keys = [key(signer, f"m/48h/1h/{number}h/2h") for number in range(3)]
     descriptor = Descriptor.parse(template.format(*keys))
     address = descriptor.address(Network.REGTEST, 0, 7)

@@ -74,12 +74,20 @@ def send_outputs(inputs: Sequence[PayingInput], recipients: Sequence[SilentPayme
     DEFAULT) and hold all these outputs, or the payments are lost. ``InvalidInputError`` (``input.silent-payment``) if
     no input takes part, keys are missing or wrong, or more than 2323 payments share a scan key.
     """
-    outpoints = [one.outpoint for one in inputs]
-    if len(set(outpoints)) != len(outpoints):
-        raise _refused("an outpoint stands there twice")
     groups = Counter([one.scan for one in recipients])
     if groups and max(groups.values()) > MOST:
         raise _refused(f"{max(groups.values())} payments to one scan key are more than the {MOST} its owner looks for")
+    with total_secret(inputs) as secret:
+        factor = input_hash([one.outpoint for one in inputs], public_key(secret.expose()))
+        with Secret(multiply_secret_key(secret.expose(), factor)) as tweaked:
+            return _outputs(tweaked, recipients)
+
+
+def total_secret(inputs: Sequence[PayingInput]) -> Secret:
+    """The sum of the secret keys that take part; ``InvalidInputError`` where there is none."""
+    outpoints = [one.outpoint for one in inputs]
+    if len(set(outpoints)) != len(outpoints):
+        raise _refused("an outpoint stands there twice")
     parts = [part for part in [one.contribution() for one in inputs] if part is not None]
     if not parts:
         raise _refused("no input is spent with a single compressed key (P2TR, P2WPKH, P2SH-P2WPKH or P2PKH)")
@@ -90,10 +98,7 @@ def send_outputs(inputs: Sequence[PayingInput], recipients: Sequence[SilentPayme
             part.wipe()
     if total is None:
         raise _refused("the inputs' keys cancel out: choose others")
-    with Secret(total) as secret:
-        factor = input_hash(outpoints, public_key(secret.expose()))
-        with Secret(multiply_secret_key(secret.expose(), factor)) as tweaked:
-            return _outputs(tweaked, recipients)
+    return Secret(total)
 
 
 def _outputs(tweaked: Secret, recipients: Sequence[SilentPaymentAddress]) -> tuple[bytes, ...]:
