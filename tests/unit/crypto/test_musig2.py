@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def test_keys_are_aggregated(official_vectors: Vectors) -> None:
         assert AggregateKey.of(several(data["pubkeys"], case["key_indices"])).x_only.hex() == case["expected"].lower()
     for case in data["error_test_cases"]:
         keys, tweaks = several(data["pubkeys"], case["key_indices"]), several(data["tweaks"], case["tweak_indices"])
-        check_error(case, lambda keys=keys, tweaks=tweaks, case=case: tweaked(keys, tweaks, case["is_xonly"]))
+        check_error(case, partial(tweaked, keys, tweaks, case["is_xonly"]))
 
 
 def test_nonces_are_generated(official_vectors: Vectors) -> None:
@@ -96,7 +97,7 @@ def test_nonces_are_aggregated(official_vectors: Vectors) -> None:
         assert aggregate_nonces(several(data["pnonces"], case["pnonce_indices"])).hex() == case["expected"].lower()
     for case in data["error_test_cases"]:
         nonces = several(data["pnonces"], case["pnonce_indices"])
-        check_error(case, lambda nonces=nonces: aggregate_nonces(nonces))
+        check_error(case, partial(aggregate_nonces, nonces))
 
 
 def test_partial_signatures_are_made_and_verified(official_vectors: Vectors) -> None:
@@ -166,7 +167,7 @@ def test_partial_signatures_are_aggregated(official_vectors: Vectors) -> None:
             MusigSession(aggregate, message, aggregate_nonce=bytes.fromhex(case["aggnonce"])),
         ):
             if "error" in case:
-                check_error(case, lambda session=session, partials=partials: session.signature(partials))
+                check_error(case, partial(session.signature, partials))
             else:
                 assert session.signature(partials).hex() == case["expected"].lower()
                 schnorr_verify(aggregate.x_only, message, session.signature(partials))
