@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import cold_start
+import electrum_sync
 import ours
 import silent
 from floor import Floor, FloorError, build, curve_version, install
@@ -226,6 +227,12 @@ def main() -> int:
         for one in signed:
             print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
         record.append({"row": "hardware wallets", "twin": [asdict(one) for one in signed], "debian": []})
+    if not options.only or options.only in "electrum":
+        print("\nsync against a local server")
+        synced = electrum_sync.rows(options.rounds)
+        for one in synced:
+            print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
+        record.append({"row": "sync", "twin": [asdict(one) for one in synced], "debian": []})
     for floor in floors.values():
         floor.close()
     misses = [
