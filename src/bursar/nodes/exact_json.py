@@ -27,7 +27,7 @@ def loads(data: bytes | str) -> Any:
         raise InvalidInputError("json is nested too deeply", code="input.json")
     try:
         text = data if isinstance(data, str) else data.decode("utf-8")
-        return json.loads(text, parse_float=_decimal, parse_constant=_refuse)
+        return _DECODER.decode(text)
     except ValueError as error:  # also UnicodeDecodeError and integers of thousands of digits
         raise InvalidInputError(f"json cannot be read: {str(error)[:200]}", code="input.json") from error
 
@@ -43,6 +43,9 @@ def _decimal(text: str) -> Decimal:
 
 def _refuse(text: str) -> NoReturn:
     raise ValueError(f"{text} is not a number")
+
+
+_DECODER: Final = json.JSONDecoder(parse_float=_decimal, parse_constant=_refuse)
 
 
 def satoshi(value: Any) -> int:
