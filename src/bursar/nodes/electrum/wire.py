@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import time
@@ -62,8 +63,10 @@ class Wire:
     """One connection; ``OSError`` when it breaks, ``TimeoutError`` at a deadline (``time.monotonic``)."""
 
     def __init__(self, server: Place, *, trust: Trust, proxy: Place | None, deadline: float) -> None:
-        self._buffer = bytearray()
-        self._seen = 0
+        self._in = bytearray()
+        self._out = bytearray()
+        self._start = 0  # of the first line that nobody has read
+        self._at = 0  # where its end is looked for
         self._place = server
         first = proxy or server
         self._socket: socket.socket = socket.create_connection((first.host, first.port), _left(deadline))
@@ -73,6 +76,7 @@ class Wire:
                 self._through_proxy(deadline)
             if server.scheme == "ssl":
                 self._encrypt(trust, deadline)
+            self._socket.setblocking(False)
         except BaseException:
             self._socket.close()
             raise
@@ -84,14 +88,15 @@ class Wire:
         trust.judge(str(self._place), secure.getpeercert(binary_form=True) or b"")
 
     def _through_proxy(self, deadline: float) -> None:
-        self.send(b"\x05\x01\x00", deadline)
+        self._socket.settimeout(_left(deadline))
+        self._socket.sendall(b"\x05\x01\x00")
         if self._exactly(2, deadline) != b"\x05\x00":
             raise ConnectionError("the proxy does not take connections without a password")
         try:
             host = self._place.host.encode("idna")
         except UnicodeError as error:
             raise ConnectionError(f"{self._place.host} is not a host name") from error
-        self.send(b"\x05\x01\x00\x03" + bytes((len(host),)) + host + self._place.port.to_bytes(2, "big"), deadline)
+        self._socket.sendall(b"\x05\x01\x00\x03" + bytes((len(host),)) + host + self._place.port.to_bytes(2, "big"))
         answer = self._exactly(4, deadline)
         if answer[:3] != b"\x05\x00\x00":
             raise ConnectionError(f"the proxy cannot reach {self._place} (reason {answer[1]})")
@@ -108,46 +113,60 @@ class Wire:
             data += more
         return data
 
-    def send(self, data: bytes, deadline: float) -> None:
-        """Write all of it."""
-        view = memoryview(data)
-        while view:
-            self._socket.settimeout(_left(deadline))
-            view = view[self._socket.send(view[:65536]) :]
+    def send(self, data: bytes) -> None:
+        """Begin to write; what the other side does not take at once goes out while lines are waited for."""
+        self._out += data
+        self._push()
 
     def line(self, limit: int, deadline: float) -> bytes:
         """The next line without its end; ``LineTooLongError`` beyond ``limit`` bytes."""
         while True:
-            end = self._buffer.find(b"\n", self._seen)
-            if end > limit or (end < 0 and len(self._buffer) > limit):
+            end = self._in.find(b"\n", self._at)
+            if (end if end >= 0 else len(self._in)) - self._start > limit:
                 raise LineTooLongError(f"a line is over {limit} bytes", code="chain.reply")
             if end >= 0:
-                line = bytes(self._buffer[:end])
-                del self._buffer[: end + 1]
-                self._seen = 0
+                line = bytes(self._in[self._start : end])
+                self._start = self._at = end + 1
                 return line
-            self._seen = len(self._buffer)
-            self._socket.settimeout(_left(deadline))
-            more = self._socket.recv(CHUNK)
-            if not more:
-                raise ConnectionError("the server hung up")
-            self._buffer += more
+            self._at = len(self._in)
+            if not self._exchange():
+                wait = ([self._socket], [self._socket] if self._out else [])
+                select.select(*wait, [], _left(deadline))
+            _left(deadline)
 
     @property
     def idle(self) -> bool:
         """Whether nothing has come that is not read yet: then a line would have to be waited for."""
-        if self._buffer.find(b"\n", self._seen) >= 0:
+        return b"\n" not in self._in[self._start :] and not (self._pull() and b"\n" in self._in)
+
+    def _exchange(self) -> bool:
+        """Write and read what can be without waiting; whether anything moved."""
+        pushed = self._push()
+        return self._pull() or pushed
+
+    def _push(self) -> bool:
+        if not self._out:
             return False
-        self._socket.settimeout(0)
+        try:
+            sent = self._socket.send(self._out[:CHUNK])
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            return False
+        del self._out[:sent]
+        return sent > 0
+
+    def _pull(self) -> bool:
         try:
             more = self._socket.recv(CHUNK)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            return True
+            return False
         if not more:
             raise ConnectionError("the server hung up")
-        self._seen = len(self._buffer) if b"\n" not in self._buffer else 0
-        self._buffer += more
-        return b"\n" not in more
+        if self._start:  # lines that were read
+            del self._in[: self._start]
+            self._at -= self._start
+            self._start = 0
+        self._in += more
+        return True
 
     def close(self) -> None:
         """Hang up."""

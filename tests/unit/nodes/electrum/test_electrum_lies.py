@@ -340,7 +340,7 @@ def test_fees(client: ElectrumBackend, liar: Liar) -> None:
     assert client.fee_rate(target_blocks=2) is None
 
 
-def test_refusals(client: ElectrumBackend, liar: Liar) -> None:
+def test_refusals(client: ElectrumBackend, liar: Liar, still: World) -> None:
     def refuse(wanted: str, code: int, words: str) -> None:
         def tamper(method: str, params: list[Any], result: Any) -> Any:
             if method == wanted:
@@ -358,10 +358,11 @@ def test_refusals(client: ElectrumBackend, liar: Liar) -> None:
     refuse(MERKLE, 1, "not in block")
     assert refused(client).retryable
     refuse(GET, 2, "daemon error: something new")
+    known = still.chain.index.chain[9].block.transactions[0].txid
     with pytest.raises(ChainError, match="something new"):
-        client.transaction(Txid(b"\x03" * 32))
+        client.transaction(known)
     refuse(GET, 2, "missing transaction")
-    assert client.transaction(Txid(b"\x03" * 32)) is None
+    assert client.transaction(known) is None
 
 
 def test_a_broadcast_is_sent_once(client: ElectrumBackend, liar: Liar) -> None:
