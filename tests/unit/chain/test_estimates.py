@@ -69,13 +69,13 @@ def test_who_was_left_out_and_why() -> None:
 
 @pytest.mark.parametrize("rates", [(1000, 50_000), (1000, 1000, 90_000, 90_000), (1000, 10_000, 100_000, 900_000)])
 def test_nobody_can_tell(rates: tuple[int, ...]) -> None:
-    with pytest.raises(ChainError, match="disagree .*give the rate yourself") as caught:
+    with pytest.raises(ChainError, match=r"disagree .*give the rate yourself") as caught:
         cross_checked(fixed(*rates), target_blocks=2)
     assert caught.value.code == "chain.fee-disagreement"
 
 
 def test_too_few() -> None:
-    with pytest.raises(ChainError, match="1 of 2 sources .* 2 are needed") as caught:
+    with pytest.raises(ChainError, match=r"1 of 2 sources .* 2 are needed") as caught:
         cross_checked({"mute": Silent(), **fixed(5000)}, target_blocks=2, needed=2)
     assert caught.value.code == "chain.fee-unknown"
     with pytest.raises(ChainError, match="0 of 1"):
