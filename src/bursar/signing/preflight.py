@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.psbt import InputDigest, InputDigests
 from bursar.bitcoin.psbt.points import check_points
+from bursar.bitcoin.psbt.script_keys import leaf_keys
 from bursar.bitcoin.psbt.taproot import tree_root
 from bursar.bitcoin.script import ScriptType, classify, dust_threshold, multisig
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
+from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import UNKNOWN
 from bursar.keys.path import HARDENED
@@ -170,10 +172,10 @@ def _check_taproot_keys(index: int, one: PsbtInput, script: bytes, digests: Inpu
         right = taproot_key_matches(script, internal, root)
     if not right:
         raise _refused("key", f"input {index} names an internal key that does not make its output key")
-    shown = {leaf.hash: leaf.script for leaf in digests.leaves(index)}
+    shown = {leaf.hash: leaf_keys(leaf.script) for leaf in digests.leaves(index)}
     for key, (leaves, _) in one.tap_bip32_derivations.items():
         for leaf in leaves:
-            if leaf in shown and not key_stands_in(shown[leaf], key):
+            if leaf in shown and key not in shown[leaf] and hash160(key) not in shown[leaf]:
                 raise _refused("key", f"input {index} names the key {key.hex()}, which its leaf does not contain")
 
 

@@ -40,8 +40,10 @@ def accepted_signatures(
     ``asked`` says what each input's signature commits to (``check_psbt``); ``name`` names the signer in messages.
     """
 
+    digests = InputDigests(question)
+
     def judge(index: int, key: bytes, value: bytes) -> None:
-        _judge(question, index, asked[index], key, value, fingerprint)
+        _judge(question, digests, index, asked[index], key, value, fingerprint)
 
     return accepted_fields(question, answer, judge, what="signature", name=name)
 
@@ -109,7 +111,13 @@ def _added(question: Psbt, answer: Psbt) -> Iterator[Accepted]:
 
 
 def _judge(
-    question: Psbt, index: int, digest: InputDigest | None, key: bytes, value: bytes, fingerprint: Fingerprint | None
+    question: Psbt,
+    digests: InputDigests,
+    index: int,
+    digest: InputDigest | None,
+    key: bytes,
+    value: bytes,
+    fingerprint: Fingerprint | None,
 ) -> None:
     assert digest is not None  # it is, for an input that is not final
     ours = question.inputs[index].fields
@@ -121,7 +129,7 @@ def _judge(
     elif key == bytes((_TAP_KEY_SIG,)) and taproot:
         _check_schnorr(index, digest, digest.script[2:], value)
     elif key[0] == _TAP_SCRIPT_SIG and taproot:
-        _check_leaf(question, index, key[1:33], key[33:], value)
+        _check_leaf(digests, index, key[1:33], key[33:], value)
         origin = ours.get(bytes((_TAP_DERIVATION,)) + key[1:33])
         check_owner(index, None if origin is None else decode_tap_origin(origin)[1], fingerprint)
     else:
@@ -141,8 +149,7 @@ def _check_ecdsa(index: int, digest: InputDigest, public_key: bytes, value: byte
         raise UnfitError(f"its signature of input {index} is wrong: {error.message}") from error
 
 
-def _check_leaf(question: Psbt, index: int, key: bytes, leaf_hash: bytes, value: bytes) -> None:
-    digests = InputDigests(question)
+def _check_leaf(digests: InputDigests, index: int, key: bytes, leaf_hash: bytes, value: bytes) -> None:
     leaf = next((one for one in digests.leaves(index) if one.hash == leaf_hash), None)
     if leaf is None:
         raise UnfitError(f"it signed input {index} in the leaf {leaf_hash.hex()}, which was not shown to it")

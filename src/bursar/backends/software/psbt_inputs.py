@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.psbt import InputDigest, InputDigests, Psbt, note_signature
@@ -211,14 +212,20 @@ class InputSigner:
 
 def check_miniscript(index: int, script: bytes, key: bytes, *, tapscript: bool = False) -> None:
     """Refuse to sign with ``key`` in a script that nobody can analyse: a signature in it may mean anything."""
-    from bursar.bitcoin.miniscript import Context, Miniscript
-
     try:
-        ms = Miniscript.from_script(script, Context.TAPSCRIPT if tapscript else Context.P2WSH, (key,))
+        keys = _miniscript_keys(script, tapscript)
     except InvalidInputError as error:
         raise _unsupported(f"psbt input {index} has a script that is no miniscript ({error.message})") from error
-    if key not in ms.keys:
+    if key not in keys and hash160(key) not in keys:
         raise _foreign(index, key)
+
+
+@lru_cache(maxsize=64)
+def _miniscript_keys(script: bytes, tapscript: bool) -> frozenset[bytes]:
+    """The keys of a miniscript, or their hashes where it holds no more; many keys may be asked about one script."""
+    from bursar.bitcoin.miniscript import Context, Miniscript
+
+    return frozenset(Miniscript.from_script(script, Context.TAPSCRIPT if tapscript else Context.P2WSH).keys)
 
 
 def _takes_part(fields: dict[bytes, bytes], key: bytes) -> bool:

@@ -44,13 +44,14 @@ class InputDigests:
     (taproot: DEFAULT or ALL) unless ``allow_any_sighash``.
     """
 
-    __slots__ = ("_allow_any", "_cache", "_psbt", "_spent")
+    __slots__ = ("_allow_any", "_cache", "_leaves", "_psbt", "_spent")
 
     def __init__(self, psbt: Psbt, *, allow_any_sighash: bool = False) -> None:
         self._psbt = psbt
         self._allow_any = allow_any_sighash
         self._cache: hashing.SighashCache | None = None
         self._spent: list[bytes] | None = None
+        self._leaves: dict[int, tuple[TapLeaf, ...]] = {}
 
     def digest(self, index: int) -> InputDigest:
         """The digest of input ``index``."""
@@ -83,7 +84,11 @@ class InputDigests:
 
     def leaves(self, index: int) -> tuple[TapLeaf, ...]:
         """The leaves that input ``index`` shows, each proven (``input.psbt.script``)."""
-        return leaves_of(index, self._psbt.inputs[index], self._psbt.utxo(index).script)
+        found = self._leaves.get(index)
+        if found is None:
+            found = leaves_of(index, self._psbt.inputs[index], self._psbt.utxo(index).script)
+            self._leaves[index] = found
+        return found
 
     def _hashes(self) -> hashing.SighashCache:
         if self._cache is None:

@@ -147,9 +147,8 @@ class Psbt:
         return 0 if r.GLOBAL_TX in self.fields else 2
 
     def rebuild(self) -> None:
-        """Version 2: have ``tx`` follow from the maps anew, after they changed; ``InvalidInputError`` if none does."""
+        """Version 2: have ``tx`` follow from the maps anew when it is next asked for, after they changed."""
         self._tx = None
-        _ = self.tx
 
     def to_version(self, version: int) -> Psbt:
         """An independent copy in version 0 or 2. From 0 to 2 and back is the same, byte for byte.

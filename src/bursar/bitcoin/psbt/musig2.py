@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bursar.crypto.musig2 import MusigSession
 
 CHAIN_CODE: Final = bytes.fromhex("868087ca02a6f974c4598924c36b57762d32cb45717167e300622c7167e38965")  # BIP-328
-_MOST_STEPS: Final = 255
+_MOST_STEPS: Final = 8
 
 
 @dataclass(frozen=True, slots=True)

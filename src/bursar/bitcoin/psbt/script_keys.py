@@ -33,6 +33,11 @@ def pushes(script: bytes) -> Iterator[bytes]:
         at += size
 
 
+def leaf_keys(script: bytes) -> frozenset[bytes]:
+    """What a leaf pushes: its x-only keys and the hashes of those that stand in it as a hash, among other data."""
+    return frozenset(pushes(script))
+
+
 def key_stands_in(script: bytes, public_key: bytes) -> bool:
     """Whether a signature of ``public_key`` can satisfy ``script``: a script code, an output script or a leaf.
 

@@ -41,24 +41,26 @@ def update_input(
     witness utxo too. Nothing is written and ``InvalidInputError`` (``input.psbt.utxo``, ``input.psbt.script``) is
     raised where these contradict each other or what is there.
     """
-    one = psbt.inputs[index].copy()
-    trial = psbt.with_inputs([*psbt.inputs])
-    trial.inputs[index] = one
-    if previous is not None:
-        one.non_witness_utxo = previous
-    if output is not None:
-        one.witness_utxo = output
-    spent = trial.utxo(index)
-    if spending is not None:
-        if spending.script != spent.script:
-            raise InvalidInputError(
-                f"psbt input {index} spends another script than the one described", code="input.psbt.script"
-            )
-        spending.describe_input(one)
-    inner = one.redeem_script if one.redeem_script is not None else spent.script
-    if witness_program(inner) is not None:
-        one.witness_utxo = spent
-    psbt.inputs[index] = one
+    before = psbt.inputs[index]
+    one = psbt.inputs[index] = before.copy()
+    try:
+        if previous is not None:
+            one.non_witness_utxo = previous
+        if output is not None:
+            one.witness_utxo = output
+        spent = psbt.utxo(index)
+        if spending is not None:
+            if spending.script != spent.script:
+                raise InvalidInputError(
+                    f"psbt input {index} spends another script than the one described", code="input.psbt.script"
+                )
+            spending.describe_input(one)
+        inner = one.redeem_script if one.redeem_script is not None else spent.script
+        if witness_program(inner) is not None:
+            one.witness_utxo = spent
+    except InvalidInputError:
+        psbt.inputs[index] = before
+        raise
 
 
 def update_output(psbt: Psbt, index: int, spending: Describes) -> None:

@@ -45,6 +45,13 @@ def _wrong(reason: str) -> InvalidInputError:
     return InvalidInputError(f"psbt of version 2 {reason}", code="input.psbt.version")
 
 
+def _check_amount(amount: int) -> None:
+    if not 0 <= amount <= MAX_MONEY:
+        raise InvalidInputError(
+            f"output amount {amount} sat is out of range: at most 21 million BTC", code="input.amount.range"
+        )
+
+
 def read_maps(data: bytes, at: int, fields: dict[bytes, bytes]) -> tuple[list[PsbtInput], list[PsbtOutput], int]:
     """The input and output maps behind the global map ``fields``, and the offset behind them."""
     if r.GLOBAL_TX in fields:
@@ -114,10 +121,7 @@ def transaction(
     for paid in outputs:
         raw = paid.fields
         amount = int.from_bytes(raw[r.OUT_AMOUNT], "little", signed=True)
-        if not 0 <= amount <= MAX_MONEY:
-            raise InvalidInputError(
-                f"output amount {amount} sat is out of range: at most 21 million BTC", code="input.amount.range"
-            )
+        _check_amount(amount)
         pays.append(TxOut(Sats(amount), raw[r.OUT_SCRIPT]))
     wait = locktime(_number(fields.get(r.GLOBAL_FALLBACK_LOCKTIME), 0), inputs)
     return Transaction(int.from_bytes(fields[r.GLOBAL_TX_VERSION], "little"), spends, pays, wait)
@@ -147,6 +151,7 @@ def input_fields(outpoint: OutPoint, sequence: int) -> dict[bytes, bytes]:
 
 def output_fields(output: TxOut) -> dict[bytes, bytes]:
     """What an output of version 2 says of itself."""
+    _check_amount(output.value)
     return {r.OUT_AMOUNT: output.value.to_bytes(8, "little", signed=True), r.OUT_SCRIPT: output.script}
 
 
