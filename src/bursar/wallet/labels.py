@@ -17,7 +17,7 @@ from bursar.errors import InvalidInputError
 from bursar.ethereum.account import EthereumAccount
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.wallet.accounts import load_account, require_account
-from bursar.wallet.store.labels import LabelRow, label_rows, put_label
+from bursar.wallet.store.labels import LabelRow, label_rows, put_labels
 from bursar.wallet.store.places import script_columns
 from bursar.wallet.store.schema import coins, transactions
 
@@ -72,9 +72,7 @@ def import_labels(
         wanted, skipped = _sorted_out(records, own, origin)
         rows = {(row.type, row.ref): row for row in label_rows(connection, own.name)}
         changes = merge([record for row in rows.values() if (record := _record(row)) is not None], wanted, keep=keep)
-        for change in changes:
-            place = change.after.place
-            put_label(connection, _row(own, change.after, rows.get(place)))
+        put_labels(connection, [_row(own, one.after, rows.get(one.after.place)) for one in changes])
         if changes:
             frozen = sum(one.after.spendable is False for one in changes)
             context.note(

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, delete, insert, select
+from sqlalchemy import and_, bindparam, delete, insert, select
 
 from bursar.wallet.store.accounts import MOST_IN
 from bursar.wallet.store.schema import labels
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -37,11 +37,27 @@ def find_label(connection: Connection, network: str, kind: str, ref: str) -> Lab
 
 def put_label(connection: Connection, row: LabelRow) -> None:
     """Write a label in place of the one before; one that says nothing is removed."""
-    where = and_(labels.c.network == row.network, labels.c.type == row.type, labels.c.ref == row.ref)
-    connection.execute(delete(labels).where(where))
-    if row != LabelRow(row.network, row.type, row.ref):
-        values = {**asdict(row), "spendable": None if row.spendable is None else int(row.spendable)}
-        connection.execute(insert(labels).values(**values))
+    put_labels(connection, [row])
+
+
+def put_labels(connection: Connection, rows: Sequence[LabelRow]) -> None:
+    """Many at once, no two about the same thing."""
+    if not rows:
+        return
+    where = and_(
+        labels.c.network == bindparam("network_"),
+        labels.c.type == bindparam("type_"),
+        labels.c.ref == bindparam("ref_"),
+    )
+    places = [{"network_": row.network, "type_": row.type, "ref_": row.ref} for row in rows]
+    connection.execute(delete(labels).where(where), places)
+    values = [
+        {**asdict(row), "spendable": None if row.spendable is None else int(row.spendable)}
+        for row in rows
+        if row != LabelRow(row.network, row.type, row.ref)
+    ]
+    if values:
+        connection.execute(insert(labels), values)
 
 
 def label_rows(connection: Connection, network: str | None = None) -> list[LabelRow]:
