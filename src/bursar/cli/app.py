@@ -35,6 +35,8 @@ COMMANDS = dict(
         _entry(KEYS, "address", "Hand out, list and show receiving addresses."),
         _entry(MONEY, "balance", "Ask the nodes, then show what each account holds."),
         _entry(MONEY, "send", "Pay somebody: review, policy, signature, broadcast."),
+        _entry(MONEY, "sign", "Add a signature to a transfer that waits for it."),
+        _entry(MONEY, "coins", "List, freeze and label single coins."),
         _entry(MONEY, "history", "List what came in and went out."),
         _entry(MONEY, "bump", "Raise the fee of a transfer that is stuck."),
         _entry(MONEY, "resume", "Go on with a transfer that was interrupted."),

@@ -101,6 +101,10 @@ class Unlock:
     keyring: bool = False
     passphrase: PassphraseChoice = PassphraseChoice.ASK
 
+    def naming(self, signer: str) -> Unlock:
+        """The same for that signer."""
+        return replace(self, signer=signer)
+
     def source(self, session: Session, *, entry: str = "") -> SecretSource:
         """The ``Prompt`` for it."""
         return SecretSource(session.human, session.output.aside, self.password_fd, self.keyring, entry)

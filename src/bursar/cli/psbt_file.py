@@ -10,7 +10,7 @@ import click
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.psbt import Psbt
-from bursar.bitcoin.script import classify
+from bursar.bitcoin.script import classify, multisig
 from bursar.errors import InvalidInputError
 from bursar.signing.ownership import named_keys
 from bursar.signing.preflight import check_psbt
@@ -137,7 +137,11 @@ def _signatures(one: PsbtInput) -> int:
 def _state(one: PsbtInput) -> str:
     if one.is_final:
         return "final"
-    return "signed" if _signatures(one) else "unsigned"
+    count = _signatures(one)
+    script = multisig(one.witness_script or one.redeem_script or b"")
+    if script is not None and count < script[0]:
+        return f"{count} of {script[0]} signatures"
+    return "signed" if count else "unsigned"
 
 
 def _problem(psbt: Psbt) -> str | None:

@@ -9,6 +9,7 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.advice import after_verdict
+from bursar.cli.cosigning import answer_progress, collect, needs_several
 from bursar.cli.prompts import signer_options
 from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.policy.render import review_text
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
-    from bursar.wallet.plan import Plan, SignedTransfer
+    from bursar.wallet.plan import Plan, SignedTransfer, SigningProgress
     from bursar.wallet.records import AccountRecord, TransferRecord
     from bursar.wallet.wallet import Wallet
 
@@ -73,6 +74,7 @@ class Sending:
         self._unlock, self._yes, self._key = unlock, yes, key
         self._stack = ExitStack()
         self._plan: Plan | None = None
+        self.progress: SigningProgress | None = None
 
     def __enter__(self) -> Sending:
         return self
@@ -86,7 +88,7 @@ class Sending:
                     self._release("interrupted before it was signed")
 
     def carry_out(self, plan: Plan, backend: BitcoinBackend | EthereumBackend) -> TransferRecord:
-        """Take ``plan`` from wherever it stands to the node."""
+        """Take ``plan`` from wherever it stands to the node; where several sign, as far as the first signature."""
         self._plan = plan
         state = self._wallet.transfer(plan.id).state
         if state in _OVER:
@@ -94,8 +96,11 @@ class Sending:
             raise ConflictError(
                 f"this transfer is {state} ({record.reason or 'no reason kept'}): send anew, with another key if any"
             )
-        if state in UNSIGNED:
-            signed: SignedTransfer | None = self._sign(plan, state)
+        signed: SignedTransfer | None
+        if state in UNSIGNED and needs_several(self._record):
+            signed = self._collect(plan, state)
+        elif state in UNSIGNED:
+            signed = self._sign(plan, state)
         else:
             signed = self._wallet.signed_of(plan.id)
         if signed is not None and state in (*UNSIGNED, TransferState.SIGNED, TransferState.SENT):
@@ -113,6 +118,16 @@ class Sending:
             self._session.output.aside("The device knows no regtest: it writes the same addresses as tb1….")
         with self._session.output.progress("signing"):
             return self._wallet.sign(approved, signer=signer, policy=rules)
+
+    def _collect(self, plan: Plan, state: TransferState) -> SignedTransfer | None:
+        """Approved first: it then waits for its signers, whatever happens here."""
+        rules = compose.policy(self._session)
+        if state is TransferState.PLANNED:
+            self._review(plan, rules)
+            self._wallet.approve(plan, rules)
+        self._plan = None
+        self.progress = collect(self._session, self._wallet, plan.id, unlock=self._unlock, policy=rules)
+        return self.progress.signed
 
     def _review(self, plan: Plan, rules: RulePolicy) -> None:
         """Show it, let the policy refuse it before anybody is bothered, and ask."""
@@ -132,9 +147,20 @@ class Sending:
                 ) from error
         if not isinstance(verdict, Allow):
             self._wallet.approve(plan, rules)  # records the refusal, and raises
-        elif not self._yes and self._session.human.ask("Sign and send it? [y/N]").strip().lower() not in ("y", "yes"):
+        elif not self._yes and self._session.human.ask(self._question()).strip().lower() not in ("y", "yes"):
             self._release("not confirmed")
             raise UserCancelledError("not confirmed: nothing was signed, what was reserved is free again")
+
+    def _question(self) -> str:
+        return "Approve it for signing? [y/N]" if needs_several(self._record) else "Sign and send it? [y/N]"
+
+    def finish(self, plan: Plan, backend: BitcoinBackend | EthereumBackend) -> None:
+        """``carry_out``, and tell what became of it."""
+        record = self.carry_out(plan, backend)
+        if self.progress is not None and not self.progress.complete:
+            answer_progress(self._session, record, self.progress)
+        else:
+            answer(self._session, plan, record)
 
     def _release(self, reason: str) -> None:
         assert self._plan is not None

@@ -277,7 +277,7 @@ def test_an_interrupted_signature_is_resumed_or_given_up(rich: Any, monkeypatch:
                 rich.text("send", "savings", BITCOIN_PAYEE, "0.03btc", "--yes", answers=[PASSWORD])
         made = rich.json("history", "savings", "--transfers", "--offline")["transfers"][-1]
         assert made["state"] == "approved"  # a signature may exist
-        assert f"Transfer {made['id']} is not signed yet" in rich.run("balance", "savings").stderr
+        assert f"Transfer {made['id']} waits to be signed" in rich.run("balance", "savings").stderr
         if goes_on:
             sent = rich.json("resume", made["id"][:13], answers=[PASSWORD])["transfer"]
             assert (sent["id"], sent["state"]) == (made["id"], "sent")

@@ -9,7 +9,7 @@ import click
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.lazy import command, pass_session
-from bursar.cli.transferring import UNSIGNED, Sending, answer, fee_options, find_transfer, sending_options
+from bursar.cli.transferring import UNSIGNED, Sending, fee_options, find_transfer, sending_options
 
 if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
@@ -58,4 +58,4 @@ def bump(
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
-        answer(session, plan, sending.carry_out(plan, backend))
+        sending.finish(plan, backend)

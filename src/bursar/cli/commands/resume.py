@@ -9,7 +9,7 @@ import click
 from bursar.cli import compose
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.prompts import signer_options
-from bursar.cli.transferring import Sending, answer, find_transfer
+from bursar.cli.transferring import Sending, find_transfer
 
 if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
@@ -36,4 +36,4 @@ def resume(session: Session, transfer: str, unlock: Unlock) -> None:
     with Sending(session, wallet, record, unlock=unlock, yes=False, key=found.id) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.plan_of(found.id)
-        answer(session, plan, sending.carry_out(plan, backend))
+        sending.finish(plan, backend)

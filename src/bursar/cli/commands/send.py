@@ -9,9 +9,10 @@ import click
 from bursar.cli import compose
 from bursar.cli.advice import after_verdict
 from bursar.cli.amounts import fee_choice, payment_orders
+from bursar.cli.coin_options import coin_options, fields_for
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import command, pass_session
-from bursar.cli.transferring import Sending, answer, fee_options, sending_options
+from bursar.cli.transferring import Sending, fee_options, sending_options
 from bursar.policy.render import review_text
 from bursar.policy.verdict import require_allowed
 from bursar.wallet.review_json import review_to_json
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
+    from bursar.wallet.coin_control import CoinControl
     from bursar.wallet.wallet import Wallet
 
 
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
         "bursar send savings bc1q… 0.1btc",
         "bursar send savings bc1q… 0.1btc bc1p… 15000sat --fee-rate 12.5sat/vb --max-fee 5000sat",
         "bursar send savings bc1q… all --dry-run",
+        "bursar send savings bc1q… 0.1btc --coin 5f1c…:0 --only-coins --subtract-fee",
         "bursar send gas 0x… 12.5usdc --speed fast",
         "bursar send gas 0x… 0.5eth --yes --idempotency-key invoice-2081 --password-fd 3 --json 3<password.txt",
     ),
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
 @click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...")
 @click.option("--dry-run", is_flag=True, help="Plan, review and ask the policy; reserve, sign and send nothing.")
 @fee_options
+@coin_options
 @click.option("--memo", help="A note for the wallet's records; it does not leave this machine.")
 @sending_options
 @pass_session
@@ -52,6 +56,7 @@ def send(
     fee_rate: str | None,
     max_fee: str | None,
     memo: str | None,
+    coin_control: CoinControl,
     yes: bool,
     idempotency_key: str | None,
     unlock: Unlock,
@@ -71,6 +76,7 @@ def send(
         idempotency_key=idempotency_key,
         memo=memo,
         everything=everything,
+        **fields_for(record, coin_control),
     )
     if dry_run:
         _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
@@ -78,7 +84,7 @@ def send(
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.plan(transfer, backend)
-        answer(session, plan, sending.carry_out(plan, backend))
+        sending.finish(plan, backend)
 
 
 def _dry_run(session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend) -> None:
