@@ -10,7 +10,6 @@ from bursar.bitcoin.bulk import segwit_addresses
 from bursar.bitcoin.descriptor_checksum import add_checksum, check_length, strip_checksum
 from bursar.bitcoin.descriptors.nodes import KeyBook, Node
 from bursar.bitcoin.descriptors.parsing import parse_node
-from bursar.bitcoin.descriptors.plan import ALL_KEYS, Assets, SpendPlan, max_input_weight, plan
 from bursar.bitcoin.descriptors.spending import Spending, spending
 from bursar.bitcoin.script import witness_program
 from bursar.crypto import base58
@@ -21,6 +20,7 @@ from bursar.keys.path import HARDENED
 if TYPE_CHECKING:
     from bursar.bitcoin.descriptors.keys import Key, KeyExpression
     from bursar.bitcoin.descriptors.nodes import Change
+    from bursar.bitcoin.descriptors.plan import Assets, SpendPlan
     from bursar.bitcoin.network import Network
 
 _BULK: Final = 64  # below this many, tables cost more than they save
@@ -140,17 +140,21 @@ class Descriptor:
         self._book(branch, index, 1)
         return spending(self.node, branch, index)
 
-    def plan(self, branch: int = 0, index: int = 0, assets: Assets = ALL_KEYS) -> SpendPlan:
-        """The cheapest way to spend the output at one place with what is at hand.
+    def plan(self, branch: int = 0, index: int = 0, assets: Assets | None = None) -> SpendPlan:
+        """The cheapest way to spend the output at one place with what is at hand; by default all keys, nothing else.
 
         ``InvalidInputError`` (``input.descriptor.plan``) where that opens no way at all.
         """
         self._book(branch, index, 1)
-        return plan(self.node, branch, index, assets)
+        from bursar.bitcoin.descriptors.plan import ALL_KEYS, plan
+
+        return plan(self.node, branch, index, assets or ALL_KEYS)
 
     def max_input_weight(self, branch: int = 0, index: int = 0) -> int:
         """The weight units of an input that spends the output at one place in its most expensive way."""
         self._book(branch, index, 1)
+        from bursar.bitcoin.descriptors.plan import max_input_weight
+
         return max_input_weight(self.node)
 
     def _check_network(self, network: Network) -> None:

@@ -8,7 +8,6 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.descriptor import Descriptor
 from bursar.bitcoin.descriptors.keys import KeyExpression
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
-from bursar.bitcoin.descriptors.policies import infer_policy
 from bursar.bitcoin.descriptors.taproot import RawTaproot, Taproot, leaf_hash, merkle_tree
 from bursar.bitcoin.descriptors.tree_inference import Tree, is_whole, leaves_of, tree_of_blocks, tree_of_field
 from bursar.bitcoin.miniscript.context import Context
@@ -118,7 +117,7 @@ def _node(script: bytes, names: KeyNames, redeem: bytes | None, witness: bytes |
         inner = inner or _plain(redeem, names)
         return None if inner is None else Wrapped("sh", inner)
     if kind is ScriptType.P2WSH and witness is not None and sha256(witness) == script[2:]:
-        inner = _plain(witness, names) or infer_policy(witness, Context.P2WSH, names.expression, names.hashed)
+        inner = _plain(witness, names) or _policy(witness, names)
         return None if inner is None else Wrapped("wsh", inner)
     if kind is ScriptType.P2WPKH:
         return _hashed("wpkh", script[2:], names)
@@ -136,6 +135,12 @@ def _plain(script: bytes, names: KeyNames) -> Node | None:
     if found is None or not all(_is_point(key) for key in found[1]):
         return None
     return Multi("multi", found[0], tuple(names.expression(key) for key in found[1]))
+
+
+def _policy(script: bytes, names: KeyNames) -> Node | None:
+    from bursar.bitcoin.descriptors.policies import infer_policy
+
+    return infer_policy(script, Context.P2WSH, names.expression, names.hashed)
 
 
 def _hashed(name: str, key_hash: bytes, names: KeyNames) -> Node | None:

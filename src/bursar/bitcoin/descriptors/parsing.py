@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.key_parsing import KeyParser, Place
 from bursar.bitcoin.descriptors.nodes import Fixed, Multi, Node, OneKey, Wrapped
-from bursar.bitcoin.descriptors.policies import parse_policy
 from bursar.bitcoin.descriptors.taproot import DEEPEST, RawTaproot, Taproot, TreeLeaf
 from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.reader import Reader, shown
@@ -83,6 +82,8 @@ class Parser:
         if name == "musig":
             raise reader.refusal("a script belongs here, and musig() is a key", start)
         if place in (Place.WSH, Place.TR) and (reader.next in ("(", ":") or name in ("0", "1")):
+            from bursar.bitcoin.descriptors.policies import parse_policy
+
             reader.at = start
             context = Context.TAPSCRIPT if place is Place.TR else Context.P2WSH
             return parse_policy(reader, context, lambda: self.keys.key(place))

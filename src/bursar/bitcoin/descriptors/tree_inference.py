@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.bitcoin.descriptors.nodes import Multi, Node, OneKey
-from bursar.bitcoin.descriptors.policies import infer_policy
 from bursar.bitcoin.descriptors.taproot import DEEPEST, LEAF_VERSION, TreeLeaf, branch_hash, leaf_hash
 from bursar.bitcoin.miniscript.context import Context
 from bursar.bitcoin.miniscript.encoding import number_push
@@ -101,7 +100,12 @@ def _leaf(script: bytes, named: Named, by_hash: Callable[[bytes], bytes | None])
     if len(script) == 25 and script.startswith(b"\x76\xa9\x14") and script.endswith(b"\x88\xac"):
         key = by_hash(script[3:23])
         return None if key is None or hash160(key) != script[3:23] else OneKey("pkh", named(key), tapscript=True)
-    return _multi(script, named) or infer_policy(script, Context.TAPSCRIPT, named, by_hash)
+    found = _multi(script, named)
+    if found is None:
+        from bursar.bitcoin.descriptors.policies import infer_policy
+
+        return infer_policy(script, Context.TAPSCRIPT, named, by_hash)
+    return found
 
 
 def _multi(script: bytes, named: Named) -> Multi | None:
