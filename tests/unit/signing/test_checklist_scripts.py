@@ -27,6 +27,7 @@ from bursar.errors import InvalidInputError, SignerMisbehavedError
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.path import DerivationPath
+from bursar.signing.adoption import adopt_signatures
 from bursar.signing.change import change_outputs
 from bursar.signing.checks import request_signatures
 from bursar.signing.preflight import PreflightLimits, check_psbt
@@ -444,3 +445,15 @@ def test_accounts_of_these_tests_are_of_all_kinds(party: Party) -> None:
     multisig = party.account(TEMPLATES[0])
     assert isinstance(multisig, MultisigAccount)
     assert replace(multisig, threshold=1).script(0, 0) != multisig.script(0, 0)
+
+
+def test_signatures_in_leaves_are_taken_over_from_other_programs(party: Party) -> None:
+    """Another program gives back its own fields in its own order; only the signatures are adopted."""
+    account = party.account(f"tr({NUMS},multi_a(2,@A,@B,@C))")
+    psbt = party.question(account)
+    signed = party.signers["A"].sign_psbt(psbt)
+    foreign = Psbt(psbt.tx)
+    for one, theirs in zip(foreign.inputs, signed.inputs, strict=True):
+        one.tap_script_sigs.update(dict(theirs.tap_script_sigs))
+        one.unknown[b"\xfcforeign"] = b"dropped"
+    assert adopt_signatures(psbt, foreign) == signed

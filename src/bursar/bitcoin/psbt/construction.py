@@ -64,7 +64,8 @@ def add_input(
             rule = r.INPUT_RULES_2[key[0]]
             assert rule is not None
             r.check(rule, key, fields[key], "input")
-    if any(one.previous_txid == outpoint.txid and one.output_index == outpoint.vout for one in psbt.inputs):
+    txid, vout = fields[r.PREVIOUS_TXID], fields[r.OUTPUT_INDEX]
+    if any(one.fields[r.PREVIOUS_TXID] == txid and one.fields[r.OUTPUT_INDEX] == vout for one in psbt.inputs):
         raise _refused(f"{outpoint} is spent by it already")
     made = PsbtInput(fields)
     if required_time is not None or required_height is not None:
