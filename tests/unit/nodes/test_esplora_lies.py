@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -420,7 +421,7 @@ def test_writes_are_not(wire: Any) -> None:
 
 def test_patience_has_an_end(wire: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     slept: list[float] = []
-    monkeypatch.setattr(client.time, "sleep", slept.append)
+    monkeypatch.setattr(client, "time", SimpleNamespace(sleep=slept.append, monotonic=time.monotonic))
     asking, _ = wire(*[say(429, b"", Retry_After=wish) for wish in ("7", "99999", "Fri, 01 Jan")], say(200, b"[]"))
     assert asking.json("/x") == []
     assert slept == [7.0, client.LONGEST_PAUSE, 0.004]

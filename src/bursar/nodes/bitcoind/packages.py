@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 MAX_PACKAGE: Final = 25
 REJECTED: Final = -26
+WAIVED: Final = ("min relay fee not met", "mempool min fee not met", "bad-txns-inputs-missingorspent")
 KNOWN: Final = ("txn-already-in-mempool", "txn-already-known", "txn-same-nonwitness-data-in-mempool")
 
 
@@ -56,11 +57,15 @@ class Packages:
         results = read.field(reply, "tx-results", dict)
         verdict = printable(read.field(reply, "package_msg", str))
         by_txid = {item.get("txid"): item for item in results.values() if isinstance(item, dict)}
-        for tx in transactions:
-            item = by_txid.get(str(tx.txid))
-            problem = item.get("error") if isinstance(item, dict) else None
-            if problem is not None and printable(problem).partition(",")[0] not in KNOWN:
-                self._reject(tx, printable(problem))
+        problems = [
+            (tx, printable(by_txid[str(tx.txid)]["error"]))
+            for tx in transactions
+            if by_txid.get(str(tx.txid), {}).get("error") is not None
+        ]
+        problems = [(tx, problem) for tx, problem in problems if problem.partition(",")[0] not in KNOWN]
+        if problems:  # of a parent that pays too little alone it is told only because something else is wrong
+            culprits = [found for found in problems if not found[1].startswith(WAIVED)]
+            self._reject(*(culprits[0] if culprits else problems[-1]))
         if verdict != "success" or len(by_txid) < len(transactions):
             self._reject(transactions[-1], verdict)
         return tuple(tx.txid for tx in transactions)
