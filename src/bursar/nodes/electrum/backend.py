@@ -231,6 +231,7 @@ class ElectrumBackend:
         view = assemble({script: memory.scripts[key].history for key, script in keys.items()}, memory.transactions)
         floor = 0 if request.since is None else request.since.height if reorged is None else reorged - 1
         born = {coin.outpoint.txid for coin in view.coins}
+        new |= {sha256(script) for script in request.fresh} & keys.keys()
         whole = {txid for key in new for txid, _ in memory.scripts[key].history}
         wanted = {
             txid: height
@@ -241,6 +242,10 @@ class ElectrumBackend:
             txid: ChainTransaction(memory.transactions[txid], self._headers.ref(height) if height else None)
             for txid, height in sorted(wanted.items(), key=lambda item: item[1] or 1 << 40)
         }
+        for txid, block_hash in request.held:
+            item = found.get(txid)
+            if item is not None and item.block is not None and item.block.hash == block_hash and txid not in asked:
+                del found[txid]
         found |= {fate.tx.txid: fate for fate in fates if fate is not None}
         missing = tuple(txid for txid in dict.fromkeys(request.txids) if txid not in found)
         return ChainUpdate(tip, view.coins, tuple(found.values()), missing, reorged)

@@ -253,3 +253,17 @@ def test_urls(url: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         backend_at(url)
     assert caught.value.code == "input.url"
+
+
+def test_what_the_caller_holds_is_not_told_again(world: World, backend: ElectrumBackend) -> None:
+    world.pay(SCRIPTS[0])
+    world.pay(SCRIPTS[1])
+    first = backend.sync(SyncRequest(SCRIPTS[:1]))
+    held = frozenset((item.tx.txid, item.block.hash) for item in first.transactions if item.block)
+    world.mine()
+    second = backend.sync(SyncRequest(SCRIPTS[:2], first.tip, held=held, fresh=frozenset(SCRIPTS[1:2])))
+    assert len(second.coins) == 2
+    (item,) = second.transactions  # older than the last tip, but the script is new
+    assert item.tx.outputs[0].script == SCRIPTS[1]
+    again = backend.sync(SyncRequest(SCRIPTS[:1], second.tip, txids=(next(iter(held))[0],), held=held))
+    assert len(again.transactions) == 1
