@@ -10,7 +10,8 @@ from bursar.bitcoin.message import message_digest
 from bursar.bitcoin.psbt import note_signature
 from bursar.bitcoin.sighash import DEFAULT
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
-from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError
+from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError, UnsupportedError
+from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address as EthereumAddress
 from bursar.ethereum.message import personal_digest
 from bursar.keys.origin import UNKNOWN
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import InputDigest, Psbt
     from bursar.bitcoin.transaction import Txid
-    from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
     from bursar.ethereum.typed_data import TypedData
     from bursar.keys.origin import Fingerprint
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
         MessageSigner,
         PersonalMessageSigner,
         PsbtSigner,
+        ScriptAddressDisplay,
         Signer,
         TypedDataSigner,
     )
@@ -152,41 +153,67 @@ def request_typed_data(
 
 
 def confirm_address(
-    signer: AddressDisplay, account: BitcoinAccount | EthereumAccount, index: int, *, branch: int = 0
+    signer: AddressDisplay | ScriptAddressDisplay,
+    account: ScriptAccount | EthereumAccount,
+    index: int,
+    *,
+    branch: int = 0,
 ) -> BitcoinAddress | EthereumAddress:
     """Have ``signer`` show an address of ``account`` on its own screen; what it showed must be what we derive.
 
-    Bitcoin addresses are compared by script, for a test device may print another test network's prefix.
+    Bitcoin addresses are compared by script, for a test device may print another test network's prefix. Accounts of
+    several keys need a ``ScriptAddressDisplay``, else ``UnsupportedError``.
     """
     if signer.info.fingerprint is not None:
         check_keys_of(signer, account)
-    shown = signer.display_address(account, branch, index)
+    shown = _displayed(signer, account, branch, index)
     if not isinstance(shown, str):
         raise _misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
-    if isinstance(account, BitcoinAccount):
-        expected = account.address(branch, index)
-        if not _same_script(expected, shown):
-            raise _misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
-        return expected
-    address = account.address(index)
-    if shown.lower() != str(address).lower():
-        raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
-    return address
+    if isinstance(account, EthereumAccount):
+        address = account.address(index)
+        if shown.lower() != str(address).lower():
+            raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
+        return address
+    expected = account.address(branch, index)
+    if not _same_script(expected, shown):
+        raise _misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
+    return expected
 
 
-def check_keys_of(signer: Signer, account: BitcoinAccount | EthereumAccount) -> None:
+def _displayed(
+    signer: AddressDisplay | ScriptAddressDisplay, account: ScriptAccount | EthereumAccount, branch: int, index: int
+) -> object:
+    show = getattr(signer, "display_script_address", None)
+    if isinstance(account, (BitcoinAccount, EthereumAccount)):
+        show = getattr(signer, "display_address", None)
+    if show is not None:
+        return show(account, branch, index)
+    raise UnsupportedError(
+        f"{name_of(signer)} shows no addresses of this kind of account: compare it on another of the account's signers",
+        operation="display_address",
+        model=signer.info.model,
+    )
+
+
+def check_keys_of(signer: Signer, account: ScriptAccount | EthereumAccount) -> None:
     """Refuse a signer whose keys are others than the account's, before a human is asked to approve on it.
 
-    By the master key's fingerprint; where that is not known on either side, by the account's own public key.
-    ``InvalidInputError`` (``input.signer.other``).
+    By the master key's fingerprint; where that is not known on either side, by the account's own public key, if it has
+    one. ``InvalidInputError`` (``input.signer.other``).
     """
-    held, wanted = signer.info.fingerprint or UNKNOWN, account.origin.fingerprint
-    unknown = UNKNOWN in (held, wanted)
-    same = signer.xpub(account.origin.path).key == account.xpub.key if unknown else held == wanted
+    held = signer.info.fingerprint or UNKNOWN
+    if isinstance(account, (BitcoinAccount, EthereumAccount)):
+        wanted: tuple[Fingerprint, ...] = (account.origin.fingerprint,)
+        unknown = UNKNOWN in (held, *wanted)
+        same = signer.xpub(account.origin.path).key == account.xpub.key if unknown else held in wanted
+    else:
+        wanted, unknown = account.fingerprints, held == UNKNOWN
+        same = not unknown and held in wanted
     if not same:
-        names = "other keys" if unknown else f"the keys of {held}, the account is of {wanted}"
+        names = f"the keys of {held}, the account is of {' and '.join(map(str, wanted))}"
         raise InvalidInputError(
-            f"{name_of(signer)} has {names}: choose another signer, or another passphrase", code="input.signer.other"
+            f"{name_of(signer)} has {'other keys' if unknown else names}: choose another signer, or another passphrase",
+            code="input.signer.other",
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
     from bursar.crypto.secp256k1 import EcdsaSignature
     from bursar.crypto.secret import Secret
@@ -133,6 +134,13 @@ class AddressDisplay(Signer, Protocol):
     """Shows an address on its own screen and returns what it showed."""
 
     def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str: ...
+
+
+@runtime_checkable
+class ScriptAddressDisplay(Signer, Protocol):
+    """Shows an address of an account of several keys or any descriptor on its own screen and returns what it showed."""
+
+    def display_script_address(self, account: ScriptAccount, branch: int, index: int) -> str: ...
 
 
 class SignerBackend(Protocol):

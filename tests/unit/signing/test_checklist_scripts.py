@@ -23,13 +23,13 @@ from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import ecdsa_sign_der, public_key, schnorr_sign, uncompressed
-from bursar.errors import InvalidInputError, SignerMisbehavedError
+from bursar.errors import InvalidInputError, SignerMisbehavedError, UnsupportedError
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.signing.adoption import adopt_signatures
 from bursar.signing.change import change_outputs
-from bursar.signing.checks import request_signatures
+from bursar.signing.checks import confirm_address, request_signatures
 from bursar.signing.preflight import PreflightLimits, check_psbt
 from bursar.signing.spending import check_inputs
 
@@ -457,3 +457,25 @@ def test_signatures_in_leaves_are_taken_over_from_other_programs(party: Party) -
         one.tap_script_sigs.update(dict(theirs.tap_script_sigs))
         one.unknown[b"\xfcforeign"] = b"dropped"
     assert adopt_signatures(psbt, foreign) == signed
+
+
+def test_row_20_75_an_address_of_several_keys_is_compared_with_what_a_device_shows(party: Party) -> None:
+    account = party.account(TEMPLATES[0])
+    info = party.signers["A"].info
+    right = str(account.address(0, 5))
+    for shown in (right, str(account.address(0, 6)), "", 7):
+        device = SimpleNamespace(
+            info=info, xpub=None, close=None, display_script_address=lambda *_place, shown=shown: shown
+        )
+        if shown == right:
+            assert str(confirm_address(device, account, 5)) == right  # type: ignore[arg-type]
+        else:
+            with pytest.raises(SignerMisbehavedError):
+                confirm_address(device, account, 5)  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError):
+        confirm_address(SimpleNamespace(info=info, xpub=None, close=None), account, 5)  # type: ignore[arg-type]
+    for other in (party.signers["X"].info, replace(info, fingerprint=UNKNOWN)):
+        stranger = SimpleNamespace(info=other, xpub=None, close=None, display_script_address=lambda *_place: right)
+        with pytest.raises(InvalidInputError) as caught:
+            confirm_address(stranger, account, 5)  # type: ignore[arg-type]
+        assert caught.value.code == "input.signer.other"
