@@ -76,7 +76,7 @@ def sync_bitcoin(
         if since is not None:
             discovery.coins = tuple(_chain_coin(coin) for coin in coin_rows(connection, row.id))
             held = mined_transactions(connection, row.id)
-            discovery.held = frozenset((Txid.from_text(txid), block) for txid, block in held)
+            discovery.held = frozenset([(_txid(txid), block) for txid, block in held])
     writer = _Writer(context, row, account, backend)
     while not discovery.done:
         progress("scan", sum(discovery.asked.values()), len(discovery.index))
@@ -230,11 +230,10 @@ class _Writer:
         have = edges(connection, row.id)
         for branch, count in discovery.asked.items():
             start = have.get(branch, Edge()).derived
-            store_places(connection, row.id, self._account, branch, start, count)
+            store_places(connection, row.id, self._account, branch, start, discovery.index.column(branch, start, count))
         account_rows.mark_used(connection, row.id, sorted(discovery.used))
         if whole:
-            for branch, position in discovery.maybe_issued():
-                account_rows.mark_issued(connection, row.id, branch, position)
+            account_rows.mark_all_issued(connection, row.id, discovery.maybe_issued())
         coins = [_coin_row(coin) for coin in update.coins]
         update_coins(connection, row.id, coins, complete=whole)
         found = [_transaction_row(item, now) for item in update.transactions]
@@ -309,5 +308,10 @@ def _coin_row(coin: ChainCoin) -> CoinRow:
 
 
 def _chain_coin(coin: CoinRow) -> ChainCoin:
-    outpoint = OutPoint(Txid.from_text(coin.txid), coin.vout)
+    outpoint = OutPoint(_txid(coin.txid), coin.vout)
     return ChainCoin(outpoint, TxOut(Sats(coin.value), coin.script), coin.height, coin.coinbase)
+
+
+def _txid(text: str) -> Txid:
+    """As ``Txid.from_text`` of a text that the store wrote."""
+    return Txid(bytes.fromhex(text)[::-1])

@@ -11,7 +11,7 @@ from bursar.bitcoin.transaction import Transaction
 from bursar.wallet.balances import CoinView, Output, view_coins
 from bursar.wallet.records import TransferState
 from bursar.wallet.rivals import lost
-from bursar.wallet.store.chainstate import coin_rows, find_transactions, transaction_rows
+from bursar.wallet.store.chainstate import find_transactions, placed_coin_rows, transaction_rows
 from bursar.wallet.store.labels import frozen
 from bursar.wallet.store.places import find_places
 from bursar.wallet.store.reservations import OutPointKey, held_coin_roots
@@ -32,12 +32,13 @@ _GONE = (TransferState.REPLACED, TransferState.FAILED)
 class BitcoinView:
     """``places`` maps the scripts of ``outputs`` and pending transactions to (branch, index); ``held`` coins to roots.
 
-    ``pending`` are the transactions beyond the snapshot by txid, ``own`` those among them that we made. ``frozen``
-    outputs are not spent unless named.
+    ``addresses`` has the texts of those of confirmed coins. ``pending`` are the transactions beyond the snapshot by
+    txid, ``own`` those among them that we made. ``frozen`` outputs are not spent.
     """
 
     coins: CoinView
     places: Mapping[bytes, tuple[int, int]]
+    addresses: Mapping[bytes, str]
     pending: Mapping[str, Transaction]
     own: frozenset[str]
     held: Mapping[OutPointKey, str]
@@ -65,13 +66,17 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
         ours = {txid: raw for txid, raw in ours.items() if txid not in beaten}
     raws.update(ours)
     pending = {txid: Transaction.parse(raw) for txid, raw in raws.items()}
-    outputs = [
-        Output(coin.txid, coin.vout, coin.value, coin.script, coin.height, coin.coinbase)
-        for coin in coin_rows(connection, row.id)
-    ]
-    seen = {output.script for output in outputs}
-    seen.update(output.script for tx in pending.values() for output in tx.outputs)
-    places = find_places(connection, row.id, seen)
+    places: dict[bytes, tuple[int, int]] = {}
+    texts: dict[bytes, str] = {}
+    outputs: list[Output] = []
+    for coin, branch, position, address in placed_coin_rows(connection, row.id):
+        if coin.script in places and places[coin.script] != (branch, position):
+            continue  # one script at two places
+        places[coin.script], texts[coin.script] = (branch, position), address
+        outputs.append(Output(coin.txid, coin.vout, coin.value, coin.script, coin.height, coin.coinbase))
+    places.update(
+        find_places(connection, row.id, {one.script for tx in pending.values() for one in tx.outputs} - places.keys())
+    )
     held = held_coin_roots(connection, row.network)
     names, addresses = frozen(connection, row.network)
     network = Network.from_text(row.network)
@@ -90,6 +95,7 @@ def load_view(connection: Connection, row: AccountRow) -> BitcoinView:
     return BitcoinView(
         coins=coins,
         places=places,
+        addresses=texts,
         pending=pending,
         own=frozenset(ours),
         held=held,

@@ -112,7 +112,8 @@ def _records(connection: Connection, row: AccountRow, account: ScriptAccount, vi
     ]
     outputs = [(state, output) for state, found in groups for output in found]
     names = [f"{output.txid}:{output.vout}" for _, output in outputs]
-    addresses = [account.address(*view.places[output.script]).text for _, output in outputs]
+    known = view.addresses
+    addresses = [known.get(output.script) or account.address(*view.places[output.script]).text for _, output in outputs]
     own = find_labels(connection, row.network, "output", names)
     theirs = find_labels(connection, row.network, "addr", set(addresses))
     records: list[CoinRecord] = []

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.descriptors.descriptor import script_addresses
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.accounts import AddressRow
 from bursar.wallet.store.places import Edge, edges
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from sqlalchemy import Connection
 
     from bursar.bitcoin.accounts import ScriptAccount
@@ -29,23 +28,20 @@ def extend_windows(connection: Connection, row: AccountRow, account: ScriptAccou
     have = edges(connection, row.id)
     for branch in account.branches:
         edge = have.get(branch, Edge())
-        store_places(connection, row.id, account, branch, edge.derived, wanted(account, edge, row.gap_limit))
+        start, end = edge.derived, wanted(account, edge, row.gap_limit)
+        if end > start:
+            scripts = account.scripts(branch, start, end - start)
+            store_places(connection, row.id, account, branch, start, scripts)
 
 
 def store_places(
-    connection: Connection, account_id: int, account: ScriptAccount, branch: int, start: int, end: int
+    connection: Connection, account_id: int, account: ScriptAccount, branch: int, start: int, scripts: list[bytes]
 ) -> None:
-    """Derive and store the addresses of ``branch`` from ``start`` up to ``end``, a stride at a time."""
-    for first in range(start, end, _STRIDE):
-        count = min(_STRIDE, end - first)
-        account_rows.add_addresses(connection, account_id, derived(account, branch, first, count))
-
-
-def derived(account: ScriptAccount, branch: int, start: int, count: int) -> Sequence[AddressRow]:
-    """``count`` fresh rows of one branch from ``start`` on; a script without address is named by its hex."""
-    scripts = account.scripts(branch, start, count)
-    texts = account.addresses(branch, start, count)
-    return [
-        AddressRow(branch, start + number, text, script, issued=False, used=False)
-        for number, (text, script) in enumerate(zip(texts, scripts, strict=True))
-    ]
+    """Store the addresses of ``branch`` whose scripts from ``start`` on are these, a stride at a time."""
+    for first in range(0, len(scripts), _STRIDE):
+        part = scripts[first : first + _STRIDE]
+        rows = [
+            AddressRow(branch, start + first + number, text, script, issued=False, used=False)
+            for number, (text, script) in enumerate(zip(script_addresses(part, account.network), part, strict=True))
+        ]
+        account_rows.add_addresses(connection, account_id, rows)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 
 from bursar.chain.protocols import BlockRef
 from bursar.wallet.store.schema import accounts, addresses, tokens
@@ -142,18 +142,11 @@ def set_genesis(connection: Connection, account_id: int, genesis: str) -> None:
 
 def add_addresses(connection: Connection, account_id: int, rows: Sequence[AddressRow]) -> None:
     if rows:
-        connection.execute(
-            insert(addresses),
+        connection.exec_driver_sql(
+            "INSERT INTO addresses (account_id, branch, position, address, script, issued, used) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             [
-                {
-                    "account_id": account_id,
-                    "branch": row.branch,
-                    "position": row.position,
-                    "address": row.address,
-                    "script": row.script,
-                    "issued": int(row.issued),
-                    "used": int(row.used),
-                }
+                (account_id, row.branch, row.position, row.address, row.script, int(row.issued), int(row.used))
                 for row in rows
             ],
         )
@@ -168,15 +161,18 @@ def address_rows(connection: Connection, account_id: int) -> list[AddressRow]:
 
 
 def mark_used(connection: Connection, account_id: int, keys: Iterable[tuple[int, int]]) -> None:
-    query = (
-        update(addresses)
-        .where(addresses.c.account_id == account_id, addresses.c.used == 0)
-        .where(addresses.c.branch == bindparam("at_branch"), addresses.c.position == bindparam("at_position"))
-        .values(used=1)
-    )
-    places = [{"at_branch": branch, "at_position": position} for branch, position in keys]
+    _mark(connection, account_id, keys, "used")
+
+
+def mark_all_issued(connection: Connection, account_id: int, keys: Iterable[tuple[int, int]]) -> None:
+    _mark(connection, account_id, keys, "issued")
+
+
+def _mark(connection: Connection, account_id: int, keys: Iterable[tuple[int, int]], column: str) -> None:
+    places = [(account_id, branch, position) for branch, position in keys]
     if places:
-        connection.execute(query, places)
+        where = f"account_id = ? AND branch = ? AND position = ? AND {column} = 0"
+        connection.exec_driver_sql(f"UPDATE addresses SET {column} = 1 WHERE {where}", places)  # noqa: S608
 
 
 def mark_issued(connection: Connection, account_id: int, branch: int, position: int, *, issued: bool = True) -> None:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
 
 from bursar.wallet.store.accounts import MOST_IN
-from bursar.wallet.store.schema import coins, deposits, holdings, transactions
+from bursar.wallet.store.schema import addresses, coins, deposits, holdings, transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from sqlalchemy import Connection, Row
+
+_COIN = (coins.c.txid, coins.c.vout, coins.c.value, coins.c.script, coins.c.height, coins.c.coinbase)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,15 +82,42 @@ def update_coins(connection: Connection, account_id: int, rows: Iterable[CoinRow
     if fresh:
         connection.execute(
             insert(coins),
-            [{**asdict(row), "account_id": account_id, "coinbase": int(row.coinbase)} for row in fresh],
+            [
+                {
+                    "account_id": account_id,
+                    "txid": row.txid,
+                    "vout": row.vout,
+                    "value": row.value,
+                    "script": row.script,
+                    "height": row.height,
+                    "coinbase": int(row.coinbase),
+                }
+                for row in fresh
+            ],
         )
 
 
 def coin_rows(connection: Connection, account_id: int) -> list[CoinRow]:
-    query = select(coins).where(coins.c.account_id == account_id).order_by(coins.c.txid, coins.c.vout)
+    """The confirmed coins at the account's tip."""
+    query = select(*_COIN).where(coins.c.account_id == account_id).order_by(coins.c.txid, coins.c.vout)
     return [
-        CoinRow(row.txid, row.vout, row.value, row.script, row.height, bool(row.coinbase))
-        for row in connection.execute(query)
+        CoinRow(txid, vout, value, script, height, bool(coinbase))
+        for txid, vout, value, script, height, coinbase in connection.execute(query)
+    ]
+
+
+def placed_coin_rows(connection: Connection, account_id: int) -> list[tuple[CoinRow, int, int, str]]:
+    """The same, each with branch, index and address of its script."""
+    same = and_(addresses.c.script == coins.c.script, addresses.c.account_id == coins.c.account_id)
+    query = (
+        select(*_COIN, addresses.c.branch, addresses.c.position, addresses.c.address)
+        .join(addresses, same)
+        .where(coins.c.account_id == account_id)
+        .order_by(coins.c.txid, coins.c.vout)
+    )
+    return [
+        (CoinRow(txid, vout, value, script, height, bool(coinbase)), branch, position, address)
+        for txid, vout, value, script, height, coinbase, branch, position, address in connection.execute(query)
     ]
 
 
@@ -98,14 +127,28 @@ def put_transactions(connection: Connection, account_id: int, rows: Iterable[Tra
     known = find_transactions(connection, account_id, given)
     fresh = [row for txid, row in given.items() if txid not in known]
     if fresh:
-        connection.execute(insert(transactions), [{**asdict(row), "account_id": account_id} for row in fresh])
+        connection.execute(
+            insert(transactions), [{**_values(row), "account_id": account_id, "txid": row.txid} for row in fresh]
+        )
     for txid, before in known.items():
         row = given[txid]
         if replace(row, seen=before.seen) != before:
             where = and_(transactions.c.account_id == account_id, transactions.c.txid == txid)
-            values = {name: value for name, value in asdict(row).items() if name not in ("txid", "seen")}
+            values = _values(row)
+            del values["seen"]
             connection.execute(update(transactions).where(where).values(**values))
     return len(fresh)
+
+
+def _values(row: TransactionRow) -> dict[str, object]:
+    return {
+        "raw": row.raw,
+        "state": row.state,
+        "height": row.height,
+        "block_hash": row.block_hash,
+        "block_time": row.block_time,
+        "seen": row.seen,
+    }
 
 
 def transaction_rows(
