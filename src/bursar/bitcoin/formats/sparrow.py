@@ -54,6 +54,8 @@ def _one(found: list[Descriptor]) -> Descriptor:
 def write(file: WalletFile) -> str:
     """The descriptor of both branches, then one for each: whoever reads it finds the form it understands."""
     parts = file.descriptor.expand()
+    if len(parts) == 1 and with_change(parts[0]) is not None:
+        raise invalid("whoever reads /0/* alone sends change to /1/*, which is not this wallet's")
     if len(parts) == 1:
         return f"{file.descriptor}\n"
     if len(parts) != 2:

@@ -67,6 +67,8 @@ def _receiving(file: WalletFile) -> Descriptor:
     first, *rest = file.descriptor.expand()
     if rest and with_change(first) != file.descriptor:
         raise invalid("Specter knows no change but that to /1/*")
+    if not rest and with_change(first, bare=True) is not None:
+        raise invalid("Specter would send change to /1/*, which is not this wallet's")
     return first
 
 

@@ -44,6 +44,7 @@ def _wallets(network: Network) -> dict[str, Descriptor]:
     found["tree"] = f"tr({texts[0]},{{{leaves}}})"
     found["other branches"] = f"wpkh({texts[0].replace('<0;1>', '<4;7>')})"
     found["one address"] = f"wpkh({texts[0].replace('<0;1>/*', '0/5')})"
+    found["receiving only"] = f"wpkh({texts[0].replace('<0;1>', '0')})"
     return {name: Descriptor.parse(text) for name, text in found.items()}
 
 

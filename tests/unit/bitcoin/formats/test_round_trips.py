@@ -25,10 +25,10 @@ CUSTOMARY = {"BIP44", "BIP49", "BIP84", "BIP86", "sh", "sh-wsh", "wsh"} | {
     "wsh in order",
     "miniscript",
 }
-ALL = CUSTOMARY | {"tree", "other branches", "one address"}
+ALL = CUSTOMARY | {"tree", "other branches", "one address", "receiving only"}
 HOLDS = {
     WalletFormat.CORE: ALL,
-    WalletFormat.DESCRIPTOR: ALL,
+    WalletFormat.DESCRIPTOR: ALL - {"receiving only"},
     WalletFormat.SPECTER: CUSTOMARY | {"one address"},
     WalletFormat.SPECTER_DIY: CUSTOMARY | {"one address"},
     WalletFormat.BSMS: ALL - {"tree"},
