@@ -20,11 +20,17 @@ if TYPE_CHECKING:
 ONE, OPEN = p2tr(bytes(range(32))), p2wsh(sha256(b"\x52"))
 
 
-def child_of(*parents: Transaction, fee: int, script: bytes = ONE) -> Transaction:
-    """Spends the parents' first outputs, which anyone may."""
+def child_of(*parents: Transaction, fee: int) -> Transaction:
+    """Spends the parents' first outputs, which anyone may; of the version of the first."""
     total = sum(int(parent.outputs[0].value) for parent in parents)
     sources = [TxIn(OutPoint(parent.txid, 0), b"", 0xFFFFFFFD, (b"\x52",)) for parent in parents]
-    return Transaction(2, sources, [TxOut(Sats(total - fee), script)])
+    return Transaction(parents[0].version, sources, [TxOut(Sats(total - fee), ONE)])
+
+
+def free(world: Any) -> Transaction:
+    """Pays no fee at all, and may: it is of version 3."""
+    made = world.tx((OPEN, 50_000), fee=0)
+    return Transaction(3, made.inputs, made.outputs)
 
 
 @pytest.fixture
@@ -43,7 +49,7 @@ def sent(world: Any) -> Any:
 
 def test_child_pays_for_parents(world: Any, backend: BitcoindBackend, sent: Any) -> None:
     assert isinstance(backend, PackageBroadcaster)
-    parent = world.tx((OPEN, 50_000), fee=0)
+    parent = free(world)
     child = child_of(parent, fee=5_000)
     with pytest.raises(BroadcastRejectedError, match="min relay fee not met"):
         backend.broadcast(parent)
@@ -53,14 +59,17 @@ def test_child_pays_for_parents(world: Any, backend: BitcoindBackend, sent: Any)
 
 
 def test_what_is_refused(world: Any, backend: BitcoindBackend) -> None:
-    poor = world.tx((OPEN, 50_000), fee=0)
+    poor = free(world)
     with pytest.raises(BroadcastRejectedError, match="min relay fee not met") as caught:
         backend.broadcast_package([poor, child_of(poor, fee=50)])
     assert (caught.value.node_code, caught.value.reason) == (-26, "min relay fee not met")
     child = child_of(poor, fee=5_000)
     with pytest.raises(BroadcastRejectedError, match="package topology disallowed"):
         backend.broadcast_package([child, poor])
-    wrong = Transaction(2, [child.inputs[0]._replace(witness=(b"\x51",))], child.outputs)
+    old = Transaction(2, poor.inputs, poor.outputs)
+    with pytest.raises(BroadcastRejectedError, match=f"{old.txid} of the package: min relay fee not met"):
+        backend.broadcast_package([old, child_of(old, fee=5_000)])
+    wrong = Transaction(3, [child.inputs[0]._replace(witness=(b"\x51",))], child.outputs)
     with pytest.raises(BroadcastRejectedError, match="script-verify-flag"):
         backend.broadcast_package([poor, wrong])
     for count in (0, 1, 26):

@@ -238,15 +238,15 @@ def test_broadcast(backend: EsploraBackend, workshop: Any) -> None:
 
 
 def test_package(backend: EsploraBackend, workshop: Any) -> None:
-    parent = workshop.tx(coin(workshop), [(OPEN, 50_000)], fee=0)
-    child = Transaction(2, [TxIn(OutPoint(parent.txid, 0), b"", 0, (b"\x52",))], [TxOut(Sats(45_000), ONE)])
+    parent = workshop.tx(coin(workshop), [(OPEN, 50_000)], fee=0, version=3)
+    child = Transaction(3, [TxIn(OutPoint(parent.txid, 0), b"", 0, (b"\x52",))], [TxOut(Sats(45_000), ONE)])
     with pytest.raises(BroadcastRejectedError):
         backend.broadcast(parent)
     for _ in range(2):
         assert backend.broadcast_package([parent, child]) == (parent.txid, child.txid)
     assert {parent.txid, child.txid} == set(workshop.chain.mempool.entries)
-    poor = workshop.tx(coin(workshop), [(OPEN, 50_000)], fee=0)
-    kid = Transaction(2, [TxIn(OutPoint(poor.txid, 0), b"", 0, (b"\x52",))], [TxOut(Sats(49_990), ONE)])
+    poor = workshop.tx(coin(workshop), [(OPEN, 50_000)], fee=0, version=3)
+    kid = Transaction(3, [TxIn(OutPoint(poor.txid, 0), b"", 0, (b"\x52",))], [TxOut(Sats(49_990), ONE)])
     with pytest.raises(BroadcastRejectedError, match="min relay fee not met"):
         backend.broadcast_package([poor, kid])
     with pytest.raises(BroadcastRejectedError, match="topology"):

@@ -26,11 +26,11 @@ def raw(*transactions: Transaction) -> list[str]:
 def child_of(*parents: Transaction, fee: int) -> Transaction:
     total = sum(int(parent.outputs[0].value) for parent in parents)
     sources = [TxIn(OutPoint(parent.txid, 0), b"", 0xFFFFFFFD, (b"\x52",)) for parent in parents]
-    return Transaction(2, sources, [TxOut(Sats(total - fee), ONE)])
+    return Transaction(parents[0].version, sources, [TxOut(Sats(total - fee), ONE)])
 
 
-def parent_of(workshop: Any, at: int, fee: int = 0) -> Transaction:
-    return workshop.tx(workshop.ripe()[at : at + 1], [(OPEN, 50_000)], fee=fee)
+def parent_of(workshop: Any, at: int, fee: int = 0, version: int = 3) -> Transaction:
+    return workshop.tx(workshop.ripe()[at : at + 1], [(OPEN, 50_000)], fee=fee, version=version)
 
 
 def test_one_parent(workshop: Any, rpc: Any) -> None:
@@ -59,30 +59,39 @@ def test_one_parent(workshop: Any, rpc: Any) -> None:
 
 
 def test_parents_that_pay_are_taken_alone(workshop: Any, rpc: Any) -> None:
-    rich, poor = parent_of(workshop, 0, fee=2_000), parent_of(workshop, 1)
-    child = child_of(rich, poor, fee=100)
+    rich, poor = parent_of(workshop, 0, fee=2_000, version=2), parent_of(workshop, 1, version=2)
+    child = child_of(rich, poor, fee=5_000)
     answer = rpc("submitpackage", raw(rich, poor, child))
     assert answer["package_msg"] == "transaction failed"
     results = answer["tx-results"]
     assert results[str(rich.wtxid)]["fees"]["effective-includes"] == [str(rich.wtxid)]
-    assert "min relay fee not met" in results[str(poor.wtxid)]["error"]
-    assert "min relay fee not met, 100 < " in results[str(child.wtxid)]["error"]
+    assert "min relay fee not met" in results[str(poor.wtxid)]["error"]  # only version 3 may rely on its child
+    assert results[str(child.wtxid)]["error"] == "bad-txns-inputs-missingorspent"
     assert set(workshop.chain.mempool.entries) == {rich.txid}
-    better = child_of(rich, poor, fee=2_000)
-    assert rpc("submitpackage", raw(rich, poor, better))["package_msg"] == "success"
+    other = parent_of(workshop, 1, fee=1_000, version=2)
+    assert rpc("submitpackage", raw(rich, other, child_of(rich, other, fee=2_000)))["package_msg"] == "success"
+
+
+def test_too_little_together(workshop: Any, rpc: Any) -> None:
+    parent = parent_of(workshop, 0)
+    child = child_of(parent, fee=100)
+    results = rpc("submitpackage", raw(parent, child))["tx-results"]
+    assert "min relay fee not met, 0 < " in results[str(parent.wtxid)]["error"]
+    assert "min relay fee not met, 100 < " in results[str(child.wtxid)]["error"]
+    assert not workshop.chain.mempool.entries
 
 
 def test_one_fault_spoils_the_rest(workshop: Any, rpc: Any) -> None:
     parent = parent_of(workshop, 0)
     child = child_of(parent, fee=5_000)
-    broken = Transaction(2, [child.inputs[0]._replace(witness=(b"\x51",))], child.outputs)
+    broken = Transaction(3, [child.inputs[0]._replace(witness=(b"\x51",))], child.outputs)
     sequence = workshop.chain.mempool.sequence
     answer = rpc("submitpackage", raw(parent, broken))
     assert answer["package_msg"] == "transaction failed"
     assert "script-verify-flag-failed" in answer["tx-results"][str(broken.wtxid)]["error"]
     assert not workshop.chain.mempool.entries
     assert workshop.chain.mempool.sequence == sequence
-    dust = workshop.tx(workshop.ripe()[:1], [(OPEN, 50_000), (ONE, 10)], fee=0)
+    dust = workshop.tx(workshop.ripe()[:1], [(OPEN, 50_000), (ONE, 10)], fee=0, version=3)
     answer = rpc("submitpackage", raw(dust, child_of(dust, fee=5_000)))
     assert answer["tx-results"][str(dust.wtxid)] == {"txid": str(dust.txid), "error": "dust"}
 
@@ -90,7 +99,7 @@ def test_one_fault_spoils_the_rest(workshop: Any, rpc: Any) -> None:
 def test_other_witness(workshop: Any, rpc: Any) -> None:
     parent = parent_of(workshop, 0, fee=1_000)
     workshop.chain.submit(parent)
-    twin = Transaction(2, [parent.inputs[0]._replace(witness=(b"\x53",))], parent.outputs)
+    twin = Transaction(3, [parent.inputs[0]._replace(witness=(b"\x53",))], parent.outputs)
     answer = rpc("submitpackage", raw(twin, child_of(parent, fee=1_000)))
     assert answer["tx-results"][str(twin.wtxid)] == {"txid": str(parent.txid), "other-wtxid": str(parent.wtxid)}
     assert answer["package_msg"] == "success"
@@ -120,7 +129,7 @@ def test_caps(workshop: Any, rpc: Any) -> None:
     assert answer["tx-results"][str(child.wtxid)]["error"] == "max feerate exceeded"
     assert not workshop.chain.mempool.entries
     assert rpc("submitpackage", raw(parent, child), 0)["package_msg"] == "success"
-    burn = workshop.tx(workshop.ripe()[1:2], [(OPEN, 50_000), (b"\x6a", 1000)], fee=0)
+    burn = workshop.tx(workshop.ripe()[1:2], [(OPEN, 50_000), (b"\x6a", 1000)], fee=0, version=3)
     assert rpc.error("submitpackage", raw(burn, child_of(burn, fee=5_000)))[0] == -25
 
 
@@ -129,7 +138,7 @@ def test_package_outlives_a_restart(tmp_path: Any) -> None:
         chain.mine(102, FAUCET)
         coin, found = next((at, coin) for at, coin in chain.index.coins.items() if coin.script == FAUCET)
         outputs = [TxOut(Sats(50_000), OPEN), TxOut(Sats(found.value - 50_000), FAUCET)]
-        parent = Transaction(2, [TxIn(coin, b"", 0xFFFFFFFD, (b"\x51",))], outputs)
+        parent = Transaction(3, [TxIn(coin, b"", 0xFFFFFFFD, (b"\x51",))], outputs)
         child = child_of(parent, fee=5_000)
         assert submit_package(chain, [parent, child], most=None).message == "success"
     with RegtestChain(tmp_path) as chain:

@@ -155,6 +155,7 @@ class BitcoindBackend:
     def broadcast_package(self, transactions: Sequence[Transaction]) -> tuple[Txid, ...]:
         """Send a child behind its unconfirmed parents, so that it pays for those below the mempool's floor.
 
+        Parents below the relay floor (1 sat/vB) must be of version 3 (BIP-431), and their child too.
         The node takes all, or raises ``BroadcastRejectedError`` for the first it refuses; one it knows is a success.
         """
         if not self._genesis_seen:

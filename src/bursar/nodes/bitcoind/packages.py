@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 MAX_PACKAGE: Final = 25
 REJECTED: Final = -26
-WAIVED: Final = ("min relay fee not met", "mempool min fee not met", "bad-txns-inputs-missingorspent")
+_LATER: Final = "bad-txns-inputs-missingorspent"  # the parent is at fault
+_POOR: Final = ("min relay fee not met", "mempool min fee not met")
 KNOWN: Final = ("txn-already-in-mempool", "txn-already-known", "txn-same-nonwitness-data-in-mempool")
 
 
@@ -63,9 +64,8 @@ class Packages:
             if by_txid.get(str(tx.txid), {}).get("error") is not None
         ]
         problems = [(tx, problem) for tx, problem in problems if problem.partition(",")[0] not in KNOWN]
-        if problems:  # of a parent that pays too little alone it is told only because something else is wrong
-            culprits = [found for found in problems if not found[1].startswith(WAIVED)]
-            self._reject(*(culprits[0] if culprits else problems[-1]))
+        if problems:
+            self._reject(*_culprit(problems))
         if verdict != "success" or len(by_txid) < len(transactions):
             self._reject(transactions[-1], verdict)
         return tuple(tx.txid for tx in transactions)
@@ -87,6 +87,13 @@ class Packages:
             node_code=REJECTED,
             reason=reason.partition(",")[0].strip(),
         )
+
+
+def _culprit(problems: list[tuple[Transaction, str]]) -> tuple[Transaction, str]:
+    """Whom to name: each is told what it lacks alone, which counts only if nothing else is wrong."""
+    other = [found for found in problems if not found[1].startswith((*_POOR, _LATER))]
+    poor = [found for found in problems if found[1].startswith(_POOR)]
+    return (other[:1] or poor[-1:] or problems)[0]
 
 
 def _check_count(transactions: Sequence[Transaction], *, least: int) -> None:

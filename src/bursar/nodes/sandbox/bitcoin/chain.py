@@ -17,7 +17,7 @@ from bursar.bitcoin.block import Block
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid
 from bursar.errors import BroadcastRejectedError, InvalidInputError
 from bursar.nodes.sandbox.bitcoin import template
-from bursar.nodes.sandbox.bitcoin.admission import Admissible, Admission
+from bursar.nodes.sandbox.bitcoin.admission import TRUC, Admissible, Admission
 from bursar.nodes.sandbox.bitcoin.blocks import assemble, coinbase, subsidy
 from bursar.nodes.sandbox.bitcoin.index import ChainIndex, Connected, Unspent
 from bursar.nodes.sandbox.bitcoin.kernel import Kernel
@@ -158,9 +158,10 @@ class RegtestChain:
             return admitted.entry.txid
 
     def examine_in_package(self, tx: Transaction, *, now: int) -> Entry:
-        """What the mempool would make of ``tx`` among others that pay for it: neither fee floors nor replacement."""
+        """What the mempool would make of ``tx`` among others that pay for it: no replacement, and only version 3
+        may pay less than the relay floor, for nothing else is sure to stay paid for (BIP-431)."""
         with self.lock:
-            return self._admission.examine(tx, now=now, limits=False, replacement=False).entry
+            return self._admission.examine(tx, now=now, limits=tx.version != TRUC, replacement=False).entry
 
     def keep(self, entries: Sequence[Entry]) -> None:
         """Make new entries of the mempool last, and tell of them."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bursar.errors import BroadcastRejectedError
-from bursar.nodes.sandbox.bitcoin.admission import MIN_RELAY
+from bursar.nodes.sandbox.bitcoin.admission import MIN_RELAY, TRUC
 from bursar.nodes.sandbox.bitcoin.rules import MISSING
 from bursar.nodes.sandbox.bitcoin.standard import package_fault
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from bursar.nodes.sandbox.bitcoin.mempool import Entry
 
 FAILED: Final = "transaction failed"
-_RETRIED: Final = ("min relay fee not met", "insufficient fee", "bad-txns-inputs-missingorspent")
+_RETRIED: Final = ("insufficient fee", "bad-txns-inputs-missingorspent")
+_POOR: Final = "min relay fee not met"
 
 
 @dataclass(slots=True)
@@ -72,7 +73,7 @@ def submit_package(chain: RegtestChain, transactions: Sequence[Transaction], *, 
         outcome.replaced += evicted
         if verdict.error is not None:
             outcome.message = FAILED
-            if verdict.error.partition(",")[0].startswith(_RETRIED):
+            if verdict.error.startswith((*_RETRIED, _POOR) if tx.version == TRUC else _RETRIED):
                 again.append(tx)
     refused = [verdict for verdict in outcome.verdicts.values() if verdict.error is not None]
     if again and len(again) == len(refused):
@@ -108,7 +109,7 @@ def _together(chain: RegtestChain, transactions: Sequence[Transaction], outcome:
             entries.append(entry)
         fee, size = sum(entry.fee for entry in entries), sum(entry.vsize for entry in entries)
         if fee < MIN_RELAY.fee(size):
-            error = f"min relay fee not met, {fee} < {MIN_RELAY.fee(size)}"
+            error = f"{_POOR}, {fee} < {MIN_RELAY.fee(size)}"
             outcome.verdicts[transactions[-1].wtxid] = Verdict(error=error)
             return
         kept = True
