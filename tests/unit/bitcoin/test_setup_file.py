@@ -18,8 +18,11 @@ from bursar.bitcoin.setup_token import SetupToken
 from bursar.crypto import base58
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable
 from bursar.errors import InvalidInputError, InvalidSignatureError
+from bursar.keys.bip32 import ExtendedPrivateKey
+from bursar.keys.path import HARDENED
 
 XPUB = "xpub6FL8FhxNNUVnG64YurPd16AfGyvFLhh7S2uSsDqR3Qfcm6o9jtcMYwh6DvmcBF9qozxNQmTCVvWtxLpKTnhVLN3Pgnu2D3pAoXYFgVyd8Yz"
+FOREIGN = ExtendedPrivateKey.from_seed(bytes(32)).derive((HARDENED,) * 4).public()
 MODES = ("NO_ENCRYPTION with Public Keys", "NO_ENCRYPTION", "STANDARD Encryption", "EXTENDED Encryption")
 
 
@@ -84,6 +87,27 @@ def test_tokens_and_encryption(case: dict[str, Any]) -> None:
             assert record in texts
             assert token.encrypt(record) == data
     assert opened == len(case["encrypted"])
+
+
+def test_h75_a_ceremony_in_which_every_cosigner_compares_the_first_address(case: dict[str, Any]) -> None:
+    """Checklist 75: encrypted records, each cosigner finds its exact key, all see one address; a swap is noticed."""
+    session = SetupToken.generate()
+    keys = []
+    for text, wif in zip(case["key_records"], case["private_keys"], strict=True):
+        made = KeyRecord.of(session, KeyRecord.parse(text).key, "a cosigner").signed(sign_with(wif))
+        keys.append(KeyRecord.parse(session.decrypt(session.encrypt(str(made))), token=session))
+    agreed = DescriptorRecord.parse(case["descriptor_record"])
+    agreed.check_key_records(tuple(keys))
+    seen = [DescriptorRecord.parse(session.decrypt(session.encrypt(str(agreed)))) for _ in keys]
+    assert {str(one.first_address) for one in seen} == {case["descriptor_record"].split("\n")[3]}
+    assert [one.positions(key.key) for one, key in zip(seen, keys, strict=True)] == [(n,) for n in range(len(keys))]
+    mine = keys[0].key.key
+    foreign = FOREIGN.key.hex() if isinstance(mine, bytes) else str(FOREIGN)
+    lines = str(agreed).replace(mine.hex() if isinstance(mine, bytes) else str(mine), foreign).split("\n")
+    lines[1] = lines[1].partition("#")[0]
+    with pytest.raises(InvalidInputError) as caught:
+        DescriptorRecord.parse("\n".join(lines))
+    assert caught.value.code == "input.setup-file.address"
 
 
 def test_a_changed_ciphertext_is_refused(vectors: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -111,9 +112,10 @@ def test_the_network_must_be_that_of_the_keys(wallets: Wallets) -> None:
         {"ledger_hmacs": ((Fingerprint(bytes(4)), b"short"),)},
     ],
 )
-def test_impossible_values(wallets: Wallets, changed: dict[str, object]) -> None:
+def test_impossible_values(wallets: Wallets, changed: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"name": "x", "network": Network.MAIN, "descriptor": wallets(Network.MAIN)["wsh"]}
     with pytest.raises(InvalidInputError):
-        WalletFile(**{"name": "x", "network": Network.MAIN, "descriptor": wallets(Network.MAIN)["wsh"], **changed})
+        WalletFile(**values | changed)
 
 
 @pytest.mark.parametrize(
