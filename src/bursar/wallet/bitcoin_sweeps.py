@@ -100,16 +100,14 @@ def _outputs_of(bench: Workbench, txid: str) -> list[Output]:
         )
     found = [one for one in (*view.coins.change, *view.coins.incoming) if one.txid == txid]
     free = [one for one in found if one.key not in view.held and one.key not in view.frozen]
-    if found and not free:
-        held = next((view.held[one.key] for one in found if one.key in view.held), None)
-        if held is not None:
-            raise ConflictError(f"transfer {held} spends what transaction {txid} pays us: replace that one instead")
-        raise InvalidInputError(
-            f"what transaction {txid} pays us is frozen: unfreeze it first", code="input.coin.frozen"
-        )
-    if not free:
-        raise InvalidInputError(f"transaction {txid} leaves us nothing to spend: nothing lifts it", code="input.cpfp")
-    return free
+    if free:
+        return free
+    held = next((root for (made_by, _), root in view.held.items() if made_by == txid), None)
+    if held is not None:
+        raise ConflictError(f"transfer {held} spends what transaction {txid} pays us: replace that one instead")
+    if found:
+        raise InvalidInputError(f"what {txid} pays us is frozen: unfreeze it first", code="input.coin.frozen")
+    raise InvalidInputError(f"transaction {txid} leaves us nothing to spend: nothing lifts it", code="input.cpfp")
 
 
 def _store(
