@@ -265,7 +265,7 @@ def test_one_signer_at_a_time_on_a_device(signer: LedgerBitcoinSigner, backend: 
     info = backend.locate(signer.info.location)
     assert info is not None
     assert info.trouble_code == "signer.busy"
-    with pytest.raises(SignerUnavailableError, match="another program"):
+    with pytest.raises(SignerUnavailableError, match="this program is using it"):
         backend.open(signer.info, human)
     signer.close()
     signer.close()
