@@ -50,6 +50,7 @@ class ServerHeaders:
         self._chain: HeaderChain | None = None
         self._single: dict[int, bytes] = {}
         self._ends: dict[int, bytes] = {}
+        self._refs: dict[int, BlockRef] = {}
         self._orphans: dict[str, int] = {}
         self._genesis = b""
 
@@ -178,8 +179,8 @@ class ServerHeaders:
         self._orphans.update(dict.fromkeys(gone, start))
         while len(self._orphans) > MAX_ORPHANS:
             del self._orphans[next(iter(self._orphans))]
-        for height in [height for height in self._single if height >= start]:
-            del self._single[height]
+        for height in [height for height in self._refs if height >= start]:
+            del self._refs[height]
         self._removed(start)
 
     def reorganised(self, since: BlockRef) -> int | None:
@@ -211,8 +212,11 @@ class ServerHeaders:
 
     def ref(self, height: int) -> BlockRef:
         """The block at a height."""
-        header = self.header(height)
-        return BlockRef(height, header.name, header.time)
+        found = self._refs.get(height)
+        if found is None:
+            header = self.header(height)
+            found = self._refs[height] = BlockRef(height, header.name, header.time)
+        return found
 
     def need(self, heights: Collection[int]) -> None:
         """Read those of some old headers that are not here, each with its link to what is trusted."""
