@@ -128,7 +128,7 @@ class World:
 
 
 def backend_at(url: str, **options: Any) -> ElectrumBackend:
-    return ElectrumBackend(url, network=Network.REGTEST, **{"timeout": 5.0, **options})
+    return ElectrumBackend(url, network=Network.REGTEST, **{"timeout": 15.0, **options})
 
 
 def balance(update: ChainUpdate) -> int:
@@ -176,7 +176,7 @@ def backend(world: World) -> Iterator[ElectrumBackend]:
 
 @pytest.fixture
 def client(liar: Liar, tmp_path: Path) -> Iterator[ElectrumBackend]:
-    made = backend_at(liar.url, timeout=2.0)
+    made = backend_at(liar.url, timeout=15.0)
     yield made
     made.close()
 

@@ -114,7 +114,7 @@ def server(made: Columns, monkeypatch: pytest.MonkeyPatch) -> Iterator[Liar]:
 
 
 def client(server: Liar, checkpoint: Checkpoint | None) -> ElectrumBackend:
-    return ElectrumBackend(server.url, network=STRICT, timeout=3, checkpoint=checkpoint)
+    return ElectrumBackend(server.url, network=STRICT, timeout=15, checkpoint=checkpoint)
 
 
 def point(server: Liar, height: int, *, root: bool = False) -> Checkpoint:
