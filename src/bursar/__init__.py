@@ -6,7 +6,8 @@ _ROOMS = {
     "bursar.bitcoin.network": "Network",
     "bursar.bitcoin.psbt": "Psbt",
     "bursar.bitcoin.units": "FeeRate Sats",
-    "bursar.chain.protocols": "BitcoinBackend EthereumBackend",
+    "bursar.chain.estimates": "CrossChecked FixedRate",
+    "bursar.chain.protocols": "BitcoinBackend ChainWatcher EthereumBackend FeeEstimator PackageBroadcaster",
     "bursar.crypto.secret": "Secret",
     "bursar.errors": (
         "ApprovalPendingError BroadcastRejectedError BursarError ChainError ChainUnavailableError ConflictError "
@@ -27,7 +28,9 @@ _ROOMS = {
     "bursar.keys.path": "DerivationPath",
     "bursar.keys.scheme": "CoinType Scheme account_path",
     "bursar.nodes.bitcoind": "BitcoindBackend",
+    "bursar.nodes.esplora": "EsploraBackend",
     "bursar.nodes.ethrpc": "EthRpcBackend",
+    "bursar.nodes.http_channel": "Trust",
     "bursar.nodes.sandbox": "Sandbox",
     "bursar.policy.history": "History",
     "bursar.policy.policy": "RulePolicy",

@@ -69,7 +69,9 @@ class Trust:
 
     def __post_init__(self) -> None:
         if self.authorities is not None and self.pin is not None:
-            raise InvalidInputError("give a file of authorities or a pinned certificate, not both", code="input.pin")
+            raise InvalidInputError(
+                "give a file of authorities or a pinned certificate, not both", code="input.certificate"
+            )
         if self.pin is not None:
             self._fingerprint()
 
@@ -80,7 +82,7 @@ class Trust:
             fingerprint = b""
         if len(fingerprint) != 32:
             raise InvalidInputError(
-                "a pinned certificate is given as its sha-256: 64 hexadecimal digits", code="input.pin"
+                "a pinned certificate is given as its sha-256: 64 hexadecimal digits", code="input.certificate"
             )
         return fingerprint
 
@@ -91,7 +93,7 @@ class Trust:
                 context = ssl.create_default_context(cafile=None if self.authorities is None else str(self.authorities))
             except (ssl.SSLError, FileNotFoundError) as error:
                 raise InvalidInputError(
-                    f"{self.authorities} is not a readable file of certificates", code="input.pin"
+                    f"{self.authorities} is not a readable file of certificates", code="input.certificate"
                 ) from error
             return context.wrap_socket(raw, server_hostname=host)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -318,7 +318,7 @@ def test_certificates(workshop: Any, certificate: Path) -> None:
     for senseless in ({"pin": "ab"}, {"pin": "xy" * 32}, {"pin": "00" * 32, "authorities": certificate}):
         with pytest.raises(InvalidInputError) as refused:
             Trust(**senseless)  # type: ignore[arg-type]
-        assert refused.value.code == "input.pin"
+        assert refused.value.code == "input.certificate"
     with pytest.raises(InvalidInputError, match="not a readable file of certificates"):
         tip(Trust(authorities=certificate.with_name("absent.pem")))
     server.close()
