@@ -9,6 +9,7 @@ import click
 
 from bursar.cli import account_words, compose
 from bursar.cli.account_words import SCHEMES
+from bursar.cli.commands.account_files import export_account, import_account
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
@@ -30,6 +31,7 @@ _LONGEST = 100_000  # characters of a file with a descriptor
         "bursar account add savings --scheme bip84",
         "bursar account add gas --chain ethereum",
         "bursar account list",
+        "bursar account import sparrow.txt --name vault",
     ),
 )
 def account() -> None:
@@ -281,3 +283,7 @@ def _meaning(record: AccountRecord) -> tuple[str, ...]:
 
     held = record.account
     return () if isinstance(held, BitcoinAccount | EthereumAccount) else describe(descriptor_of(held))
+
+
+account.add_command(import_account)
+account.add_command(export_account)
