@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.transaction import Transaction, Txid
-from bursar.chain.protocols import EthereumBackend
+from bursar.chain.protocols import EthereumBackend, PackageBroadcaster
 from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
 from bursar.ethereum.account import EthereumAccount
 from bursar.wallet.accounts import load_account
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from bursar.wallet.store.transfers import TransferRow
 
 MISSING_INPUTS = -25  # Bitcoin Core: a coin is spent already, or was never there
+MOST_PARENTS = 24  # nodes take no longer chain
 UNKNOWN = "unknown: sync first"
 _SENDABLE = (TransferState.SIGNED, TransferState.SENT)
 
@@ -48,7 +49,7 @@ def send(context: Context, signed: SignedTransfer, backend: BitcoinBackend | Eth
     check_node(context, account_row, backend)
     context.passed("send.begun")
     try:
-        answer = _broadcast(signed, backend)
+        answer = _broadcast(context, account_row, signed, backend)
     except BroadcastRejectedError as error:
         if error.node_code == MISSING_INPUTS and "missing" in error.reason.lower():
             if _in_blocks(context, account_row, signed, backend):
@@ -116,10 +117,46 @@ def _in_blocks(
     return not isinstance(backend, EthereumBackend) and find_in_blocks(context, account, signed.txid, backend)
 
 
-def _broadcast(signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend) -> str:
+def _broadcast(
+    context: Context, account: AccountRow, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend
+) -> str:
     if isinstance(backend, EthereumBackend):
         return backend.broadcast(signed.raw)
-    return str(backend.broadcast(Transaction.parse(signed.raw)))
+    tx = Transaction.parse(signed.raw)
+    try:
+        return str(backend.broadcast(tx))
+    except BroadcastRejectedError as refusal:
+        # A parent that nodes found too cheap to keep comes back with the child that pays for it.
+        parents = _waiting_parents(context, account, tx) if isinstance(backend, PackageBroadcaster) else []
+        if not parents or not isinstance(backend, PackageBroadcaster):
+            raise
+        try:
+            return str(backend.broadcast_package([*parents, tx])[-1])
+        except BroadcastRejectedError:
+            raise refusal from None
+
+
+def _waiting_parents(context: Context, account: AccountRow, tx: Transaction) -> list[Transaction]:
+    """The unconfirmed ancestors of a transaction that the store has, parents first."""
+    with context.store.read() as connection:
+        known = {
+            item.txid: item.raw for item in transaction_rows(connection, account.id, states=["pending", "missing"])
+        }
+        for item in transfer_rows(connection, account_id=account.id, states=[TransferState.SENT]):
+            if item.txid is not None and item.raw is not None:
+                known.setdefault(item.txid, item.raw)
+    found: dict[str, Transaction] = {}
+
+    def collect(child: Transaction, depth: int) -> None:
+        for item in child.inputs:
+            txid = str(item.outpoint.txid)
+            if txid in known and txid not in found and depth < MOST_PARENTS and len(found) < MOST_PARENTS:
+                parent = Transaction.parse(known[txid])
+                collect(parent, depth + 1)
+                found[txid] = parent
+
+    collect(tx, 0)
+    return list(found.values())
 
 
 def cancel(context: Context, transfer_id: str, reason: str, *, unsafe: bool = False) -> None:

@@ -13,7 +13,7 @@ from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.script import op_return
 from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.units import FeeRate, Sats
-from bursar.errors import BursarError, ConflictError, InsufficientFundsError, InvalidInputError
+from bursar.errors import BroadcastRejectedError, BursarError, ConflictError, InsufficientFundsError, InvalidInputError
 from bursar.wallet import FeeChoice, PaymentOrder, SpendWith, Transfer, TransferState
 from bursar.wallet.coin_control import CoinControl
 
@@ -207,6 +207,32 @@ def test_a_child_lifts_our_own_transfer(funded: SimpleNamespace, policy: Any, si
     wallet.send(signed, node)
     with pytest.raises(ConflictError):
         wallet.bump(plan.id, node, fee=FeeChoice(rate=FeeRate(50_000)))
+    node.mine()
+    wallet.sync("btc", node)
+    assert {one.state for one in wallet.transfers("btc")} == {TransferState.CONFIRMED}
+
+
+def test_a_parent_the_node_has_dropped_comes_back_with_its_child(
+    funded: SimpleNamespace, policy: Any, signer: Any
+) -> None:
+    wallet, node = funded.wallet, funded.node
+    plan = wallet.plan(transfer(fee=FeeChoice(rate=FeeRate(1_000))), node)
+    wallet.send(wallet.sign(wallet.approve(plan, policy), signer=signer), node)
+    child = wallet.cpfp(plan.id, node, fee=FeeChoice(rate=FeeRate(20_000)))
+    signed = wallet.sign(wallet.approve(child, policy), signer=signer)
+    node.mempool.clear()
+    with pytest.raises(BroadcastRejectedError):
+        wallet.send(signed, node)
+    packages: list[Any] = []
+
+    def broadcast_package(transactions: Any) -> Any:
+        packages.append([str(one.txid) for one in transactions])
+        node.mempool.update({one.txid: one for one in transactions})
+        return tuple(one.txid for one in transactions)
+
+    node.broadcast_package = broadcast_package
+    wallet.send(signed, node)
+    assert packages == [[wallet.transfer(plan.id).txid, signed.txid]]
     node.mine()
     wallet.sync("btc", node)
     assert {one.state for one in wallet.transfers("btc")} == {TransferState.CONFIRMED}
