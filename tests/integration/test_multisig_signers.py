@@ -19,7 +19,7 @@ from bursar_devices.prompting import BenchPrompt
 from bursar_devices.trezor import TrezorSimulator
 
 from bursar.backends.ledger import LedgerBackend
-from bursar.backends.ledger.policies import FilePolicyStore, MultisigPolicy
+from bursar.backends.ledger.policies import FilePolicyStore
 from bursar.backends.software.signer import SoftwareSigner
 from bursar.backends.trezor import TrezorBackend
 from bursar.backends.trezor.conversation import Patience
@@ -142,8 +142,8 @@ def test_any_two_of_three_spend(bench: Bench, sort: bool) -> None:
     home = bench.account(MultisigKind.WSH, sort=sort, names=names)
     policy = WalletPolicy.from_descriptor("Vault", Descriptor.parse(home.descriptor()))
     ledger = bench.signers["ledger"]
-    registration = ledger.register_policy(MultisigPolicy("Vault", 2, home.cosigners, home.sorted))
-    assert registration.policy.template == policy.template
+    registration = ledger.register_policy(policy)
+    assert registration.policy == policy
     for branch, index in ((0, 0), (1, 7)):
         shown = ledger.display_policy_address(registration, branch, index)
         assert Address.from_text(shown, Network.TESTNET) == home.address(branch, index)

@@ -18,6 +18,7 @@ from bursar.keys.origin import UNKNOWN
 from bursar.signing.change import change_outputs
 from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits, check_psbt
 from bursar.signing.reply import accepted_signatures
+from bursar.signing.shown import pays_to
 from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def confirm_address(
             raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
         return address
     expected = account.address(branch, index)
-    if not _same_script(expected, shown):
+    if not pays_to(shown, expected.script, testnet=expected.network.testnet):
         raise _misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
     return expected
 
@@ -220,19 +221,6 @@ def check_keys_of(signer: Signer, account: ScriptAccount | EthereumAccount) -> N
 def name_of(signer: Signer) -> str:
     """How messages name a signer: "software:main"."""
     return f"{signer.info.backend}:{signer.info.label or signer.info.location}"
-
-
-def _same_script(expected: BitcoinAddress, shown: str) -> bool:
-    from bursar.bitcoin.network import NETWORKS
-
-    alike = [network for network in NETWORKS if network.testnet == expected.network.testnet]
-    for network in alike:
-        try:
-            if BitcoinAddress.from_text(shown, network).script == expected.script:
-                return True
-        except InvalidInputError:
-            continue
-    return False
 
 
 def _checked(signer: Signer, signature: object) -> EcdsaSignature:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.wallet_policy import WalletPolicy
     from bursar.crypto.secp256k1 import EcdsaSignature
     from bursar.crypto.secret import Secret
     from bursar.ethereum.account import EthereumAccount
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bursar.keys.bip32 import ExtendedPublicKey
     from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
+    from bursar.signing.registrations import Registration
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,28 @@ class ScriptAddressDisplay(Signer, Protocol):
     """Shows an address of an account of several keys or any descriptor on its own screen and returns what it showed."""
 
     def display_script_address(self, account: ScriptAccount, branch: int, index: int) -> str: ...
+
+
+@runtime_checkable
+class WalletPolicyRegistry(Signer, Protocol):
+    """Signs for accounts of several keys once a human accepted them on its screen (BIP-388), and keeps the proofs.
+
+    ``policy_address`` derives on the device without showing. After ``register_policy`` the first addresses were
+    compared with those derived here; the door ``bursar.signing.policies.register_policy`` does so once more.
+    """
+
+    def register_policy(self, policy: WalletPolicy) -> Registration: ...
+
+    def policy_address(self, registration: Registration, branch: int, index: int) -> str: ...
+
+    def policy_registrations(self) -> Sequence[Registration]: ...
+
+
+@runtime_checkable
+class ReplacementSigner(Signer, Protocol):
+    """Signs a transaction that replaces ``original`` (BIP-125) as such: its human sees what changes."""
+
+    def sign_replacement(self, psbt: Psbt, original: Psbt) -> Psbt: ...
 
 
 class SignerBackend(Protocol):

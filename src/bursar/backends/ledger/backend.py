@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from bursar.backends.ledger.admin import LedgerAdmin
     from bursar.backends.ledger.ethereum_token import TokenDescriptor, TokenSource
-    from bursar.backends.ledger.policies import PolicyStore
     from bursar.signing.protocols import Prompt, Signer, SignerInfo
+    from bursar.signing.registrations import PolicyStore
 
 _CONNECT_SECONDS = 2.0
 _RETURN_SECONDS = 20.0

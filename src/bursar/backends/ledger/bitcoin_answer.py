@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bursar.bitcoin.script import ScriptType
+from bursar.backends.ledger.bitcoin_spends import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,30 +23,33 @@ def add_signatures(psbt: Psbt, spend: Spend, yielded: Iterable[Yielded]) -> int:
 
     Whether a signature verifies is for ``bursar.signing.checks``, which holds every signer's answer to the question.
     """
-    expected = {one.index: one for one in spend.inputs}
-    seen: set[int] = set()
+    expected = {one.index: one.slots for one in spend.inputs}
+    seen: set[tuple[int, bytes, bytes]] = set()
     added = 0
     for one in yielded:
-        ours = expected.get(one.index)
-        if ours is None:
+        slots = expected.get(one.index)
+        if slots is None:
             raise UnfitError(f"it signed input {one.index}, which it was not asked to")
-        if one.index in seen:
+        place = one.public_key, one.leaf
+        if (one.index, *place) in seen:
             raise UnfitError(f"it signed input {one.index} twice")
-        seen.add(one.index)
-        if one.public_key != ours.public_key:
+        seen.add((one.index, *place))
+        asked = slots.get(place)
+        if asked is None:
             raise UnfitError(f"it signed input {one.index} under the key {one.public_key.hex()}, which is another")
-        if not ours.wanted:
+        if asked is not Asked.WANTED:
             continue
-        fields = psbt.inputs[one.index]
-        taproot = spend.script_type is ScriptType.P2TR
-        if len(one.signature) not in ((64, 65) if taproot else range(9, 74)):
+        if len(one.signature) not in ((64, 65) if spend.taproot else range(9, 74)):
             raise UnfitError(f"its signature of input {one.index} has {len(one.signature)} bytes, which none has")
-        if taproot:
+        fields = psbt.inputs[one.index]
+        if one.leaf:
+            fields.tap_script_sigs[one.public_key + one.leaf] = one.signature
+        elif spend.taproot:
             fields.tap_key_sig = one.signature
         else:
             fields.partial_sigs[one.public_key] = one.signature
         added += 1
-    missing = sorted(set(expected) - seen)
-    if missing:
-        raise UnfitError(f"it did not sign input {missing[0]} and gave no reason")
+    for index, slots in expected.items():
+        if any(asked is not Asked.UNASKED and (index, *place) not in seen for place, asked in slots.items()):
+            raise UnfitError(f"it did not sign input {index} and gave no reason")
     return added

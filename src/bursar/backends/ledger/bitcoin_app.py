@@ -13,6 +13,8 @@ from bursar.backends.ledger import vendor
 from bursar.backends.ledger.apdu import OK, Reply
 from bursar.backends.ledger.bitcoin_errors import ADDRESS, MESSAGE, REGISTER, SIGN, XPUB, bitcoin_refusal
 from bursar.backends.ledger.handshake import BITCOIN
+from bursar.bitcoin.network import Network
+from bursar.bitcoin.wallet_policy import WalletPolicy
 from bursar.errors import BursarError, InvalidInputError, SignerMisbehavedError, SignerUnavailableError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.path import HARDENED
@@ -54,11 +56,13 @@ class AppPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Yielded:
-    """One signature as the app gave it: the input's number, the key it names, the signature with its hash type."""
+    """One signature as the app gave it: the input's number, the key it names, the signature with its hash type, and
+    the hash of the leaf it is for, empty where it is for none."""
 
     index: int
     public_key: bytes
     signature: bytes
+    leaf: bytes = b""
 
 
 class BitcoinApp:
@@ -73,6 +77,7 @@ class BitcoinApp:
         self._wire = _Wire(link, self._library.apdu_exception)
         chain = self._library.test if self.testnet else self._library.main
         self._client = self._library.new_client(self._wire, chain)
+        self._client._derive_address_for_policy = self._derived(self._client._derive_address_for_policy)
         self._faults: tuple[type[Exception], ...] = (*_FAULTS, *self._library.faults)
 
     def xpub(self, path: DerivationPath) -> ExtendedPublicKey:
@@ -118,8 +123,9 @@ class BitcoinApp:
     def sign_psbt(self, document: bytes, policy: AppPolicy, *, inputs: int, outputs: int) -> list[Yielded]:
         """Sign the inputs of ``policy``; ``document`` is a PSBT of version 2 with so many inputs and outputs."""
         legacy = policy.template.startswith(("pkh(", "sh(multi", "sh(sortedmulti"))
-        places = inputs + outputs
-        rounds = _FEW_ROUNDS + 400 * places + len(document) // 8 + (120 * places * inputs if legacy else 0)
+        places, keys = inputs + outputs, len(policy.keys)
+        each = 400 + 80 * keys * keys  # it fetches every key for each script, and sorts without room for them all
+        rounds = _FEW_ROUNDS + each * places + len(document) // 8 + (120 * places * inputs if legacy else 0)
         found = self._call(
             SIGN,
             self._client.sign_psbt,
@@ -128,7 +134,7 @@ class BitcoinApp:
             policy.hmac,
             confirm="Check every amount and address on the Ledger, and sign there.",
             rounds=rounds,
-            seconds=3.0 * places + (0.2 * places * inputs if legacy else 0.0),
+            seconds=(3.0 + 0.5 * keys * keys) * places + (0.2 * places * inputs if legacy else 0.0),
         )
         return [self._yielded(*one) for one in found]
 
@@ -151,15 +157,28 @@ class BitcoinApp:
         """End the link because of an answer, and the error to raise."""
         return self._distrusted(reason)
 
+    def _derived(self, by_vendor: Callable[..., Any]) -> Callable[..., Any]:
+        """The vendor's client derives each address itself; the templates its library does not know, this one does."""
+
+        def derive(policy: Any, change: bool, index: int) -> Any:
+            found = by_vendor(policy, change, index)
+            if found is not None:
+                return found
+            network = Network.TESTNET if self.testnet else Network.MAIN
+            known = WalletPolicy.from_text(policy.name, policy.descriptor_template, policy.keys_info)
+            return known.descriptor().addresses(network, int(change), index, 1)[0]
+
+        return derive
+
     def _policy(self, policy: AppPolicy) -> Any:
         return self._library.wallet_policy(policy.name, policy.template, list(policy.keys))
 
     def _yielded(self, index: object, found: object) -> Yielded:
         if not isinstance(found, self._library.partial_signature) or not isinstance(index, int):
             raise self._distrusted(f"it yielded {type(found).__name__} where signatures were asked")
-        if getattr(found, "tapleaf_hash", None) is not None:
-            raise self._distrusted(f"it signed a script path of input {index} where a key path was asked")
-        return Yielded(index, bytes(getattr(found, "pubkey")), bytes(getattr(found, "signature")))  # noqa: B009
+        leaf = getattr(found, "tapleaf_hash", None)
+        key, signature = bytes(getattr(found, "pubkey")), bytes(getattr(found, "signature"))  # noqa: B009
+        return Yielded(index, key, signature, b"" if leaf is None else bytes(leaf))
 
     def _call(
         self,

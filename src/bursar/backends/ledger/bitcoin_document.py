@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.account import CHANGE
 from bursar.bitcoin.psbt import rules as r
-from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.wire import compact_size
 from bursar.errors import InvalidInputError
 from bursar.signing.change import MOST_INDEX
@@ -32,7 +31,7 @@ def document_for(psbt: Psbt, spend: Spend, fingerprint: Fingerprint) -> bytes:
     """
     tx = psbt.tx
     ours = {one.index for one in spend.inputs}
-    legacy = spend.script_type is ScriptType.P2PKH
+    legacy = spend.legacy
     maps = [
         {
             _TX_VERSION: _u32(tx.version),
@@ -51,9 +50,12 @@ def document_for(psbt: Psbt, spend: Spend, fingerprint: Fingerprint) -> bytes:
             fields.update({key: one.fields[key] for key in _KEPT_INPUT if key in one.fields})
             fields.update(_origins(one, r.IN_BIP32, r.IN_TAP_BIP32, fingerprint))
         maps.append(fields)
-    for output, known in zip(tx.outputs, psbt.outputs, strict=True):
+    for number, (output, known) in enumerate(zip(tx.outputs, psbt.outputs, strict=True)):
         fields = {_AMOUNT: int(output.value).to_bytes(8, "little"), _SCRIPT: output.script}
-        origins = _change_origins(known, fingerprint)
+        if spend.change is None:
+            origins = _change_origins(known, fingerprint)
+        else:
+            origins = _origins(known, r.OUT_BIP32, r.OUT_TAP_BIP32, fingerprint) if number in spend.change else {}
         if origins:
             fields.update({key: known.fields[key] for key in _KEPT_OUTPUT if key in known.fields})
             fields.update(origins)

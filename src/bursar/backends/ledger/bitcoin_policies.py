@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from bursar.backends.ledger import advice
 from bursar.backends.ledger.bitcoin_app import AppPolicy, BitcoinApp
-from bursar.backends.ledger.bitcoin_spends import OurInput, Spend, check_sighash, key_text
-from bursar.backends.ledger.policies import MultisigPolicy, PolicyStore, Registration
-from bursar.bitcoin.address import Address
-from bursar.bitcoin.network import NETWORKS
-from bursar.bitcoin.script import ScriptType
-from bursar.errors import InvalidInputError, SignerError, UnsupportedError
-from bursar.keys.path import HARDENED
+from bursar.backends.ledger.bitcoin_spends import Other, Spend, check_sighash, our_input
+from bursar.backends.ledger.policy_scripts import PolicyScripts, features
+from bursar.errors import InvalidInputError, UnsupportedError
+from bursar.signing.protocols import DeviceEvent
+from bursar.signing.registrations import PolicyStore, Registration
+from bursar.signing.shown import pays_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bursar.bitcoin.psbt import Psbt, PsbtInput
+    from bursar.backends.ledger.link import Link
+    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.wallet_policy import WalletPolicy
     from bursar.keys.bip32 import ExtendedPublicKey
-    from bursar.keys.origin import Fingerprint, KeyOrigin
+    from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
 
+MOST_KEYS: Final = 15
+LONGEST_TEMPLATE: Final = 512
 _CHECKED_PLACES: Final = ((0, 0), (0, 1), (1, 0))
 
 
@@ -29,80 +34,139 @@ class RegisteredPolicies:
 
     def __init__(
         self,
+        link: Link,
         app: BitcoinApp,
         fingerprint: Fingerprint,
         store: PolicyStore,
         xpub: Callable[[DerivationPath], ExtendedPublicKey],
     ) -> None:
+        self._link = link
         self._app = app
         self._fingerprint = fingerprint
         self._store = store
         self._xpub = xpub
         self._checked: set[bytes] = set()
+        self._scripts: dict[WalletPolicy, PolicyScripts] = {}
 
-    def register(self, policy: MultisigPolicy) -> Registration:
+    def register(self, policy: WalletPolicy) -> Registration:
         """Have a human accept ``policy`` on the device, check its first addresses, and keep the proof."""
+        self._check_possible(policy)
+        self._scripts_of(policy)
         self._own_key(policy)
+        self._check_version(policy)
         identity, hmac = self._app.register(_for_app(policy, None))
         registration = Registration(policy, self._fingerprint, identity, hmac)
         self._check(registration)
         self._store.add(registration)
         return registration
 
-    def show_address(self, registration: Registration, branch: int, index: int) -> str:
-        """Show an address of a registered policy; the text the device gave, which is one of ours."""
+    def address(self, registration: Registration, branch: int, index: int, *, display: bool) -> str:
+        """An address of a registered policy, shown or not; the text the device gave, which is one of ours."""
         self._check(registration)
-        shown = self._app.show_address(_for_app(registration.policy, registration.hmac), branch, index)
+        policy = _for_app(registration.policy, registration.hmac)
+        shown = self._app.show_address(policy, branch, index, display=display)
         self._compare(registration.policy, branch, index, shown)
         return shown
 
-    def spends(self, psbt: Psbt, numbers: Sequence[int], *, model: str) -> list[Spend]:
-        """The inputs ``numbers``, by registered policy; an input that belongs to none is refused by number."""
-        known = self._store.registrations(self._fingerprint)
+    def registration_of(self, account: ScriptAccount) -> Registration:
+        """The registration of an account, found by its scripts: names and the order of sorted keys do not matter.
+
+        ``UnsupportedError`` (``signer.registration``) where there is none in force.
+        """
+        retired = False
+        for one in self.all():
+            known = self._scripts_of(one.policy).account
+            if known.network.testnet != account.network.testnet or account.branches != known.branches:
+                continue
+            if all(known.script(branch, 0) == account.script(branch, 0) for branch in known.branches):
+                if not one.retired:
+                    return one
+                retired = True
+        raise _unregistered(
+            f"this account {'was retired on' if retired else 'is not registered with'} this ledger, which shows no "
+            "address of it and signs nothing for it: register it by 'bursar device register ACCOUNT'",
+            model=str(self._app.app),
+        )
+
+    def all(self) -> Sequence[Registration]:
+        """Those of this device, retired ones too."""
+        return self._store.registrations(self._fingerprint)
+
+    def spends(self, psbt: Psbt, others: Sequence[Other], *, model: str) -> list[Spend]:
+        """The inputs ``others``, by registered policy; an input that belongs to none is refused by number."""
+        known = self.all()
         spends: dict[bytes, Spend] = {}
-        for number in numbers:
-            registration, key = self._policy_of(psbt, number, known, model)
-            one = psbt.inputs[number]
-            check_sighash(number, one, ScriptType.P2WSH)
+        for other in others:
+            registration, slots = self._policy_of(psbt, other, known, model)
+            one = psbt.inputs[other.index]
             spend = spends.get(registration.identity)
             if spend is None:
                 self._check(registration)
                 policy = _for_app(registration.policy, registration.hmac)
-                spend = spends[registration.identity] = Spend(policy, ScriptType.P2WSH)
-            spend.inputs.append(OurInput(number, key, key not in one.partial_sigs))
+                change = self._scripts_of(registration.policy).changes(psbt, self._fingerprint)
+                spend = spends[registration.identity] = Spend(policy, change=change)
+            check_sighash(other.index, one, taproot=spend.taproot)
+            spend.inputs.append(our_input(other.index, one, slots))
         return list(spends.values())
 
     def _policy_of(
-        self, psbt: Psbt, number: int, known: Sequence[Registration], model: str
-    ) -> tuple[Registration, bytes]:
-        one, script = psbt.inputs[number], psbt.utxo(number).script
+        self, psbt: Psbt, other: Other, known: Sequence[Registration], model: str
+    ) -> tuple[Registration, dict[tuple[bytes, bytes], bool]]:
         retired: Registration | None = None
         for registration in known:
-            for key, origin in one.bip32_derivations.pairs():
-                if origin.fingerprint == self._fingerprint and _belongs(registration.policy, one, script, key, origin):
-                    if not registration.retired:
-                        return registration, key
-                    retired = registration
+            slots = self._scripts_of(registration.policy).slots(psbt, other.index, self._fingerprint)
+            if slots is None:
+                continue
+            if not registration.retired:
+                return registration, slots
+            retired = registration
         if retired is not None:
-            raise SignerError(
-                f"psbt input {number} belongs to the policy {retired.policy.name!r}, which was retired: register it "
-                "again if it is to be used",
-                code="signer.registration",
-            )
-        raise UnsupportedError(
-            f"psbt input {number} has a script that a ledger signs under a registered policy only, and none is "
-            "registered for it",
-            operation="sign_psbt",
+            raise _retired(f"psbt input {other.index} belongs to", retired, model)
+        raise _unregistered(
+            f"psbt input {other.index} {other.reason}, and none is registered for it: register the account by "
+            "'bursar device register ACCOUNT'",
             model=model,
         )
 
-    def _own_key(self, policy: MultisigPolicy) -> None:
-        if policy.testnet != self._app.testnet:
+    def _scripts_of(self, policy: WalletPolicy) -> PolicyScripts:
+        known = self._scripts.get(policy)
+        if known is None:
+            known = self._scripts[policy] = PolicyScripts(policy)
+        return known
+
+    def _check_possible(self, policy: WalletPolicy) -> None:
+        """What the app refuses without a word, or would register and nobody could sign for here."""
+        reason = None
+        if "musig(" in policy.template:
+            reason = "it holds musig(), for which a ledger does not sign here"
+        elif len(policy.keys) > MOST_KEYS:
+            reason = f"it has {len(policy.keys)} keys and a ledger takes at most {MOST_KEYS}"
+        elif len(policy.template) > LONGEST_TEMPLATE:
+            reason = f"its template is longer than the {LONGEST_TEMPLATE} characters a ledger reads"
+        if reason is not None:
+            raise UnsupportedError(
+                f"the policy {policy.name!r} cannot be registered: {reason}",
+                operation="register_policy",
+                model=str(self._app.app),
+            )
+
+    def _check_version(self, policy: WalletPolicy) -> None:
+        """Refuse what this version of the app gets wrong about such a policy, and tell what is to be known of it."""
+        for feature in features(policy):
+            for notice in advice.check_feature(self._app.app, feature):
+                self._link.notify(DeviceEvent("notice", str(notice)))
+
+    def _own_key(self, policy: WalletPolicy) -> None:
+        if policy.keys[0][1].testnet != self._app.testnet:
             raise InvalidInputError(
                 f"the keys of the policy {policy.name!r} are not of the network of the {self._app.app.name} app",
                 code="input.policy",
             )
-        own = [(origin, xpub) for origin, xpub in policy.keys if origin.fingerprint == self._fingerprint]
+        own = [
+            (origin, xpub)
+            for origin, xpub in policy.keys
+            if origin is not None and origin.fingerprint == self._fingerprint
+        ]
         if not own or any(self._xpub(origin.path) != xpub for origin, xpub in own):
             raise InvalidInputError(
                 f"the policy {policy.name!r} has no key of this ledger ({self._fingerprint}), or a wrong one in its "
@@ -112,48 +176,38 @@ class RegisteredPolicies:
 
     def _check(self, registration: Registration) -> None:
         """Derive the first addresses here and on the device: they must be the same scripts."""
-        if registration.retired or registration.fingerprint != self._fingerprint:
-            raise SignerError(
-                f"the policy {registration.policy.name!r} was retired, or registered on another device: register it "
-                "again if it is to be used",
-                code="signer.registration",
+        if registration.fingerprint != self._fingerprint:
+            raise _unregistered(
+                f"the policy {registration.policy.name!r} is registered on another device: register it with this one",
+                model=str(self._app.app),
             )
+        if registration.retired:
+            raise _retired("nothing is done for", registration, str(self._app.app))
         if registration.identity in self._checked:
             return
         self._own_key(registration.policy)
+        self._check_version(registration.policy)
         policy = _for_app(registration.policy, registration.hmac)
         for place in _CHECKED_PLACES:
             self._compare(registration.policy, *place, self._app.show_address(policy, *place, display=False))
         self._checked.add(registration.identity)
 
-    def _compare(self, policy: MultisigPolicy, branch: int, index: int, shown: str) -> None:
-        expected = policy.script(branch, index)
-        for network in NETWORKS:
-            if network.testnet == policy.testnet:
-                try:
-                    if Address.from_text(shown, network).script == expected:
-                        return
-                except InvalidInputError:
-                    continue
-        raise self._app.misbehaved(f"its address {branch}/{index} of {policy.name!r} is another one than was derived")
+    def _compare(self, policy: WalletPolicy, branch: int, index: int, shown: str) -> None:
+        expected = self._scripts_of(policy).account.script(branch, index)
+        if not pays_to(shown, expected, testnet=self._app.testnet):
+            raise self._app.misbehaved(f"its address {branch}/{index} of {policy.name!r} is another than was derived")
 
 
-def _belongs(policy: MultisigPolicy, one: PsbtInput, script: bytes, key: bytes, origin: KeyOrigin) -> bool:
-    """Whether an input is of ``policy``, to the last byte of its scripts, and ``key`` the one at ``origin`` in it."""
-    for home, xpub in policy.keys:
-        steps = origin.path.indexes[len(home.path) :]
-        if home.fingerprint == origin.fingerprint and home.path.is_prefix_of(origin.path) and len(steps) == 2:
-            branch, index = steps
-            if (
-                branch in (0, 1)
-                and index < HARDENED
-                and policy.script(branch, index) == script
-                and one.witness_script == policy.witness_script(branch, index)
-                and xpub.derive(steps).key == key
-            ):
-                return True
-    return False
+def _for_app(policy: WalletPolicy, hmac: bytes | None) -> AppPolicy:
+    return AppPolicy(policy.template, policy.key_texts, policy.name, hmac)
 
 
-def _for_app(policy: MultisigPolicy, hmac: bytes | None) -> AppPolicy:
-    return AppPolicy(policy.template, tuple(key_text(*key) for key in policy.keys), policy.name, hmac)
+def _unregistered(reason: str, *, model: str) -> UnsupportedError:
+    return UnsupportedError(reason, operation="sign_psbt", model=model, code="signer.registration")
+
+
+def _retired(what: str, registration: Registration, model: str) -> UnsupportedError:
+    return _unregistered(
+        f"{what} the policy {registration.policy.name!r}, which was retired: register it again if it is to be used",
+        model=model,
+    )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from bursar.backends.ledger.bitcoin_app import MOST_ACCOUNT, AppPolicy
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt, PsbtInput
     from bursar.keys.bip32 import ExtendedPublicKey
 
+_X_ONLY: Final = 32
 MOST_INPUTS: Final = 512
 """The app signs transactions of at most so many inputs."""
 
@@ -37,23 +39,58 @@ TEMPLATES: Final = {
 XpubOf = Callable[[DerivationPath], "ExtendedPublicKey"]
 
 
+class Asked(Enum):
+    """What is done with a signature that the app gives."""
+
+    WANTED = "it must come, and is added"
+    THERE = "it must come, and is there already"
+    UNASKED = "it may come, and is left out"
+
+
 @dataclass(frozen=True, slots=True)
 class OurInput:
-    """One input the app shall sign: its number, the key it must sign under as the app will name it, and whether
-    that signature is still wanted. A taproot key is the output's (tweaked, x-only)."""
+    """One input the app shall sign: its number, and the keys of ours in it, as the app will name them.
+
+    A key stands with the hash of its leaf, empty where it is no leaf's; a taproot key path's is the output's (tweaked,
+    x-only).
+    """
 
     index: int
-    public_key: bytes
-    wanted: bool
+    slots: Mapping[tuple[bytes, bytes], Asked]
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a signature is still wanted."""
+        return Asked.WANTED in self.slots.values()
 
 
 @dataclass(slots=True)
 class Spend:
-    """The inputs of one policy: one request to the app."""
+    """The inputs of one policy: one request to the app. ``change`` are the outputs proven to be a registered
+    policy's; of a default policy's (``None``) the app is told by path."""
 
     policy: AppPolicy
-    script_type: ScriptType
     inputs: list[OurInput] = field(default_factory=list)
+    change: frozenset[int] | None = None
+
+    @property
+    def taproot(self) -> bool:
+        return self.policy.template.startswith("tr(")
+
+    @property
+    def legacy(self) -> bool:
+        """Whether it is no segwit script."""
+        return self.policy.template.startswith(("pkh(", "sh(")) and not self.policy.template.startswith(
+            ("sh(wpkh(", "sh(wsh(")
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """An input of ours that no default policy covers, and why not."""
+
+    index: int
+    reason: str
 
 
 def default_policy(script_type: ScriptType, origin: KeyOrigin, xpub: ExtendedPublicKey) -> AppPolicy:
@@ -68,12 +105,11 @@ def key_text(origin: KeyOrigin, xpub: ExtendedPublicKey) -> str:
 
 def single_key_spends(
     psbt: Psbt, fingerprint: Fingerprint, *, model: str, xpub: XpubOf
-) -> tuple[list[Spend], list[int]]:
-    """The inputs of single-key accounts of ours, by policy; and the numbers of those with other scripts of ours.
+) -> tuple[list[Spend], list[Other]]:
+    """The inputs of single-key accounts of ours, by policy; and those that need a registered one.
 
     ``InvalidInputError``: an outpoint spent twice, a key that is not ours at its path or does not make the script it
-    is named for, a hash type other than ALL (taproot: DEFAULT or ALL). ``UnsupportedError``: paths the app has no
-    default policy for, taproot script paths, too many inputs.
+    is named for, a hash type other than ALL (taproot: DEFAULT or ALL). ``UnsupportedError``: too many inputs.
     """
     if len(psbt.inputs) > MOST_INPUTS:
         raise UnsupportedError(
@@ -89,23 +125,25 @@ def single_key_spends(
         )
     spends: dict[tuple[ScriptType, tuple[int, ...]], Spend] = {}
     branches: dict[tuple[int, ...], ExtendedPublicKey] = {}
-    others: list[int] = []
+    others: list[Other] = []
     for index, one in enumerate(psbt.inputs):
         if one.is_final:
             continue
-        named = _named(index, one, fingerprint, model)
+        named, leaves = _named(one, fingerprint)
         if not named:
             continue
         output = psbt.utxo(index)
-        kind = _kind(index, one, output.script)
+        kind = None if leaves else _kind(index, one, output.script)
         if kind is None:
-            others.append(index)
+            others.append(Other(index, "has a script that a ledger signs under a registered policy only"))
             continue
-        check_sighash(index, one, kind)
+        check_sighash(index, one, taproot=kind is ScriptType.P2TR)
         if len(named) != 1:
             raise _refused(index, "it names several keys of this signer where its script has one", "key")
         key, path = named[0]
-        _check_path(index, kind, path, model)
+        if not _is_usual(kind, path):
+            others.append(Other(index, f"is {kind.value} with a key at {path}: {_usual_paths(kind)}"))
+            continue
         account = path.indexes[:3]
         parent = branches.get(path.indexes[:4])
         if parent is None:
@@ -119,32 +157,43 @@ def single_key_spends(
         if spend is None:
             home = DerivationPath(account)
             policy = default_policy(kind, KeyOrigin(fingerprint, home), xpub(home))
-            spend = spends[kind, account] = Spend(policy, kind)
-        if kind is ScriptType.P2TR:
-            spend.inputs.append(OurInput(index, output.script[2:], one.tap_key_sig is None))
-        else:
-            spend.inputs.append(OurInput(index, derived, derived not in one.partial_sigs))
+            spend = spends[kind, account] = Spend(policy)
+        key = output.script[2:] if kind is ScriptType.P2TR else derived
+        spend.inputs.append(our_input(index, one, {(key, b""): True}))
     return list(spends.values()), others
 
 
-def check_sighash(index: int, one: PsbtInput, kind: ScriptType) -> None:
+def our_input(index: int, one: PsbtInput, slots: Mapping[tuple[bytes, bytes], bool]) -> OurInput:
+    """An input with the keys of ours in it, each with whether the PSBT names it."""
+    return OurInput(index, {slot: _asked(one, slot) if named else Asked.UNASKED for slot, named in slots.items()})
+
+
+def _asked(one: PsbtInput, slot: tuple[bytes, bytes]) -> Asked:
+    key, leaf = slot
+    if leaf:
+        there = key + leaf in one.tap_script_sigs
+    else:
+        there = one.tap_key_sig is not None if len(key) == _X_ONLY else key in one.partial_sigs
+    return Asked.THERE if there else Asked.WANTED
+
+
+def check_sighash(index: int, one: PsbtInput, *, taproot: bool) -> None:
     """Refuse a hash type other than ALL (taproot: DEFAULT or ALL)."""
     asked = one.sighash_type
-    allowed = (None, DEFAULT, ALL) if kind is ScriptType.P2TR else (None, ALL)
+    allowed = (None, DEFAULT, ALL) if taproot else (None, ALL)
     if asked not in allowed:
         raise _refused(index, f"it asks for the hash type 0x{asked:x}: only ALL is signed", "sighash")
 
 
-def _named(index: int, one: PsbtInput, fingerprint: Fingerprint, model: str) -> list[tuple[bytes, DerivationPath]]:
-    """The keys an input says are of the signer ``fingerprint``, each with its path."""
+def _named(one: PsbtInput, fingerprint: Fingerprint) -> tuple[list[tuple[bytes, DerivationPath]], bool]:
+    """The keys an input says are of the signer ``fingerprint``, each with its path; whether any is of a leaf."""
     named = [(key, origin.path) for key, origin in one.bip32_derivations.pairs() if origin.fingerprint == fingerprint]
+    in_leaf = False
     for key, (leaves, origin) in one.tap_bip32_derivations.pairs():
-        if origin.fingerprint != fingerprint:
-            continue
-        if leaves:
-            raise _unsupported(f"psbt input {index} asks for a taproot script path", model)
-        named.append((key, origin.path))
-    return named
+        if origin.fingerprint == fingerprint:
+            named.append((key, origin.path))
+            in_leaf = in_leaf or bool(leaves)
+    return named, in_leaf
 
 
 def _kind(index: int, one: PsbtInput, script: bytes) -> ScriptType | None:
@@ -160,27 +209,23 @@ def _kind(index: int, one: PsbtInput, script: bytes) -> ScriptType | None:
     return kind if kind in PURPOSES else None
 
 
-def _check_path(index: int, kind: ScriptType, path: DerivationPath, model: str) -> None:
-    purpose = PURPOSES[kind]
+def _is_usual(kind: ScriptType, path: DerivationPath) -> bool:
     steps = path.indexes
-    usual = (
+    return (
         len(steps) == 5
-        and steps[0] == HARDENED + purpose
+        and steps[0] == HARDENED + PURPOSES[kind]
         and steps[1] >= HARDENED
         and HARDENED <= steps[2] <= HARDENED + MOST_ACCOUNT
         and steps[3] in (0, 1)
         and steps[4] < HARDENED
     )
-    if not usual:
-        raise _unsupported(
-            f"psbt input {index} is {kind.value} with a key at {path}, and a ledger signs those at "
-            f"m/{purpose}h/coin/account/branch/index only, account at most {MOST_ACCOUNT}, branch 0 or 1",
-            model,
-        )
 
 
-def _unsupported(what: str, model: str) -> UnsupportedError:
-    return UnsupportedError(f"{what}: a ledger does not sign that here", operation="sign_psbt", model=model)
+def _usual_paths(kind: ScriptType) -> str:
+    return (
+        f"without registration a ledger signs those at m/{PURPOSES[kind]}h/coin/account/branch/index only, account at "
+        f"most {MOST_ACCOUNT}, branch 0 or 1"
+    )
 
 
 def _refused(index: int, reason: str, cause: str) -> InvalidInputError:

@@ -1,4 +1,4 @@
-"""Multisig policies registered on a Ledger (BIP-388, wsh only) and the proofs of it, kept in a private file."""
+"""Wallet policies registered on a Ledger (BIP-388) and the proofs of it, kept in a private file."""
 
 from __future__ import annotations
 
@@ -6,93 +6,23 @@ import json
 import os
 import secrets
 import stat
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-from bursar.bitcoin.script import p2wsh
-from bursar.crypto.hashes import sha256
+from bursar.bitcoin.wallet_policy import WalletPolicy
 from bursar.errors import CorruptStoreError, InvalidInputError, StoreError
-from bursar.keys.bip32 import ExtendedPublicKey
-from bursar.keys.origin import Fingerprint, KeyOrigin
+from bursar.keys.origin import Fingerprint
 from bursar.nesting import nested_deeply
+from bursar.signing.registrations import PolicyStore, Registration
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
+    from pathlib import Path
 
-MOST_KEYS: Final = 15
-_MOST_NAME: Final = 64
+__all__ = ["FilePolicyStore", "PolicyStore", "Registration"]
+
 _LARGEST: Final = 1 << 20
-_DEEPEST: Final = 5
-
-
-@dataclass(frozen=True, slots=True)
-class MultisigPolicy:
-    """``threshold`` of ``keys`` in a P2WSH output, each key with its origin; sorted per address (BIP-67) or not."""
-
-    name: str
-    threshold: int
-    keys: tuple[tuple[KeyOrigin, ExtendedPublicKey], ...]
-    sorted_keys: bool = True
-
-    def __post_init__(self) -> None:
-        name = self.name
-        if not name.isascii() or not name.isprintable() or not 0 < len(name) <= _MOST_NAME or name != name.strip():
-            raise _invalid(f"its name has 1 to {_MOST_NAME} plain characters and no spaces at the ends")
-        if not 1 <= self.threshold <= len(self.keys) <= MOST_KEYS:
-            raise _invalid(f"{self.threshold} of {len(self.keys)} keys: there are at most {MOST_KEYS}")
-        if len({xpub.key for _, xpub in self.keys}) != len(self.keys):
-            raise _invalid("a key stands in it twice")
-        if len({xpub.testnet for _, xpub in self.keys}) != 1:
-            raise _invalid("its keys belong to different networks")
-
-    @property
-    def template(self) -> str:
-        """The descriptor template of BIP-388."""
-        kind = "sortedmulti" if self.sorted_keys else "multi"
-        return f"wsh({kind}({self.threshold},{','.join(f'@{n}/**' for n in range(len(self.keys)))}))"
-
-    @property
-    def testnet(self) -> bool:
-        """Whether its keys are of a test network."""
-        return self.keys[0][1].testnet
-
-    def witness_script(self, branch: int, index: int) -> bytes:
-        """``threshold <keys> n OP_CHECKMULTISIG`` at ``branch/index``."""
-        keys = [xpub.derive((branch, index)).key for _, xpub in self.keys]
-        if self.sorted_keys:
-            keys.sort()
-        return (
-            bytes((0x50 + self.threshold,)) + b"".join(b"\x21" + key for key in keys) + bytes((0x50 + len(keys), 0xAE))
-        )
-
-    def script(self, branch: int, index: int) -> bytes:
-        """The output script at ``branch/index``."""
-        return p2wsh(sha256(self.witness_script(branch, index)))
-
-
-@dataclass(frozen=True, slots=True)
-class Registration:
-    """A policy that a human accepted on the device with the master key ``fingerprint``, and the device's proof of it.
-
-    The proof cannot be taken back on the device: a policy no longer wanted is ``retired`` here, and refused.
-    """
-
-    policy: MultisigPolicy
-    fingerprint: Fingerprint
-    identity: bytes
-    hmac: bytes = field(repr=False)
-    retired: bool = False
-
-
-class PolicyStore(Protocol):
-    """Where registrations are kept."""
-
-    def registrations(self, fingerprint: Fingerprint) -> Sequence[Registration]: ...
-
-    def add(self, registration: Registration) -> None: ...
-
-    def retire(self, identity: bytes) -> None: ...
+_DEEPEST: Final = 6
 
 
 class FilePolicyStore:
@@ -105,10 +35,15 @@ class FilePolicyStore:
         """Those of one device, retired ones too, in the order they were made."""
         return tuple(one for one in self._read() if one.fingerprint == fingerprint)
 
+    def everything(self) -> Sequence[Registration]:
+        """Those of every device."""
+        return tuple(self._read())
+
     def add(self, registration: Registration) -> None:
         """Keep a registration; the same policy registered anew takes the place of the old one, retired or not."""
         with self._locked():
-            kept = [one for one in self._read() if one.identity != registration.identity]
+            own = (registration.fingerprint, registration.identity)  # two devices may have registered one policy
+            kept = [one for one in self._read() if (one.fingerprint, one.identity) != own]
             self._write([*kept, registration])
 
     def retire(self, identity: bytes) -> None:
@@ -138,14 +73,13 @@ class FilePolicyStore:
             if len(data) > _LARGEST or nested_deeply(data, most=_DEEPEST):
                 raise ValueError("too large")
             document = json.loads(data)
-            if document["version"] != 1:
-                raise KeyError("version")
-            return [_from_json(one) for one in document["registrations"]]
+            read = {1: _from_version_1, 2: from_json}[document["version"]]
+            return [read(one) for one in document["registrations"]]
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CorruptStoreError(f"{self._path} is damaged: restore it, or register the policies again") from error
 
     def _write(self, registrations: list[Registration]) -> None:
-        document = {"version": 1, "registrations": [_to_json(one) for one in registrations]}
+        document = {"version": 2, "registrations": [to_json(one) for one in registrations]}
         temporary = self._path.with_name(f".{self._path.name}.{secrets.token_hex(8)}.tmp")
         try:
             descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
@@ -178,12 +112,10 @@ class _Locked:
         os.close(self._descriptor)
 
 
-def _to_json(one: Registration) -> dict[str, Any]:
+def to_json(one: Registration) -> dict[str, Any]:
+    """Strings and truth values only; see ``from_json``. Whoever has the proof can have the device use the policy."""
     return {
-        "name": one.policy.name,
-        "threshold": one.policy.threshold,
-        "sorted": one.policy.sorted_keys,
-        "keys": [[str(origin), str(xpub)] for origin, xpub in one.policy.keys],
+        "policy": one.policy.to_json(),
         "fingerprint": str(one.fingerprint),
         "identity": one.identity.hex(),
         "hmac": one.hmac.hex(),
@@ -191,21 +123,25 @@ def _to_json(one: Registration) -> dict[str, Any]:
     }
 
 
-def _from_json(data: dict[str, Any]) -> Registration:
-    keys: Iterator[Any] = iter(data["keys"])
-    policy = MultisigPolicy(
-        data["name"],
-        data["threshold"],
-        tuple((KeyOrigin.from_text(origin), ExtendedPublicKey.from_text(xpub)) for origin, xpub in keys),
-        data["sorted"] is True,
-    )
+def from_json(data: dict[str, Any]) -> Registration:
+    """The reverse of ``to_json``; ``KeyError``, ``TypeError`` or ``ValueError`` on anything else."""
+    return _registration(WalletPolicy.from_json(data["policy"]), data)
+
+
+def _from_version_1(data: dict[str, Any]) -> Registration:
+    """Records of the time when only multisig scripts in P2WSH could be registered."""
+    threshold, keys = data["threshold"], data["keys"]
+    if type(threshold) is not int:
+        raise TypeError("threshold")
+    kind = "sortedmulti" if data["sorted"] is True else "multi"
+    template = f"wsh({kind}({threshold},{','.join(f'@{number}/**' for number in range(len(keys)))}))"
+    return _registration(WalletPolicy.from_text(data["name"], template, [f"[{one[0]}]{one[1]}" for one in keys]), data)
+
+
+def _registration(policy: WalletPolicy, data: dict[str, Any]) -> Registration:
     identity, hmac = bytes.fromhex(data["identity"]), bytes.fromhex(data["hmac"])
     if len(identity) != 32 or len(hmac) != 32:
         raise ValueError("an id and a proof have 32 bytes each")
     return Registration(
         policy, Fingerprint.from_text(data["fingerprint"]), identity, hmac, data["retired"] is not False
     )
-
-
-def _invalid(reason: str) -> InvalidInputError:
-    return InvalidInputError(f"this policy cannot be registered: {reason}", code="input.policy")

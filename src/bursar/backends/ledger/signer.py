@@ -17,17 +17,20 @@ from bursar.keys.path import HARDENED
 from bursar.signing.protocols import DeviceEvent
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from types import TracebackType
 
     from bursar.backends.ledger.dashboard import AppInfo
     from bursar.backends.ledger.link import Link
-    from bursar.backends.ledger.policies import MultisigPolicy, PolicyStore, Registration
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.wallet_policy import WalletPolicy
     from bursar.ethereum.account import EthereumAccount
     from bursar.keys.bip32 import ExtendedPublicKey
     from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
     from bursar.signing.protocols import SignerInfo
+    from bursar.signing.registrations import PolicyStore, Registration
 
 MOST_SHOWN_INDEX: Final = 50_000
 
@@ -54,7 +57,9 @@ class LedgerBitcoinSigner:
         self._fingerprint = fingerprint
         self._app = BitcoinApp(link, app)
         self._xpubs: dict[tuple[int, ...], ExtendedPublicKey] = {}
-        self._policies = None if policies is None else RegisteredPolicies(self._app, fingerprint, policies, self.xpub)
+        self._policies = (
+            None if policies is None else RegisteredPolicies(link, self._app, fingerprint, policies, self.xpub)
+        )
 
     @property
     def info(self) -> SignerInfo:
@@ -82,7 +87,8 @@ class LedgerBitcoinSigner:
             spends += self._policies.spends(psbt, others, model=model)
         elif others:
             raise UnsupportedError(
-                f"psbt input {others[0]} has a script that a ledger signs under a registered policy only",
+                f"psbt input {others[0].index} {others[0].reason}, and this signer was opened without a store of "
+                "them: give the backend one",
                 operation="sign_psbt",
                 model=model,
             )
@@ -140,13 +146,34 @@ class LedgerBitcoinSigner:
         policy = default_policy(account.script_type, account.origin, account.xpub)
         return self._app.show_address(policy, branch, index)
 
-    def register_policy(self, policy: MultisigPolicy) -> Registration:
-        """Have a human accept a multisig policy on the device (BIP-388), and keep the device's proof of it."""
-        return self._registered().register(policy)
+    def display_script_address(self, account: ScriptAccount, branch: int, index: int) -> str:
+        """Show an address of an account registered with this device, and return the text the device gave.
+
+        ``UnsupportedError`` (``signer.registration``) for one that is not registered, or was retired.
+        """
+        policies = self._registered("display_address")
+        return policies.address(policies.registration_of(account), branch, index, display=True)
+
+    def register_policy(self, policy: WalletPolicy) -> Registration:
+        """Have a human accept a policy on the device (BIP-388), compare its first addresses, and keep the proof.
+
+        ``InvalidInputError`` (``input.policy``) where it has no key of this device, ``SignerError``
+        (``signer.firmware``) where this version of the app gets such policies wrong, ``UnsupportedError`` for more
+        than 15 keys, ``musig()`` and templates over 512 characters.
+        """
+        return self._registered("register_policy").register(policy)
+
+    def policy_address(self, registration: Registration, branch: int, index: int) -> str:
+        """An address of a registered policy as the device derives it, not shown; it was checked."""
+        return self._registered("register_policy").address(registration, branch, index, display=False)
+
+    def policy_registrations(self) -> Sequence[Registration]:
+        """What is registered with this device, retired ones too."""
+        return self._registered("register_policy").all()
 
     def display_policy_address(self, registration: Registration, branch: int, index: int) -> str:
         """Show an address of a registered policy, and return the text the device gave, which was checked."""
-        return self._registered().show_address(registration, branch, index)
+        return self._registered("display_address").address(registration, branch, index, display=True)
 
     def close(self) -> None:
         """Let go of the device; idempotent."""
@@ -166,12 +193,12 @@ class LedgerBitcoinSigner:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a signer cannot be copied or pickled")
 
-    def _registered(self) -> RegisteredPolicies:
+    def _registered(self, operation: str) -> RegisteredPolicies:
         self._link.check_usable()
         if self._policies is None:
             raise UnsupportedError(
                 "this signer was opened without a store of policies: give the backend one",
-                operation="register_policy",
+                operation=operation,
                 model=self._info.model,
             )
         return self._policies

@@ -30,8 +30,8 @@ def test_an_unknown_newer_version_is_a_warning() -> None:
     [
         ("Bitcoin", "2.0.6", "any", "before wallet policies"),
         ("Bitcoin", "1.4.5", "any", "other coins"),
-        ("Bitcoin", "2.1.1", "miniscript", "fragment a:"),
-        ("Bitcoin", "2.2.0", "taproot-scripts", "wrong leaf hashes"),
+        ("Bitcoin", "2.1.1", "miniscript-a", "fragment a:"),
+        ("Bitcoin", "2.2.0", "taproot-scripts-other-branches", "wrong leaf hashes"),
         ("Bitcoin Test", "2.4.0", "musig", "musig"),
         ("Ethereum", "1.21.3", "contract-call", "blind signing"),
         ("Ethereum", "1.21.3", "typed-data", "hashes some typed data"),

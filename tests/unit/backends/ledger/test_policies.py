@@ -1,7 +1,8 @@
-"""Multisig policies: registered, checked again, used, retired; and the file that keeps them."""
+"""Wallet policies: registered, checked again, used, retired; and the file that keeps them."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,13 +14,18 @@ from bursar_devices.device import Lie
 from bursar_devices.ledger import LedgerSimulator
 
 from bursar.backends.ledger import LedgerBackend
-from bursar.backends.ledger.policies import FilePolicyStore, MultisigPolicy, Registration
+from bursar.backends.ledger.policies import FilePolicyStore, Registration
+from bursar.backends.ledger.policy_scripts import features
 from bursar.backends.ledger.signer import LedgerBitcoinSigner
+from bursar.bitcoin.descriptor_account import DescriptorAccount
+from bursar.bitcoin.finalize import extract, finalize
+from bursar.bitcoin.multisig import MultisigAccount, MultisigKind
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.parts import OutPoint, Txid, TxIn, TxOut
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.units import Sats
+from bursar.bitcoin.wallet_policy import WalletPolicy
 from bursar.errors import (
     CorruptStoreError,
     InvalidInputError,
@@ -33,9 +39,10 @@ from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.origin import Fingerprint, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.keys.scheme import Scheme
-from bursar.signing.checks import request_signatures
+from bursar.signing.checks import confirm_address, request_signatures
 from bursar.signing.conformance import Profile
 from bursar.signing.conformance.questions import Spend, account_of, question
+from bursar.signing.policies import register_policy, registrations
 
 HOME = DerivationPath.from_text("m/48h/1h/0h/2h")
 
@@ -78,46 +85,104 @@ def opened(
     return one
 
 
-def policy_of(signer: LedgerBitcoinSigner, *, sorted_keys: bool = True, threshold: int = 2) -> MultisigPolicy:
+def policy_of(
+    signer: LedgerBitcoinSigner, template: str = "wsh(sortedmulti(2,@0/**,@1/**,@2/**))", *, name: str = "Vault"
+) -> WalletPolicy:
+    """Of two strangers' keys and the device's, which is @1 where there are several."""
     assert signer.info.fingerprint is not None
     own = (KeyOrigin(signer.info.fingerprint, HOME), signer.xpub(HOME))
-    return MultisigPolicy("Vault", threshold, (cosigner(1), own, cosigner(2)), sorted_keys)
+    count = 1 + max(number for number in range(3) if f"@{number}/" in template)
+    keys = (cosigner(1), own, cosigner(2))[:count] if count > 1 else (own,)
+    return WalletPolicy(name, template, keys)
 
 
-def spending(policy: MultisigPolicy, places: list[tuple[int, int]], *, change: bool = True) -> Psbt:
+def account(policy: WalletPolicy) -> DescriptorAccount:
+    return DescriptorAccount(Network.TESTNET, policy.descriptor())
+
+
+def spending(policy: WalletPolicy, places: list[tuple[int, int]], *, change: bool = True) -> Psbt:
+    home = account(policy)
     previous = [
         Transaction(
             2,
             (TxIn(OutPoint(Txid(bytes((number,)) * 32), 0), b"", 0xFFFFFFFF),),
-            (TxOut(Sats(90_000), policy.script(*place)),),
+            (TxOut(Sats(90_000), home.script(*place)),),
         )
         for number, place in enumerate(places, 1)
     ]
     inputs = tuple(TxIn(OutPoint(before.txid, 0), b"", 0xFFFFFFFD) for before in previous)
     rest = 90_000 * len(places) - 51_000
-    outputs = (TxOut(Sats(50_000), b"\0\x14" + bytes(20)), TxOut(Sats(rest), policy.script(1, 4)))
+    outputs = (TxOut(Sats(50_000), b"\0\x14" + bytes(20)), TxOut(Sats(rest), home.script(1, 4)))
     psbt = Psbt(Transaction(2, inputs, outputs if change else outputs[:1]))
     for one, place, before in zip(psbt.inputs, places, previous, strict=True):
-        one.non_witness_utxo, one.witness_utxo = before, before.outputs[0]
-        one.witness_script = policy.witness_script(*place)
-        for origin, xpub in policy.keys:
-            there = KeyOrigin(origin.fingerprint, origin.path / place[0] / place[1])
-            one.bip32_derivations[xpub.derive(place).key] = there
+        one.non_witness_utxo = before
+        if not policy.template.startswith(("sh(multi", "sh(sortedmulti")):
+            one.witness_utxo = before.outputs[0]
+        home.spending(*place).describe_input(one)
     if change:
-        psbt.outputs[1].witness_script = policy.witness_script(1, 4)
-        for origin, xpub in policy.keys:
-            psbt.outputs[1].bip32_derivations[xpub.derive((1, 4)).key] = KeyOrigin(
-                origin.fingerprint, origin.path / 1 / 4
-            )
+        home.spending(1, 4).describe_output(psbt.outputs[1])
     return psbt
 
 
-@pytest.mark.parametrize("sorted_keys", [True, False])
+TEMPLATES = [
+    "wsh(multi(2,@0/**,@1/**,@2/**))",
+    "sh(sortedmulti(2,@0/**,@1/**,@2/**))",
+    "sh(wsh(sortedmulti(2,@0/**,@1/**,@2/**)))",
+    "sh(wsh(multi(1,@0/**,@1/**)))",
+    "wpkh(@0/<2;3>/*)",
+    "wsh(or_d(pk(@0/**),and_v(v:pkh(@1/**),older(144))))",
+    "wsh(thresh(2,pk(@0/**),s:pk(@1/**),sln:older(12960)))",
+    "wsh(multi(2,@0/**,@1/**,@1/<2;3>/*))",
+    "tr(@0/**,pk(@1/**))",
+    "tr(@0/<4;5>/*,{pk(@1/<2;3>/*),{multi_a(2,@1/**,@2/**),and_v(v:pk(@2/<2;3>/*),older(5))}})",
+    "tr(@0/**,sortedmulti_a(2,@1/**,@2/**))",
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_every_kind_of_policy_is_registered_shown_and_signed_for(
+    signer: LedgerBitcoinSigner, simulator: LedgerSimulator, template: str
+) -> None:
+    """The signatures are verified by ``request_signatures``; the change is not shown, the payee is."""
+    policy = policy_of(signer, template)
+    home = account(policy)
+    assert register_policy(signer, home, policy.name).policy == policy
+    assert [one.policy.template for one in registrations(signer)] == [template]
+    assert confirm_address(signer, home, 7) == home.address(0, 7)
+    del simulator.pages[:]
+    signed = request_signatures(signer, spending(policy, [(0, 0), (1, 3)]), account=home)
+    for one in signed.inputs:
+        assert len(one.partial_sigs) + len(one.tap_script_sigs) == (2 if template.count("@1/") == 2 else 1)
+    shown = "".join(line for page in simulator.pages for line in page.lines)
+    assert home.address(1, 4).text not in shown
+    if template.startswith("tr(@0/<4;5>"):
+        finalized = finalize(signed)
+        assert len(extract(finalized).inputs[0].witness) == 3
+
+
+def test_the_key_path_of_a_tree_is_signed_too(signer: LedgerBitcoinSigner) -> None:
+    assert signer.info.fingerprint is not None
+    own = (KeyOrigin(signer.info.fingerprint, HOME), signer.xpub(HOME))
+    policy = WalletPolicy("Tree", "tr(@0/**,{pk(@1/**),pk(@0/<2;3>/*)})", (own, cosigner(1)))
+    register_policy(signer, account(policy), "Tree")
+    asked = spending(policy, [(0, 5)])
+    signed = request_signatures(signer, asked, account=account(policy))
+    (one,) = signed.inputs
+    assert one.tap_key_sig is not None
+    assert len(one.tap_script_sigs) == 1
+    named = asked.copy()
+    (leafless,) = (key for key, (leaves, _) in named.inputs[0].tap_bip32_derivations.pairs() if leaves == ())
+    del named.inputs[0].tap_bip32_derivations[leafless]
+    (one,) = signer.sign_psbt(named).inputs
+    assert one.tap_key_sig is None, "a key that the psbt does not name is not signed with"
+    assert len(one.tap_script_sigs) == 1
+
+
 def test_registered_once_it_signs_in_every_session(
-    simulator: LedgerSimulator, store: FilePolicyStore, tmp_path: Path, human: Any, sorted_keys: bool
+    simulator: LedgerSimulator, store: FilePolicyStore, tmp_path: Path, human: Any
 ) -> None:
     with opened(simulator, store, tmp_path, human) as signer:
-        policy = policy_of(signer, sorted_keys=sorted_keys)
+        policy = policy_of(signer)
         registration = signer.register_policy(policy)
         assert human.kinds == ["confirm"]
         assert store.registrations(registration.fingerprint) == (registration,)
@@ -149,14 +214,31 @@ def test_a_policy_and_a_single_key_in_one_transaction(signer: LedgerBitcoinSigne
 
 
 def test_without_registration_it_is_refused(signer: LedgerBitcoinSigner) -> None:
-    with pytest.raises(UnsupportedError, match=r"psbt input 0 .* none is registered"):
+    with pytest.raises(UnsupportedError, match=r"psbt input 0 .* none is registered") as caught:
         signer.sign_psbt(spending(policy_of(signer), [(0, 0)]))
+    assert caught.value.code == "signer.registration"
+    home = account(policy_of(signer))
+    with pytest.raises(UnsupportedError, match="bursar device register") as caught:
+        confirm_address(signer, home, 0)
+    assert caught.value.code == "signer.registration"
+
+
+def test_an_account_is_known_by_its_scripts(signer: LedgerBitcoinSigner) -> None:
+    """Cosigners in another order, sorted in each script, are the same account; one swapped is not."""
+    policy = policy_of(signer)
+    register_policy(signer, account(policy), "Vault")
+    keys = tuple((origin, xpub) for origin, xpub in policy.keys if origin is not None)
+    turned = MultisigAccount(Network.REGTEST, MultisigKind.WSH, 2, keys[::-1])
+    assert confirm_address(signer, turned, 3).script == account(policy).script(0, 3)
+    swapped = MultisigAccount(Network.REGTEST, MultisigKind.WSH, 2, (*keys[:2], cosigner(3)))
+    with pytest.raises(UnsupportedError, match="not registered"):
+        confirm_address(signer, swapped, 0)
 
 
 def test_without_a_store_it_is_refused(simulator: LedgerSimulator, tmp_path: Path, human: Any) -> None:
     with opened(simulator, None, tmp_path, human) as signer:
         policy = policy_of(signer)
-        with pytest.raises(UnsupportedError, match="registered policy only"):
+        with pytest.raises(UnsupportedError, match="without a store"):
             signer.sign_psbt(spending(policy, [(0, 0)]))
         with pytest.raises(UnsupportedError, match="without a store"):
             signer.register_policy(policy)
@@ -172,6 +254,8 @@ def test_a_retired_policy_is_refused(signer: LedgerBitcoinSigner, store: FilePol
     (retired,) = store.registrations(registration.fingerprint)
     with pytest.raises(SignerError, match="was retired"):
         signer.display_policy_address(retired, 0, 0)
+    with pytest.raises(UnsupportedError, match="was retired"):
+        confirm_address(signer, account(policy), 0)
     signer.register_policy(policy)
     assert signer.sign_psbt(spending(policy, [(0, 0)]))
 
@@ -186,13 +270,17 @@ def test_a_proof_that_is_not_the_devices_is_refused(signer: LedgerBitcoinSigner,
 
 
 def test_a_policy_must_have_a_key_of_the_device(signer: LedgerBitcoinSigner, human: Any) -> None:
-    theirs = MultisigPolicy("Theirs", 2, (cosigner(1), cosigner(2)))
+    keys = (cosigner(1), cosigner(2))
+    template = "wsh(multi(2,@0/**,@1/**))"
     with pytest.raises(InvalidInputError, match="no key of this ledger"):
-        signer.register_policy(theirs)
+        signer.register_policy(WalletPolicy("Theirs", template, keys))
+    with pytest.raises(InvalidInputError, match="the keys of") as caught:
+        register_policy(signer, account(WalletPolicy("Theirs", template, keys)), "Theirs")
+    assert caught.value.code == "input.signer.other"
     assert signer.info.fingerprint is not None
     claimed = (KeyOrigin(signer.info.fingerprint, HOME), cosigner(3)[1])
     with pytest.raises(InvalidInputError, match="no key of this ledger"):
-        signer.register_policy(MultisigPolicy("Claimed", 1, (cosigner(1), claimed)))
+        signer.register_policy(WalletPolicy("Claimed", template, (cosigner(1), claimed)))
     assert human.events == []
 
 
@@ -222,9 +310,10 @@ def test_inputs_that_only_look_like_the_policy_are_refused(signer: LedgerBitcoin
     signer.register_policy(policy)
     asked = spending(policy, [(0, 0)])
     origin, xpub = policy.keys[1]
+    assert origin is not None
     own = xpub.derive((0, 0)).key
     if change == "script":
-        asked.inputs[0].witness_script = policy.witness_script(0, 1)
+        asked.inputs[0].witness_script = account(policy).spending(0, 1).witness_script
     elif change == "branch":
         asked.inputs[0].bip32_derivations[own] = KeyOrigin(origin.fingerprint, origin.path / 0 / 1)
     else:
@@ -234,31 +323,82 @@ def test_inputs_that_only_look_like_the_policy_are_refused(signer: LedgerBitcoin
         signer.sign_psbt(asked)
 
 
+def test_what_no_ledger_registers_is_refused_here(signer: LedgerBitcoinSigner, human: Any) -> None:
+    own = policy_of(signer).keys[1]
+    many = (own, *(cosigner(number) for number in range(15)))
+    template = f"wsh(sortedmulti(2,{','.join(f'@{number}/**' for number in range(16))}))"
+    for policy, reason in (
+        (WalletPolicy("Many", template, many), "16 keys"),
+        (WalletPolicy("Together", "tr(musig(@0,@1)/**)", (own, cosigner(1))), "musig"),
+    ):
+        with pytest.raises(UnsupportedError, match=reason):
+            signer.register_policy(policy)
+    assert human.events == []
+
+
+FEATURES = {
+    "wsh(sortedmulti(2,@0/**,@1/**))": (),
+    "sh(wsh(multi(2,@0/<2;3>/*,@1/**)))": (),
+    "tr(@0/**)": (),
+    "wsh(pk(@0/**))": (),
+    "wsh(and_v(v:pk(@0/**),pk(@1/**)))": ("miniscript",),
+    "wsh(and_b(pk(@0/**),a:pk(@1/**)))": ("miniscript", "miniscript-a"),
+    "wsh(and_v(v:thresh(1,pk(@0/**)),pk(@1/**)))": ("miniscript", "miniscript-thresh-1"),
+    "wsh(thresh(1,pk(@0/**),s:pk(@1/**)))": ("miniscript",),
+    "wsh(and_v(v:pk(@0/**),older(5)))": ("miniscript", "miniscript-older"),
+    "tr(@0/**,pk(@1/**))": ("taproot-scripts",),
+    "tr(@0/**,{multi_a(1,@1/**),sortedmulti_a(1,@2/**)})": ("taproot-scripts",),
+    "tr(@0/<2;3>/*,pk(@1/**))": ("taproot-scripts", "taproot-scripts-other-branches"),
+    "tr(@0/**,and_v(v:pk(@1/**),older(5)))": (
+        "taproot-scripts",
+        "taproot-miniscript",
+        "miniscript",
+        "miniscript-older",
+    ),
+    "tr(musig(@0,@1)/**)": ("musig",),
+    "tr(musig(@0,@1)/**,pk(@2/**))": ("taproot-scripts", "musig"),
+}
+
+
+@pytest.mark.parametrize("template", FEATURES)
+def test_what_versions_may_get_wrong_about_a_policy(template: str) -> None:
+    keys = tuple(cosigner(number) for number in range(1 + max(n for n in range(3) if f"@{n}" in template)))
+    assert features(WalletPolicy("x", template, keys)) == FEATURES[template]
+
+
 @pytest.mark.parametrize(
-    "spoil",
+    ("version", "template"),
     [
-        lambda policy: replace(policy, name=""),
-        lambda policy: replace(policy, name="x" * 65),
-        lambda policy: replace(policy, name=" Vault"),
-        lambda policy: replace(policy, name="Tr\xe9sor"),
-        lambda policy: replace(policy, name="Va\nult"),
-        lambda policy: replace(policy, threshold=0),
-        lambda policy: replace(policy, threshold=4),
-        lambda policy: replace(policy, keys=(*policy.keys, policy.keys[0])),
-        lambda policy: replace(policy, keys=tuple(cosigner(number) for number in range(16))),
-        lambda policy: replace(
-            policy, keys=(policy.keys[0], (policy.keys[1][0], replace(policy.keys[1][1], testnet=False)))
-        ),
+        ("2.1.1", "wsh(and_b(pk(@0/**),a:pk(@1/**)))"),
+        ("2.1.1", "tr(@0/**,pk(@1/**))"),
+        ("2.1.3", "tr(@0/**,and_v(v:pk(@1/**),older(5)))"),
+        ("2.2.0", "tr(@0/**,pk(@1/<2;3>/*))"),
     ],
 )
-def test_policies_that_cannot_be(spoil: Callable[[MultisigPolicy], MultisigPolicy]) -> None:
-    with pytest.raises(InvalidInputError) as caught:
-        spoil(MultisigPolicy("Vault", 2, (cosigner(1), cosigner(2), cosigner(3))))
-    assert caught.value.code == "input.policy"
+def test_a_version_that_gets_it_wrong_is_refused(
+    tmp_path: Path, human: Any, store: FilePolicyStore, version: str, template: str
+) -> None:
+    with (
+        LedgerSimulator(app="Bitcoin Test", version=version, human=humans.approve()) as old,
+        opened(old, store, tmp_path, human) as signer,
+    ):
+        with pytest.raises(SignerError, match="update the app") as caught:
+            signer.register_policy(policy_of(signer, template))
+        assert caught.value.code == "signer.firmware"
+
+
+def test_a_version_that_takes_anything_is_told_of(tmp_path: Path, human: Any, store: FilePolicyStore) -> None:
+    with (
+        LedgerSimulator(app="Bitcoin Test", version="2.4.5", human=humans.approve()) as old,
+        opened(old, store, tmp_path, human) as signer,
+    ):
+        del human.events[:]
+        signer.register_policy(policy_of(signer, "wsh(and_v(v:pk(@0/**),and_v(v:pk(@1/**),older(5))))"))
+        assert any("no meaning to the network" in event.text for event in human.events)
 
 
 def registration() -> Registration:
-    policy = MultisigPolicy("Vault", 2, (cosigner(1), cosigner(2)), sorted_keys=False)
+    policy = WalletPolicy("Vault", "wsh(multi(2,@0/**,@1/**))", (cosigner(1), cosigner(2)))
     return Registration(policy, cosigner(1)[0].fingerprint, bytes(range(32)), b"\7" * 32)
 
 
@@ -291,10 +431,10 @@ def test_the_file_is_its_owners_alone(store: FilePolicyStore, tmp_path: Path) ->
         lambda text: text[:-20],
         lambda text: "[]",
         lambda text: "[" * 5000,
-        lambda text: text.replace('"version": 1', '"version": 2'),
+        lambda text: text.replace('"version": 2', '"version": 3'),
         lambda text: text.replace('"hmac": "07', '"hmac": "'),
         lambda text: text.replace("Vault", ""),
-        lambda text: text.replace('"threshold": 2', '"threshold": "2"'),
+        lambda text: text.replace("multi(2", "multi(3@"),
     ],
 )
 def test_a_damaged_file_is_said_to_be(store: FilePolicyStore, tmp_path: Path, damage: Callable[[str], str]) -> None:
@@ -303,3 +443,18 @@ def test_a_damaged_file_is_said_to_be(store: FilePolicyStore, tmp_path: Path, da
     path.write_text(damage(path.read_text()))
     with pytest.raises(CorruptStoreError, match="damaged"):
         store.registrations(registration().fingerprint)
+
+
+def test_the_file_of_before_is_read(store: FilePolicyStore, tmp_path: Path) -> None:
+    one = registration()
+    keys = [[str(origin), str(xpub)] for origin, xpub in one.policy.keys]
+    old = {"name": "Vault", "threshold": 2, "sorted": False, "keys": keys, "fingerprint": str(one.fingerprint)}
+    old |= {"identity": one.identity.hex(), "hmac": one.hmac.hex(), "retired": False}
+    path = tmp_path / "ledger" / "policies.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps({"version": 1, "registrations": [old]}))
+    path.chmod(0o600)
+    assert store.registrations(one.fingerprint) == (one,)
+    store.retire(one.identity)
+    assert '"version": 2' in path.read_text()
+    assert store.registrations(one.fingerprint) == (replace(one, retired=True),)
