@@ -18,6 +18,7 @@ _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and symbols that show nothing
 _RIGHT_TO_LEFT = frozenset({"R", "AL", "AN"})
 _LONGEST_ADDRESS = 128
+_LONGEST_PAYEE = 256  # a script without an address, OP_RETURN with all the data that nodes relay
 _LONGEST_TEXT = 240
 _LONGEST_SYMBOL = 12
 _MOST_MARKS = 2  # combining marks in a row that a living language needs
@@ -93,7 +94,7 @@ def _payment_lines(review: Review, most: int) -> Iterator[str]:
     amounts = [amount_text(payment.amount, payment.asset) for payment in shown]
     width = max(map(text_width, amounts), default=0)
     for payment, amount in zip(shown, amounts, strict=True):
-        yield f"{_INDENT}{_pad(amount, width, right=True)}  to  {plain_text(payment.to, longest=_LONGEST_ADDRESS)}"
+        yield f"{_INDENT}{_pad(amount, width, right=True)}  to  {plain_text(payment.to, longest=_LONGEST_PAYEE)}"
         if payment.asset.contract is not None:
             contract = plain_text(payment.asset.contract, longest=_LONGEST_ADDRESS)
             yield f"{_INDENT}{' ' * width}      token contract {contract}"
