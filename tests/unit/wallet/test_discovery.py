@@ -16,13 +16,13 @@ from bursar.errors import ChainUnavailableError, InvalidInputError
 from bursar.wallet import bitcoin_sync
 from bursar.wallet.wallet import Wallet
 
-USED = 700
+USED = 400
 
 
 @pytest.fixture
 def busy(wallet: Any, bitcoin: Any, fakes: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
-    """An account with 700 used addresses that no sync has seen yet; what is found is stored every 200."""
-    monkeypatch.setattr(bitcoin_sync, "_CHECKPOINT", 200)
+    """An account with 400 used addresses that no sync has seen yet; what is found is stored every 100."""
+    monkeypatch.setattr(bitcoin_sync, "_CHECKPOINT", 100)
     account = fakes.bitcoin_account()
     wallet.add_account("btc", account, signer="x")
     for number, script in enumerate(account.scripts(0, 0, USED)):
@@ -39,7 +39,7 @@ def test_many_used_addresses_take_few_questions(busy: SimpleNamespace) -> None:
     told: list[tuple[str, int, int | None]] = []
     report = busy.wallet.sync("btc", busy.node, progress=lambda *step: told.append(step))
     assert busy.wallet.balance("btc")[0].confirmed == TOTAL
-    assert len(busy.node.requests) < 15
+    assert len(busy.node.requests) < 14
     asked = [script for request in busy.node.requests for script in request.scripts]
     assert len(asked) == len(set(asked)) == report.addresses
     scans = [step for step in told if step[0] == "scan"]
@@ -56,7 +56,7 @@ def test_an_interrupted_first_scan_goes_on_where_it_was(busy: SimpleNamespace, t
     def fail() -> None:
         nonlocal answers
         answers += 1
-        node.down = answers > 8
+        node.down = answers > 7
         node._answer()
 
     node.before_answer = fail
