@@ -19,6 +19,7 @@ def chain_source(node: BitcoinNode, network: Network, home: Home) -> BitcoinBack
         from bursar.nodes.electrum import ElectrumBackend
 
         kept = home.folder / "electrum"
+        kept.mkdir(mode=0o700, exist_ok=True)
         first_use = node.certificate == FIRST_USE
         return ElectrumBackend(
             node.url,
@@ -26,7 +27,7 @@ def chain_source(node: BitcoinNode, network: Network, home: Home) -> BitcoinBack
             certificate=None if first_use else node.certificate,
             known_servers=kept / "servers.json" if first_use else None,
             proxy=node.proxy,
-            cache=kept / f"{network.name}.json",
+            cache=kept / f"{network.name}.db",
         )
     from bursar.nodes.http_channel import Trust
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from bursar.errors import ChainUnavailableError
@@ -21,24 +22,35 @@ Engine = Literal["auto", "py-evm", "anvil"]
 _START_SECONDS = 60
 
 
-def serve(session: Session, *, engine: Engine, ready: Callable[[SandboxState], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Which servers besides the nodes answer for the Bitcoin chain."""
+
+    electrum: bool = False
+    esplora: bool = False
+
+
+def serve(session: Session, *, engine: Engine, servers: Servers, ready: Callable[[SandboxState], None]) -> None:
     """Run the chains in this process until somebody stops them: Ctrl-C, SIGTERM or ``sandbox down``."""
     _make_folder(session)
     with ExitStack() as stack:
         with session.output.progress("starting the chains"):
-            box = stack.enter_context(Sandbox(session.home.sandbox, ethereum=engine))
+            box = stack.enter_context(
+                Sandbox(session.home.sandbox, ethereum=engine, electrum=servers.electrum, esplora=servers.esplora)
+            )
             _ = box.token  # deployed before anybody is told that the chains are ready
         ready(box.state)
         box.wait()
 
 
-def spawn(session: Session, *, engine: Engine) -> SandboxState:
+def spawn(session: Session, *, engine: Engine, servers: Servers) -> SandboxState:
     """Start the sandbox in the background and wait until it is ready."""
     _make_folder(session)
     folder = session.home.sandbox
     log = folder / "sandbox.log"
     command = [sys.executable, "-m", "bursar.cli", "sandbox", "up", "--foreground", "--engine", engine]
     command += ["--home", str(session.home.folder)]
+    command += ["--electrum"] * servers.electrum + ["--esplora"] * servers.esplora
     with log.open("wb") as file:
         child = subprocess.Popen(  # noqa: S603 (our own program)
             command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True

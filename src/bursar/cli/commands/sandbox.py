@@ -39,8 +39,10 @@ def sandbox() -> None:
 @click.option(
     "--engine", type=click.Choice(["auto", "py-evm", "anvil"]), default="auto", help="Which EVM.  [default: auto]"
 )
+@click.option("--electrum", is_flag=True, help="A server of the Electrum protocol over the Bitcoin chain, too.")
+@click.option("--esplora", is_flag=True, help="A server of Esplora's REST interface over it, too.")
 @pass_session
-def up(session: Session, foreground: bool, engine: Engine) -> None:
+def up(session: Session, foreground: bool, engine: Engine, electrum: bool, esplora: bool) -> None:
     """Start both chains, or say where they are if they run already.
 
     They are kept in the wallet's folder and go on where they stopped. Bitcoin answers Bitcoin Core's JSON-RPC with a
@@ -49,12 +51,13 @@ def up(session: Session, foreground: bool, engine: Engine) -> None:
     from bursar.cli import sandbox_process
 
     found = compose.sandbox(session)
+    servers = sandbox_process.Servers(electrum, esplora)
     if found is None and foreground:
-        sandbox_process.serve(session, engine=engine, ready=lambda state: _told(session, state))
+        sandbox_process.serve(session, engine=engine, servers=servers, ready=lambda state: _told(session, state))
         return
     if found is None:
         with session.output.progress("starting the chains"):
-            found = sandbox_process.spawn(session, engine=engine)
+            found = sandbox_process.spawn(session, engine=engine, servers=servers)
     _told(session, found)
 
 
@@ -137,6 +140,9 @@ def _money(session: Session) -> Money:
 def _told(session: Session, found: SandboxState) -> None:
     def words() -> None:
         click.echo(f"Bitcoin   regtest, {found.bitcoin_url}, cookie {found.bitcoin_cookie}")
+        for name, url in (("Electrum", found.electrum_url), ("Esplora", found.esplora_url)):
+            if url is not None:
+                click.echo(f"{name:<10}{url}")
         click.echo(f"Ethereum  chain {found.ethereum_chain_id}, {found.ethereum_url}, {found.ethereum_engine}")
         if found.token is not None:
             contract, symbol, decimals = found.token

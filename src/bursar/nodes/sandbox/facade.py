@@ -160,6 +160,8 @@ class Sandbox:
             ethereum_chain_id=None if ethereum is None else ethereum.chain_id,
             ethereum_engine=None if ethereum is None else ethereum.engine,
             token=(tokens[0].contract, tokens[0].symbol, tokens[0].decimals) if tokens else None,
+            electrum_url=None if self._electrum is None else self._electrum.url,
+            esplora_url=None if self._esplora is None else self._esplora.url,
         )
 
     def _note(self) -> None:

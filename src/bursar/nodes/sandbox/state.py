@@ -31,6 +31,8 @@ class SandboxState:
     ethereum_chain_id: int | None = None
     ethereum_engine: str | None = None
     token: tuple[str, str, int] | None = None
+    electrum_url: str | None = None
+    esplora_url: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object with its version."""
