@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.account import BitcoinAccount
-from bursar.bitcoin.address import Address as BitcoinAddress
 from bursar.bitcoin.message import message_digest
 from bursar.bitcoin.psbt import note_signature
 from bursar.bitcoin.sighash import DEFAULT
@@ -13,16 +12,22 @@ from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerMisbehavedError, UnsupportedError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address as EthereumAddress
+from bursar.ethereum.fees import MAX_TRANSACTION_GAS
 from bursar.ethereum.message import personal_digest
+from bursar.ethereum.validity import check_transaction
 from bursar.keys.origin import UNKNOWN
 from bursar.signing.change import change_outputs
 from bursar.signing.preflight import DEFAULT_LIMITS, PreflightLimits, check_psbt
+from bursar.signing.protocols import ContextSigner, SigningContext
+from bursar.signing.replacements import check_replacement
 from bursar.signing.reply import accepted_signatures
 from bursar.signing.shown import pays_to
 from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.bitcoin.address import Address as BitcoinAddress
+    from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import InputDigest, Psbt
     from bursar.bitcoin.transaction import Txid
     from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
@@ -50,6 +55,8 @@ def request_signatures(
     approved: Txid | None = None,
     limits: PreflightLimits = DEFAULT_LIMITS,
     seen: SeenAmounts | None = None,
+    network: Network | None = None,
+    original: Psbt | None = None,
 ) -> Psbt:
     """Ask ``signer`` to sign, and give back ``psbt`` with its verified signatures and nothing else from the signer.
 
@@ -60,13 +67,23 @@ def request_signatures(
     After: the answer is the same transaction with the same fields, at least one signature was added, and every
     signature added verifies under a key of its script, with the hash type asked for and in its strict form.
 
+    A signer with a screen may show addresses of ``network`` (the account's) and, where the transaction replaces the
+    signed ``original``, what changes (``replacements.check_replacement``).
+
     Raises ``InvalidInputError`` for the question, ``SignerMisbehavedError`` for the answer, and whatever
     ``SignerError`` the signer itself raises. ``psbt`` is not changed.
     """
     fingerprint = signer.info.fingerprint
     asked = check_question(psbt, fingerprint, account=account, approved=approved, limits=limits, seen=seen)
     question = psbt.copy()
-    answer = signer.sign_psbt(psbt.copy())
+    if original is not None:
+        check_replacement(psbt, original)
+    if isinstance(signer, ContextSigner):
+        network = network if account is None else account.network
+        context = SigningContext(network, limits.external_inputs, original)
+        answer = signer.sign_psbt_in(psbt.copy(), context)
+    else:
+        answer = signer.sign_psbt(psbt.copy())
     added = accepted_signatures(question, answer, asked, fingerprint=fingerprint, name=name_of(signer))
     for index, key, value in added:
         question.inputs[index].fields[key] = value
@@ -99,16 +116,25 @@ def check_question(
 
 
 def request_transaction(
-    signer: EthereumSigner, path: DerivationPath, tx: UnsignedTransaction, *, sender: EthereumAddress
+    signer: EthereumSigner,
+    path: DerivationPath,
+    tx: UnsignedTransaction,
+    *,
+    sender: EthereumAddress,
+    any_chain: bool = False,
+    most_gas: int | None = MAX_TRANSACTION_GAS,
 ) -> SignedTransaction:
     """Ask ``signer`` to sign ``tx`` with the key at ``path``; the signature must recover to ``sender`` over ``tx``.
 
-    A signature of anything else (another amount, recipient, chain or key) recovers to another address and raises
-    ``SignerMisbehavedError``.
+    Before it is asked: ``check_transaction``, so that nothing is signed that no block could take, and no authorization
+    (EIP-7702) that counts on every chain unless ``any_chain`` accepts it; ``most_gas`` is the chain's limit for one
+    transaction. After: a signature of anything else (another amount, recipient, chain or key) recovers to another
+    address and raises ``SignerMisbehavedError``.
     """
-    signature = _checked(signer, signer.sign_transaction(path, tx))
-    if _recovered(signer, tx.digest(), signature) != sender:
-        raise _misbehaved(signer, f"its signature is not one of this transaction by {sender}")
+    check_transaction(tx, sender=sender, any_chain=any_chain, most_gas=most_gas)
+    signature = held_signature(signer, signer.sign_transaction(path, tx))
+    if recovered_address(signer, tx.digest(), signature) != sender:
+        raise misbehaved(signer, f"its signature is not one of this transaction by {sender}")
     return tx.sign_with(signature)
 
 
@@ -116,9 +142,9 @@ def request_message(
     signer: MessageSigner, path: DerivationPath, message: bytes, *, public_key: bytes
 ) -> EcdsaSignature:
     """Ask for a legacy Bitcoin message signature; it must recover to ``public_key`` (33 bytes, compressed)."""
-    signature = _checked(signer, signer.sign_message(path, message))
+    signature = held_signature(signer, signer.sign_message(path, message))
     if _recovered_key(signer, message_digest(message), signature) != public_key:
-        raise _misbehaved(signer, f"its signature is not one of this message by the key {public_key.hex()}")
+        raise misbehaved(signer, f"its signature is not one of this message by the key {public_key.hex()}")
     return signature
 
 
@@ -126,9 +152,9 @@ def request_personal_message(
     signer: PersonalMessageSigner, path: DerivationPath, message: bytes, *, sender: EthereumAddress
 ) -> EcdsaSignature:
     """Ask for an EIP-191 signature of a personal message; it must recover to ``sender``."""
-    signature = _checked(signer, signer.sign_personal_message(path, message))
-    if _recovered(signer, personal_digest(message), signature) != sender:
-        raise _misbehaved(signer, f"its signature is not one of this message by {sender}")
+    signature = held_signature(signer, signer.sign_personal_message(path, message))
+    if recovered_address(signer, personal_digest(message), signature) != sender:
+        raise misbehaved(signer, f"its signature is not one of this message by {sender}")
     return signature
 
 
@@ -147,9 +173,9 @@ def request_typed_data(
     ``any_chain``. ``InvalidInputError`` (``input.typed-data.chain``) before the signer is asked.
     """
     typed.check_chain(chain_id, absent=any_chain)
-    signature = _checked(signer, signer.sign_typed_data(path, typed))
-    if _recovered(signer, typed.digest(), signature) != sender:
-        raise _misbehaved(signer, f"its signature is not one of this typed data by {sender}")
+    signature = held_signature(signer, signer.sign_typed_data(path, typed))
+    if recovered_address(signer, typed.digest(), signature) != sender:
+        raise misbehaved(signer, f"its signature is not one of this typed data by {sender}")
     return signature
 
 
@@ -169,15 +195,15 @@ def confirm_address(
         check_keys_of(signer, account)
     shown = _displayed(signer, account, branch, index)
     if not isinstance(shown, str):
-        raise _misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
+        raise misbehaved(signer, f"it showed {type(shown).__name__}, which is no address")
     if isinstance(account, EthereumAccount):
         address = account.address(index)
         if shown.lower() != str(address).lower():
-            raise _misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
+            raise misbehaved(signer, f"it showed {shown[:100]!r} where {address} was derived")
         return address
     expected = account.address(branch, index)
     if not pays_to(shown, expected.script, testnet=expected.network.testnet):
-        raise _misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
+        raise misbehaved(signer, f"it showed {shown[:100]!r} where {expected} was derived")
     return expected
 
 
@@ -223,17 +249,19 @@ def name_of(signer: Signer) -> str:
     return f"{signer.info.backend}:{signer.info.label or signer.info.location}"
 
 
-def _checked(signer: Signer, signature: object) -> EcdsaSignature:
+def held_signature(signer: Signer, signature: object) -> EcdsaSignature:
+    """``signature`` when it is one, with a low S and its parity; ``SignerMisbehavedError`` otherwise."""
     if not isinstance(signature, EcdsaSignature):
-        raise _misbehaved(signer, f"it answered with {type(signature).__name__}, which is no signature")
+        raise misbehaved(signer, f"it answered with {type(signature).__name__}, which is no signature")
     if not signature.low_s:
-        raise _misbehaved(signer, "its signature has a high s, a malleable form")
+        raise misbehaved(signer, "its signature has a high s, a malleable form")
     if signature.y_parity is None:
-        raise _misbehaved(signer, "its signature carries no parity, so nobody can recover who signed")
+        raise misbehaved(signer, "its signature carries no parity, so nobody can recover who signed")
     return signature
 
 
-def _recovered(signer: Signer, digest: bytes, signature: EcdsaSignature) -> EthereumAddress:
+def recovered_address(signer: Signer, digest: bytes, signature: EcdsaSignature) -> EthereumAddress:
+    """The account whose key made ``signature``; ``SignerMisbehavedError`` when no key did."""
     return EthereumAddress.from_public_key(_recovered_key(signer, digest, signature))
 
 
@@ -241,8 +269,9 @@ def _recovered_key(signer: Signer, digest: bytes, signature: EcdsaSignature) -> 
     try:
         return ecdsa_recover(digest, signature)
     except InvalidSignatureError as error:
-        raise _misbehaved(signer, "its signature belongs to no key") from error
+        raise misbehaved(signer, "its signature belongs to no key") from error
 
 
-def _misbehaved(signer: Signer, reason: str) -> SignerMisbehavedError:
+def misbehaved(signer: Signer, reason: str) -> SignerMisbehavedError:
+    """The error for an answer that does not belong to the question."""
     return SignerMisbehavedError(f"{name_of(signer)} misbehaved: {reason}; do not trust it until you know why")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt
     from bursar.bitcoin.wallet_policy import WalletPolicy
     from bursar.crypto.secp256k1 import EcdsaSignature
@@ -94,6 +95,26 @@ class PsbtSigner(Signer, Protocol):
     def sign_psbt(self, psbt: Psbt) -> Psbt: ...
 
 
+@dataclass(frozen=True, slots=True)
+class SigningContext:
+    """What a PSBT does not say, and a signer with a screen has a use for.
+
+    ``network`` tells the test networks apart; ``external_inputs`` lets others pay in the same transaction;
+    ``original`` is the signed transaction that this one replaces (BIP-125, ``bursar.signing.replacements``).
+    """
+
+    network: Network | None = None
+    external_inputs: bool = False
+    original: Psbt | None = None
+
+
+@runtime_checkable
+class ContextSigner(PsbtSigner, Protocol):
+    """Signs a PSBT, shown for what it is: on which network, and what changes where it replaces another."""
+
+    def sign_psbt_in(self, psbt: Psbt, context: SigningContext) -> Psbt: ...
+
+
 @runtime_checkable
 class Musig2Signer(Signer, Protocol):
     """Takes part in MuSig2 (BIP-327, BIP-373) in two rounds; its secret nonces never leave it and are used once."""
@@ -158,13 +179,6 @@ class WalletPolicyRegistry(Signer, Protocol):
     def policy_address(self, registration: Registration, branch: int, index: int) -> str: ...
 
     def policy_registrations(self) -> Sequence[Registration]: ...
-
-
-@runtime_checkable
-class ReplacementSigner(Signer, Protocol):
-    """Signs a transaction that replaces ``original`` (BIP-125) as such: its human sees what changes."""
-
-    def sign_replacement(self, psbt: Psbt, original: Psbt) -> Psbt: ...
 
 
 class SignerBackend(Protocol):

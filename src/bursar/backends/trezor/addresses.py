@@ -1,10 +1,11 @@
-"""Addresses shown on a Trezor's own screen: the four single-key schemes, and Ethereum's."""
+"""Addresses shown on a Trezor's own screen: the four single-key schemes, multisig, and Ethereum's."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.trezor import bitcoin_paths as paths
+from bursar.backends.trezor.bitcoin_multisig import MOST_KEYS, SPENDS, MultisigScript, Placed, redeem_message
 from bursar.backends.trezor.ethereum_paths import check_ethereum_path
 from bursar.backends.trezor.exchange import Exchange, one
 from bursar.bitcoin.script import ScriptType
@@ -12,7 +13,9 @@ from bursar.errors import SignerMisbehavedError
 
 if TYPE_CHECKING:
     from bursar.backends.trezor.abilities import Firmware
+    from bursar.bitcoin.multisig import MultisigAccount
     from bursar.bitcoin.network import Network
+    from bursar.keys.origin import Fingerprint
     from bursar.keys.path import DerivationPath
 
 
@@ -40,6 +43,48 @@ def show_address(
             coin_name=paths.coin_name(network, firmware),
             show_display=True,
             script_type=messages.InputScriptType[paths.INPUT_TYPES[script_type]],
+        ),
+        messages.Address,
+    )
+    return _text(reply.address)
+
+
+def show_multisig_address(
+    messages: Any,
+    account: MultisigAccount,
+    branch: int,
+    index: int,
+    *,
+    fingerprint: Fingerprint,
+    firmware: Firmware,
+    strict: bool = True,
+) -> Exchange[str]:
+    """Show an address of several cosigners, and their keys where the model does; the text it says it showed.
+
+    Keys that are sorted in each script (BIP-67) are sorted by the device where its firmware can, else here.
+    ``InvalidInputError`` (``input.account``) where the device is no cosigner, ``input.path`` for a forbidden path.
+    """
+    origin, _ = account.own_keys(fingerprint)[0]
+    path = origin.path / branch / index
+    paths.network_of(path.indexes, account.network)
+    paths.check_multisig_path(path.indexes, account.network, strict=strict)
+    if len(account.cosigners) > MOST_KEYS:
+        raise firmware.cannot(f"{len(account.cosigners)} cosigners are more than {MOST_KEYS}", "display_address")
+    sort = account.sorted and firmware.sorted_multisig
+    cosigners = [xpub for _, xpub in account.cosigners]
+    if account.sorted and not sort:
+        cosigners.sort(key=lambda xpub: xpub.derive((branch, index)).key)
+    keys = tuple(xpub.derive((branch, index)).key for xpub in cosigners)
+    script = MultisigScript(account.threshold, keys, SPENDS[account.kind])
+    placed = Placed(script, tuple(cosigners), (branch, index))
+    reply = yield from one(
+        messages.GetAddress(
+            address_n=list(path.indexes),
+            coin_name=paths.coin_name(account.network, firmware),
+            show_display=True,
+            multisig=redeem_message(messages, script, placed, sort=sort),
+            script_type=messages.InputScriptType[script.spend],
+            ignore_xpub_magic=True,
         ),
         messages.Address,
     )

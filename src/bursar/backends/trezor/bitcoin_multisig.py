@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.trezor.bitcoin_keys import KeyBook, Path
 from bursar.bitcoin import script as scripts
+from bursar.bitcoin.multisig import MultisigKind
 from bursar.bitcoin.script import ScriptType, classify
 from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 15
 _TESTNET: Final = bytes.fromhex("043587cf")
 _BARE, _NATIVE, _NESTED = "SPENDMULTISIG", "SPENDWITNESS", "SPENDP2SHWITNESS"
+SPENDS: Final = {MultisigKind.SH: _BARE, MultisigKind.WSH: _NATIVE, MultisigKind.SH_WSH: _NESTED}
+"""How a multisig account is spent from, by the device's name of ``InputScriptType``."""
 _OUTPUT_TYPES: Final = {_BARE: "PAYTOMULTISIG", _NATIVE: "PAYTOWITNESS", _NESTED: "PAYTOP2SHWITNESS"}
 
 

@@ -62,12 +62,12 @@ def coin_name(network: Network, firmware: Firmware) -> str:
 def network_of(path: Sequence[int], network: Network | None = None) -> Network:
     """The network a path's coin type belongs to: ``network`` where it agrees, else Main or Testnet.
 
-    ``InvalidInputError`` (``input.path``) where it does not agree.
+    ``InvalidInputError`` (``input.path``) where it does not agree; a path without coin type (BIP-45) agrees with all.
     """
     coin_type = path[1] - HARDENED if len(path) > 1 else 0
     if network is None:
         return Network.TESTNET if coin_type == Network.TESTNET.coin_type else Network.MAIN
-    if coin_type != network.coin_type and len(path) > 1:
+    if coin_type != network.coin_type and coin_type >= 0 and len(path) > 1:
         raise InvalidInputError(
             f"{text(path)} is no path of {network}: its coin type is {network.coin_type}h", code="input.path"
         )

@@ -16,6 +16,7 @@ from bursar.backends.trezor.bitcoin_multisig import (
     redeem_message,
 )
 from bursar.backends.trezor.bitcoin_outputs import Homes, Outputs
+from bursar.backends.trezor.bitcoin_replacement import tell
 from bursar.bitcoin.account import single_key_script
 from bursar.bitcoin.script import ScriptType, classify
 from bursar.bitcoin.sighash import ALL, DEFAULT
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.backends.trezor.abilities import Firmware
+    from bursar.backends.trezor.bitcoin_replacement import Original
     from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt, PsbtInput
     from bursar.bitcoin.transaction import Transaction, TxOut
@@ -70,6 +72,7 @@ class SigningRequest:
     inputs: list[Any] = field(default_factory=list)
     outputs: list[Any] = field(default_factory=list)
     previous: dict[bytes, Transaction] = field(default_factory=dict)
+    original: Original | None = None
 
 
 class Draft:
@@ -84,8 +87,10 @@ class Draft:
         firmware: Firmware,
         strict: bool,
         external_inputs: bool,
+        original: Psbt | None = None,
     ) -> None:
         self._psbt = psbt
+        self._original = original
         self._firmware = firmware
         self._strict = strict
         self._external = external_inputs
@@ -109,21 +114,26 @@ class Draft:
         for index, one in enumerate(psbt.inputs):
             self._check_named(index, one, self._named[index], multisig=self._scripts[index] is not None)
         self._outputs = Outputs(psbt, fingerprint, self._network, firmware)
+        self._old_outputs = None if original is None else Outputs(original, fingerprint, self._network, firmware)
 
     def paths(self) -> list[Path]:
         """The paths of every key needed, inputs first."""
         needed = [path for named in self._named for _, path in named]
-        return needed + self._outputs.paths({path[:-2] for path in needed})
+        accounts = {path[:-2] for path in needed}
+        old = [] if self._old_outputs is None else self._old_outputs.paths(accounts)
+        return needed + self._outputs.paths(accounts) + old
 
     def finish(self, messages: Any, book: KeyBook) -> SigningRequest:
         """The request, every key of ours re-derived through ``book``.
 
-        ``InvalidInputError`` (``input.psbt.*``, ``input.path``) and ``UnsupportedError`` as ``sign_psbt`` says.
+        ``InvalidInputError`` (``input.psbt.*``, ``input.path``) and ``UnsupportedError`` as ``sign_psbt`` says;
+        ``NotExpressibleError`` where there is an original and the device cannot be told of it.
         """
         request = SigningRequest(paths.coin_name(self._network, self._firmware))
         homes = Homes()
         cosigners = Cosigners(self._psbt) if any(self._scripts) else None
-        sort = self._firmware.sorted_multisig and all_sorted((*self._scripts, *self._outputs.scripts))
+        old_scripts = () if self._old_outputs is None else self._old_outputs.scripts
+        sort = self._firmware.sorted_multisig and all_sorted((*self._scripts, *self._outputs.scripts, *old_scripts))
         for index, (one, spent, named) in enumerate(zip(self._psbt.inputs, self._spent, self._named, strict=True)):
             own, script = None, self._scripts[index]
             if script is not None and cosigners is not None:
@@ -139,6 +149,17 @@ class Draft:
         request.outputs = self._outputs.messages(messages, book, homes, cosigners, sort=sort)
         if not all(own is None or own.taproot for own in request.own):
             self._previous(request.previous)
+        if self._original is not None and self._old_outputs is not None:
+            old = self._old_outputs.messages(messages, book, homes, cosigners, sort=sort)
+            request.original = tell(
+                messages,
+                self._psbt,
+                self._original,
+                own=request.own,
+                inputs=request.inputs,
+                outputs=request.outputs,
+                old_outputs=old,
+            )
         return request
 
     def _check_shape(self) -> None:

@@ -36,6 +36,7 @@ def sign_psbt(
     known: Mapping[Path, ExtendedPublicKey] | None = None,
     strict: bool = True,
     external_inputs: bool = False,
+    original: Psbt | None = None,
 ) -> Exchange[Psbt]:
     """A copy of ``psbt`` with the device's signatures added and nothing else; ``psbt`` is not changed.
 
@@ -45,6 +46,9 @@ def sign_psbt(
 
     The keys named for inputs and change are re-derived from the device's own before anything is shown. An output is
     change only at ``account/1/index`` of an account of the inputs, with that account's script; any other is shown.
+
+    ``original`` is the signed transaction this one replaces: the device then shows what changes, the fee; where it
+    cannot be told so, ``NotExpressibleError`` before it is asked.
 
     ``InvalidInputError``: ``input.psbt.*`` (``.empty`` ``.duplicate-input`` ``.external`` ``.nothing-to-sign``
     ``.key`` ``.script`` ``.sighash`` ``.utxo`` ``.change`` ``.output``), ``input.path``. ``UnsupportedError``: what
@@ -57,6 +61,7 @@ def sign_psbt(
         firmware=firmware,
         strict=strict,
         external_inputs=external_inputs,
+        original=original,
     )
     book = KeyBook(known or {})
     for path in book.missing(draft.paths()):

@@ -9,6 +9,7 @@ from bursar.errors import SignerMisbehavedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bursar.backends.trezor.bitcoin_replacement import Original
     from bursar.backends.trezor.bitcoin_request import SigningRequest
     from bursar.bitcoin.transaction import Transaction
 
@@ -18,7 +19,7 @@ _SPARE: Final = 64
 class Stream:
     """The acknowledgement for each ``TxRequest``; ``SignerMisbehavedError`` for one that no honest device sends."""
 
-    __slots__ = ("_answers", "_inputs", "_left", "_messages", "_outputs", "_previous")
+    __slots__ = ("_answers", "_inputs", "_left", "_messages", "_original", "_outputs", "_previous")
 
     def __init__(self, messages: Any, request: SigningRequest) -> None:
         kind = messages.RequestType
@@ -26,6 +27,7 @@ class Stream:
         self._inputs = [messages.TxAckInput(tx=messages.TxAckInputWrapper(input=one)) for one in request.inputs]
         self._outputs = [messages.TxAckOutput(tx=messages.TxAckOutputWrapper(output=one)) for one in request.outputs]
         self._previous = request.previous
+        self._original = request.original
         self._left = most_requests(request)
         self._answers: dict[
             int, tuple[Callable[[int | None], Any] | None, Callable[[Transaction, int | None], Any]]
@@ -41,11 +43,16 @@ class Stream:
         if self._left < 0:
             raise misbehaved("it asks without end")
         details = request.details
-        known = self._answers.get(request.request_type)
-        if known is None or details is None:
-            raise misbehaved(f"it asks for something that is not there ({request.request_type!r})")
+        if details is None:
+            raise self._absent(request.request_type)
         index = details.request_index
         tx_hash = details.tx_hash
+        original = self._original
+        if original is not None and tx_hash == original.txid:
+            return self._of_original(original, request.request_type, index)
+        known = self._answers.get(request.request_type)
+        if known is None:
+            raise self._absent(request.request_type)
         if not tx_hash:
             if known[0] is None:
                 raise misbehaved("it asks for a previous transaction without naming one")
@@ -54,6 +61,25 @@ class Stream:
         if before is None:
             raise misbehaved(f"it asks for the transaction {tx_hash.hex()[:80]}, which this one does not spend from")
         return known[1](before, index)
+
+    @staticmethod
+    def _absent(kind: object) -> SignerMisbehavedError:
+        return misbehaved(f"it asks for something that is not there ({kind!r})")
+
+    def _of_original(self, original: Original, kind: Any, index: int | None) -> Any:
+        """A part of the transaction that is replaced."""
+        messages = self._messages
+        if kind == messages.RequestType.TXMETA:
+            return self._previous_meta(original.tx, None)
+        parts = {
+            messages.RequestType.TXORIGINPUT: original.inputs,
+            messages.RequestType.TXORIGOUTPUT: original.outputs,
+        }.get(kind)
+        if parts is None or index is None or index >= len(parts):
+            raise misbehaved(f"it asks for part {index} of the replaced transaction that is not there ({kind!r})")
+        if parts is original.inputs:
+            return messages.TxAckInput(tx=messages.TxAckInputWrapper(input=parts[index]))
+        return messages.TxAckOutput(tx=messages.TxAckOutputWrapper(output=parts[index]))
 
     def _input(self, index: int | None) -> Any:
         if index is None or index >= len(self._inputs):
@@ -102,7 +128,9 @@ def most_requests(request: SigningRequest) -> int:
     again = sum(1 for own in request.own if own is not None and own.legacy)
     counted = {key: 1 + len(before.inputs) + len(before.outputs) for key, before in request.previous.items()}
     previous = sum(counted.get(one.prev_hash, 0) for one in request.inputs)
-    return _SPARE + 6 * parts + again * parts + 2 * previous
+    old = request.original
+    replaced = 0 if old is None else (4 + len(old.inputs)) * (len(old.inputs) + len(old.outputs))
+    return _SPARE + 6 * parts + again * parts + 2 * previous + replaced
 
 
 def misbehaved(reason: str) -> SignerMisbehavedError:

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from bursar.backends.trezor import addresses, bitcoin_signing, ethereum, ethereum_typed_data, vendor
 from bursar.backends.trezor import messages as signed_messages
+from bursar.backends.trezor.bitcoin_replacement import NotExpressibleError
 from bursar.backends.trezor.public_keys import public_key
 from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.accounts import plainest
+from bursar.bitcoin.multisig import MultisigAccount
 from bursar.errors import InvalidInputError, SignerMisbehavedError
-from bursar.signing.protocols import DeviceEvent
+from bursar.signing.protocols import DeviceEvent, SigningContext
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -17,6 +20,7 @@ if TYPE_CHECKING:
     from bursar.backends.trezor.definitions import Relay
     from bursar.backends.trezor.exchange import Exchange
     from bursar.backends.trezor.session import Wallet
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
     from bursar.crypto.secp256k1 import EcdsaSignature
     from bursar.ethereum.account import EthereumAccount
@@ -50,6 +54,30 @@ class TrezorSigner:
 
     def sign_psbt(self, psbt: Psbt) -> Psbt:
         """A copy of ``psbt`` with the device's signatures and nothing else; ``bitcoin_signing`` lists the refusals."""
+        return self.sign_psbt_in(psbt, SigningContext())
+
+    def sign_psbt_in(self, psbt: Psbt, context: SigningContext) -> Psbt:
+        """As ``sign_psbt``: addresses are shown as of ``context.network``, and others may pay if it says so.
+
+        Of a replacement the device shows what changes; where it cannot be told of it as one, it shows a new payment,
+        and the human is told so.
+        """
+        original = context.original
+        if original is not None:
+            if not self._wallet.state.abilities.replacement:
+                self._tell_of_payment("its firmware knows no replacements")
+                original = None
+            else:
+                try:
+                    return self._signed(psbt, context, original)
+                except NotExpressibleError as reason:
+                    self._tell_of_payment(str(reason))
+        return self._signed(psbt, context, None)
+
+    def _tell_of_payment(self, reason: str) -> None:
+        self._wallet.tell(DeviceEvent("notice", f"The Trezor shows this replacement as a new payment: {reason}."))
+
+    def _signed(self, psbt: Psbt, context: SigningContext, original: Psbt | None) -> Psbt:
         state = self._wallet.state
         return self._wallet.run(
             bitcoin_signing.sign_psbt(
@@ -57,8 +85,11 @@ class TrezorSigner:
                 psbt,
                 fingerprint=self._wallet.fingerprint,
                 firmware=state.abilities,
+                network=context.network,
                 known=self._known,
                 strict=state.strict,
+                external_inputs=context.external_inputs,
+                original=original,
             )
         )
 
@@ -82,6 +113,29 @@ class TrezorSigner:
                 account.path(branch, index),
                 account.script_type,
                 account.network,
+                firmware=state.abilities,
+                strict=state.strict,
+            )
+        )
+
+    def display_script_address(self, account: ScriptAccount, branch: int, index: int) -> str:
+        """Show an address of a multisig account, and return what the device says it showed.
+
+        ``UnsupportedError`` for scripts of other kinds, which no Trezor knows.
+        """
+        known, state = plainest(account), self._wallet.state
+        if not isinstance(known, MultisigAccount):
+            raise state.abilities.cannot(
+                "it knows scripts of one key and of multi or sortedmulti only: compare this address on another signer",
+                "display_address",
+            )
+        return self._wallet.run(
+            addresses.show_multisig_address(
+                vendor.messages(),
+                known,
+                branch,
+                index,
+                fingerprint=self._wallet.fingerprint,
                 firmware=state.abilities,
                 strict=state.strict,
             )
