@@ -24,15 +24,69 @@ _ALL = re.compile(r"all(?:\s+(\S+))?", re.IGNORECASE)
 def payment_orders(
     words: Sequence[str], record: AccountRecord, tokens: Sequence[Token]
 ) -> tuple[tuple[PaymentOrder, ...], bool]:
-    """``ADDRESS AMOUNT …`` as payment orders, and whether the one amount is ``all``."""
-    if not words or len(words) % 2:
-        raise InvalidInputError("name each payee as ADDRESS AMOUNT", code="input.usage")
-    pairs = list(zip(words[::2], words[1::2], strict=True))
+    """``ADDRESS AMOUNT …`` as payment orders, and whether the one amount is ``all``.
+
+    A payment URI (``bitcoin:…``) stands for its address, and for its amount where it names one.
+    """
+    pairs = _pairs(words, record)
     sweep = _ALL.fullmatch(pairs[0][1].strip()) if len(pairs) == 1 else None
     if sweep:
         asset = _native(record) if sweep[1] is None else _asset_of_unit(sweep[1], record, tokens)
         return (PaymentOrder(to=pairs[0][0], amount=0, asset=asset),), True
     return tuple(_order(to, amount, record, tokens) for to, amount in pairs), False
+
+
+def _pairs(words: Sequence[str], record: AccountRecord) -> list[tuple[str, str]]:
+    rest = list(words)
+    pairs: list[tuple[str, str]] = []
+    while rest:
+        to = rest.pop(0)
+        if is_uri(to):
+            to, amount = _of_uri(to, record)
+            if amount is not None:
+                if rest and _is_amount(rest[0]):
+                    raise InvalidInputError(
+                        f"the payment URI asks for {amount}: leave the amount {rest[0]!r} behind it out, or the URI's "
+                        "own amount",
+                        code="input.usage",
+                    )
+                pairs.append((to, amount))
+                continue
+        if not rest:
+            break
+        pairs.append((to, rest.pop(0)))
+    else:
+        if pairs:
+            return pairs
+    raise InvalidInputError("name each payee as ADDRESS AMOUNT", code="input.usage")
+
+
+def is_uri(text: str) -> bool:
+    """Whether a payee was written as a payment URI (BIP-21, BIP-321)."""
+    return text[:8].lower() == "bitcoin:"
+
+
+def _of_uri(text: str, record: AccountRecord) -> tuple[str, str | None]:
+    from bursar.bitcoin.uri import PaymentUri
+    from bursar.ethereum.account import EthereumAccount
+
+    account = record.account
+    if record.chain != "bitcoin" or isinstance(account, EthereumAccount):
+        raise InvalidInputError("a bitcoin: URI is paid from a bitcoin account", code="input.usage")
+    uri = PaymentUri.from_text(text, account.network)
+    return str(uri.address), None if uri.amount is None else f"{int(uri.amount)}sat"
+
+
+def _is_amount(text: str) -> bool:
+    from bursar.bitcoin.units import Sats
+
+    if _ALL.fullmatch(text.strip()):
+        return True
+    try:
+        Sats.from_text(text)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def fee_choice(

@@ -19,6 +19,29 @@ if TYPE_CHECKING:
 _LONGEST = 10_000
 
 
+def spend_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Which of a descriptor's ways to spend; handed over as ``spend_with``."""
+
+    @wraps(function)
+    def packed(*args: Any, cosigner: Sequence[str], preimages: str | None, timelocked: bool, **options: Any) -> Any:
+        chosen = SpendWith(
+            signers=tuple(one.lower() for one in cosigner) or None,
+            preimages=_preimages(preimages),
+            locks=timelocked,
+        )
+        return function(*args, spend_with=chosen, **options)
+
+    for option in (
+        click.option("--timelocked", is_flag=True, help="Spend by a way behind a timelock where it costs less."),
+        click.option(
+            "--preimages", type=click.Path(), metavar="FILE", help="File with the preimages of hash locks, in hex."
+        ),
+        click.option("--cosigner", multiple=True, metavar="FINGERPRINT", help="Who shall sign; may be repeated."),
+    ):
+        packed = option(packed)
+    return packed
+
+
 def coin_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Handed over as ``coin_control``."""
 
@@ -32,9 +55,7 @@ def coin_options(function: Callable[..., Any]) -> Callable[..., Any]:
         min_confirmations: int | None,
         subtract_fee: bool,
         data: str | None,
-        cosigner: Sequence[str],
-        preimages: str | None,
-        timelocked: bool,
+        spend_with: SpendWith,
         **options: Any,
     ) -> Any:
         control = CoinControl(
@@ -45,20 +66,12 @@ def coin_options(function: Callable[..., Any]) -> Callable[..., Any]:
             min_confirmations=min_confirmations,
             subtract_fee=subtract_fee,
             data=None if data is None else _data(data),
-            spend_with=SpendWith(
-                signers=tuple(one.lower() for one in cosigner) or None,
-                preimages=_preimages(preimages),
-                locks=timelocked,
-            ),
+            spend_with=spend_with,
         )
         return function(*args, coin_control=control, **options)
 
+    result = spend_options(packed)
     for option in (
-        click.option("--timelocked", is_flag=True, help="Spend by a way behind a timelock where it costs less."),
-        click.option(
-            "--preimages", type=click.Path(), metavar="FILE", help="File with the preimages of hash locks, in hex."
-        ),
-        click.option("--cosigner", multiple=True, metavar="FINGERPRINT", help="Who shall sign; may be repeated."),
         click.option("--data", metavar="TEXT|0xHEX", help="Put up to 80 bytes on the chain (OP_RETURN)."),
         click.option("--subtract-fee", is_flag=True, help="The payees bear the fee, in equal parts."),
         click.option(
@@ -74,8 +87,8 @@ def coin_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--only-coins", is_flag=True, help="Spend those named with --coin and no others."),
         click.option("--coin", multiple=True, metavar="COIN", help="Spend this coin (txid:vout); may be repeated."),
     ):
-        packed = option(packed)
-    return packed
+        result = option(result)
+    return result
 
 
 def fields_for(record: AccountRecord, control: CoinControl) -> dict[str, Any]:

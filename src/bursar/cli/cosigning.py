@@ -12,6 +12,8 @@ from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.signing.protocols import AddressDisplay, PsbtSigner
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
@@ -35,7 +37,7 @@ def collect(
     known = wallet.signing_progress(transfer_id)
     if known.complete:
         return known
-    selector = unlock.signer or _reachable(session, known.missing)
+    selector = unlock.signer or reachable(session, known.missing)
     if selector is None:
         return known
     with ExitStack() as stack:
@@ -49,13 +51,18 @@ def collect(
             return wallet.add_signatures(transfer_id, signer=signer, policy=policy)
 
 
-def _reachable(session: Session, missing: tuple[str, ...]) -> str | None:
+def reachable(session: Session, fingerprints: Collection[str]) -> str | None:
+    """The one signer here with one of these fingerprints; several are an error that names them.
+
+    A keystore counts: that it is locked says only that its password will be asked for.
+    """
+    from bursar.backends.software.backend import LOCKED
     from bursar.signing.registry import selector_of
 
     found = [
         selector_of(info)
         for info in compose.registry(session).discover().signers
-        if info.trouble is None and str(info.fingerprint) in missing
+        if info.trouble in (None, LOCKED) and str(info.fingerprint) in fingerprints
     ]
     if len(found) > 1:
         raise InvalidInputError(

@@ -32,7 +32,9 @@ def recover(session: Session, wallet: Wallet, backend: BitcoinBackend | Ethereum
         fcntl.flock(lock, fcntl.LOCK_SH)
         return
     for done in wallet.recover(backend):
-        session.output.aside(f"Transfer {done.id} {_words(done)}.")
+        if done.id not in session.reported:
+            session.reported.add(done.id)
+            session.output.aside(f"Transfer {done.id} {_words(done)}.")
     fcntl.flock(lock, fcntl.LOCK_SH)
 
 

@@ -18,6 +18,7 @@ class Session:
         self.json = json
         self.home_option: str | None = None
         self.transfer_lock: int | None = None
+        self.reported: set[str] = set()  # unfinished transfers the human was told about
         self._human = human
 
     @cached_property

@@ -188,9 +188,9 @@ def test_messages(wallet: Any, account: str) -> None:
         wallet.text("message", "verify", *words, "hellp")
 
 
-def test_taproot_messages_are_refused_before_a_password_is_asked(wallet: Any) -> None:
+def test_taproot_has_no_old_form_and_says_so_before_a_password_is_asked(wallet: Any) -> None:
     with pytest.raises(InvalidInputError, match="taproot"):
-        wallet.text("message", "sign", "vault", "0", "hello")
+        wallet.text("message", "sign", "vault", "0", "hello", "--format", "legacy")
 
 
 def test_journal(wallet: Any, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.commands.address_uri import uri
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
@@ -17,7 +18,14 @@ if TYPE_CHECKING:
     from bursar.cli.session import Session
 
 
-@group("address", examples=("bursar address new savings", "bursar address list savings"))
+@group(
+    "address",
+    examples=(
+        "bursar address new savings",
+        "bursar address list savings",
+        "bursar address uri savings --amount 0.1btc --qr",
+    ),
+)
 def address() -> None:
     """Receiving addresses of an account."""
 
@@ -96,3 +104,6 @@ def show(session: Session, account: str, index: int, change: bool, on_device: bo
         click.echo(f"{text}\n{path}" + ("\nThe device shows the same." if on_device else ""))
 
     session.output.answer({"address": document}, words)
+
+
+address.add_command(uri)

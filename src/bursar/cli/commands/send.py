@@ -34,13 +34,14 @@ if TYPE_CHECKING:
         "bursar send savings bc1q… 0.1btc",
         "bursar send savings bc1q… 0.1btc bc1p… 15000sat --fee-rate 12.5sat/vb --max-fee 5000sat",
         "bursar send savings bc1q… all --dry-run",
+        "bursar send savings 'bitcoin:bc1q…?amount=0.1&message=invoice%2012'",
         "bursar send savings bc1q… 0.1btc --coin 5f1c…:0 --only-coins --subtract-fee",
         "bursar send gas 0x… 12.5usdc --speed fast",
         "bursar send gas 0x… 0.5eth --yes --idempotency-key invoice-2081 --password-fd 3 --json 3<password.txt",
     ),
 )
 @click.argument("account", shell_complete=account_names)
-@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...")
+@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT|URI...")
 @click.option("--dry-run", is_flag=True, help="Plan, review and ask the policy; reserve, sign and send nothing.")
 @fee_options
 @coin_options
@@ -62,6 +63,8 @@ def send(
     unlock: Unlock,
 ) -> None:
     """Pay ADDRESS the AMOUNT from ACCOUNT; several pairs make one Bitcoin transaction.
+
+    In the place of ADDRESS may stand a payment URI (bitcoin:…, quoted for the shell), which may bring its AMOUNT along.
 
     The transfer is planned, shown for review, put to the policy, signed, checked, stored and only then handed to the
     node. AMOUNT needs a unit (see 'bursar help amounts'); 'all' sends everything spendable, less the fee.
