@@ -7,7 +7,7 @@ COMPILE = $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-heade
 	--python-version 3.11 $(UPGRADE)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format docs cast bench lock api clean
+.PHONY: help demo test lint format docs cast bench curves lock api clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -49,6 +49,10 @@ api: ## write the public names and the commands down again, after a deliberate c
 	@$(SETUP) dev
 	$(BIN)/python tests/house/public_api.py --write
 	$(BIN)/python tests/house/command_pages.py --write
+
+curves: ## how cost grows with inputs, addresses and coins; drawn into docs/_static
+	@$(SETUP) bench
+	@$(BIN)/python benchmarks/curves.py $(CURVES)
 
 lock: ## resolve the dependencies again, write requirements/*.txt (UPGRADE=--upgrade for newer releases)
 	@$(SETUP) runtime
