@@ -1,4 +1,4 @@
-"""Fees of EIP-1559 transactions and their bumps; the least gas of a transaction (EIP-2028, 2930, 3860, 7623, 7825)."""
+"""Fees of EIP-1559 transactions and their bumps; the least gas of one (EIP-2028, 2930, 3860, 7623, 7702, 7825)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.transaction import UnsignedTransaction
 
 TRANSFER_GAS = 21_000
+AUTHORIZATION_GAS = 25_000  # EIP-7702, before what an account that exists already gets back
 MAX_TRANSACTION_GAS = 1 << 24  # EIP-7825
 MAX_INIT_CODE = 49_152  # EIP-3860
 BUMP_PERCENT = 10  # a node's pool replaces a transaction from here on
@@ -118,17 +119,19 @@ def intrinsic_gas(tx: UnsignedTransaction) -> int:
     if tx.to is None:
         gas += 32_000 + 2 * ((len(tx.data) + 31) // 32)
     gas += sum(2_400 + 1_900 * len(entry.storage_keys) for entry in tx.access_list)
+    gas += AUTHORIZATION_GAS * len(tx.authorization_list)
     return max(gas, TRANSFER_GAS + 10 * (zeros + 4 * others))  # EIP-7623
 
 
-def check_gas(tx: UnsignedTransaction) -> None:
-    """InvalidInputError when every block would refuse ``tx`` for its gas limit or the size of its init code."""
+def check_gas(tx: UnsignedTransaction, *, most: int | None = MAX_TRANSACTION_GAS) -> None:
+    """InvalidInputError when every block would refuse ``tx`` for its gas limit or the size of its init code.
+
+    ``most`` is the chain's limit for one transaction: that of EIP-7825, ``None`` on a chain without one.
+    """
     need = intrinsic_gas(tx)
     if tx.gas_limit < need:
         raise _invalid(f"a gas limit of {tx.gas_limit} is below the {need} this transaction needs before it runs")
-    if tx.gas_limit > MAX_TRANSACTION_GAS:
-        raise _invalid(
-            f"a gas limit of {tx.gas_limit} is above {MAX_TRANSACTION_GAS}, the most for one transaction (EIP-7825)"
-        )
+    if most is not None and tx.gas_limit > most:
+        raise _invalid(f"a gas limit of {tx.gas_limit} is above {most}, the most for one transaction (EIP-7825)")
     if tx.to is None and len(tx.data) > MAX_INIT_CODE:
         raise _invalid(f"init code of {len(tx.data)} bytes is above {MAX_INIT_CODE} (EIP-3860)")

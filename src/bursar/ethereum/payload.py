@@ -6,6 +6,7 @@ from bursar.crypto import rlp
 from bursar.errors import InvalidInputError
 
 MOST_BYTES = 128 * 1024  # go-ethereum's limit for one transaction in its pool
+MOST_BLOB_BYTES = 1024 * 1024  # and for one with its blobs
 
 _ONE_BYTE = (b"\x80", *(bytes((value,)) for value in range(1, 128)))
 _SHORT = tuple(bytes((0x80 + size,)) for size in range(56))
@@ -46,12 +47,20 @@ def malformed(problem: str) -> InvalidInputError:
     return InvalidInputError(f"not an ethereum transaction: {problem}", code="input.transaction")
 
 
-def check_bytes(data: object) -> None:
+def check_bytes(data: object, *, most: int = MOST_BYTES) -> None:
     """InvalidInputError unless ``data`` is bytes, and no more of them than nodes relay."""
     if type(data) is not bytes:
         raise malformed(f"bytes are expected, not {type(data).__name__}")
-    if len(data) > MOST_BYTES:
-        raise malformed(f"{len(data)} bytes are more than the {MOST_BYTES} that nodes relay")
+    if len(data) > most:
+        raise malformed(f"{len(data)} bytes are more than the {most} that nodes relay")
+
+
+def starts_with_list(data: bytes) -> bool:
+    """Whether ``data`` is an RLP list whose first item is a list itself."""
+    if not data or data[0] < 0xC0:
+        return False
+    skipped = 1 + max(0, data[0] - 0xF7)
+    return data[skipped : skipped + 1] >= b"\xc0"
 
 
 def read_list(data: bytes, *, names: tuple[str, ...]) -> dict[str, rlp.Decoded]:

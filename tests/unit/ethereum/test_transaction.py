@@ -20,13 +20,16 @@ from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
 from bursar.ethereum.transaction import (
     ACCESS_LIST,
+    BLOB,
     FEE_MARKET,
     LEGACY,
     MAX_GAS_LIMIT,
     MAX_NONCE,
+    SET_CODE,
     SignedTransaction,
     UnsignedTransaction,
 )
+from bursar.ethereum.transaction.rules import check_fields
 from bursar.ethereum.units import MAX_UINT256, Wei
 
 AnyTransaction = st.SearchStrategy[UnsignedTransaction]
@@ -64,7 +67,7 @@ def as_eth_account(tx: UnsignedTransaction) -> dict[str, Any]:
     }  # fmt: skip
     if tx.to is not None:
         body["to"] = str(tx.to)
-    if tx.type == FEE_MARKET:
+    if tx.type >= FEE_MARKET:
         body |= {"maxFeePerGas": tx.max_fee_per_gas, "maxPriorityFeePerGas": tx.max_priority_fee_per_gas}
     else:
         body["gasPrice"] = tx.gas_price
@@ -74,6 +77,18 @@ def as_eth_account(tx: UnsignedTransaction) -> dict[str, Any]:
             {"address": str(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
             for entry in tx.access_list
         ]
+    if tx.type == BLOB:
+        body["maxFeePerBlobGas"] = tx.max_fee_per_blob_gas
+        body["blobVersionedHashes"] = list(tx.blob_versioned_hashes)
+    if tx.type == SET_CODE:
+        body["authorizationList"] = [
+            {
+                "chainId": one.authorization.chain_id, "address": bytes(one.authorization.delegate),
+                "nonce": one.authorization.nonce, "yParity": one.signature.y_parity,
+                "r": one.signature.r, "s": one.signature.s,
+            }
+            for one in tx.authorization_list
+        ]  # fmt: skip
     return body
 
 
@@ -249,7 +264,7 @@ def test_the_quick_look_lets_nothing_pass_that_the_full_check_refuses(
     any_transaction: AnyTransaction, data: st.DataObject
 ) -> None:
     tx = data.draw(any_transaction)
-    tx._check()
+    check_fields(tx)
     assert pickle.loads(pickle.dumps(tx)) == tx
     assert dataclasses.replace(tx, nonce=5).nonce == 5
 

@@ -12,6 +12,7 @@ from bursar.bitcoin.message import message_digest
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover, ecdsa_sign_recoverable, public_key
 from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, SignerUnavailableError
 from bursar.ethereum.message import personal_digest
+from bursar.ethereum.validity import check_transaction
 from bursar.keys.path import HARDENED
 from bursar.keys.scheme import CoinType
 from bursar.signing.protocols import SignerInfo
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bursar.backends.software.musig2 import MusigRounds
     from bursar.bitcoin.psbt import Psbt
     from bursar.crypto.secret import Secret
+    from bursar.ethereum.authorization import Authorization
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.ethereum.typed_data import TypedData
     from bursar.keys.bip32 import ExtendedPrivateKey, ExtendedPublicKey
@@ -129,9 +131,15 @@ class SoftwareSigner:
         return self._musig
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
-        """The signature of an Ethereum transaction of type 0, 1 or 2; Bitcoin's own paths are refused."""
+        """The signature of an Ethereum transaction (types 0 to 4) that a block can take; not with Bitcoin's keys."""
         _check_no_bitcoin_key(path, "an ethereum transaction")
+        check_transaction(tx, any_chain=True, most_gas=None)  # what others authorized is not this key's to judge
         return self._sign(path, tx.digest())
+
+    def sign_authorization(self, path: DerivationPath, authorization: Authorization) -> EcdsaSignature:
+        """The signature of an authorization (EIP-7702); Bitcoin's own paths are refused."""
+        _check_no_bitcoin_key(path, "an authorization")
+        return self._sign(path, authorization.digest())
 
     def sign_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """The signature of a Bitcoin message in the legacy form."""

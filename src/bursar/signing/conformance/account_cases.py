@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bursar.bitcoin.message import encode_signature, verify_message
 from bursar.errors import BursarError, SignerError
@@ -130,7 +130,7 @@ def _transaction(
     data: bytes = b"",
     access_list: tuple[AccessListEntry, ...] = (),
 ) -> UnsignedTransaction:
-    price = {"gas_price": Wei(2 * 10**9)}
+    price: dict[str, Any] = {"gas_price": Wei(2 * 10**9)}
     if kind == 2:
         price = {"max_fee_per_gas": Wei(3 * 10**9), "max_priority_fee_per_gas": Wei(10**9)}
     return UnsignedTransaction(

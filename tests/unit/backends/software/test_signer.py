@@ -293,8 +293,8 @@ def ethereum(signer: SoftwareSigner) -> EthereumAccount:
     kind=st.integers(0, 2),
     chain=st.one_of(st.integers(1, 300), st.integers(2**31, 2**53)),
     nonce=st.integers(0, 2**64 - 2),
-    value=st.integers(0, 2**256 - 1),
-    gas=st.integers(21000, 2**32),
+    value=st.integers(0, 2**255),
+    gas=st.integers(29000, 2**32),
     data=st.binary(max_size=200),
 )
 def test_eth_account_recovers_the_sender(kind: int, chain: int, nonce: int, value: int, gas: int, data: bytes) -> None:

@@ -9,10 +9,19 @@ from typing import Any
 from bursar.errors import InvalidInputError
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
+from bursar.ethereum.authorization import SignedAuthorization
+from bursar.ethereum.transaction.kinds import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE
 from bursar.ethereum.units import Wei
 
-_AMOUNTS = ("value", "gas_price", "max_fee_per_gas", "max_priority_fee_per_gas")
-FIELD_NAMES = ("type", "chain_id", "nonce", "to", "value", "data", "gas_limit", *_AMOUNTS[1:], "access_list")
+_AMOUNTS = ("value", "gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "max_fee_per_blob_gas")
+_NAMES = ("type", "chain_id", "nonce", "to", "value", "data", "gas_limit", *_AMOUNTS[1:4], "access_list")
+FIELD_NAMES = {
+    LEGACY: _NAMES,
+    ACCESS_LIST: _NAMES,
+    FEE_MARKET: _NAMES,
+    BLOB: (*_NAMES, "max_fee_per_blob_gas", "blob_versioned_hashes"),
+    SET_CODE: (*_NAMES, "authorization_list"),
+}
 _DECIMAL = re.compile(r"0|[1-9][0-9]{0,77}", re.ASCII)
 _BYTES = re.compile(r"0x(?:[0-9a-f]{2})*", re.ASCII)
 
@@ -50,7 +59,12 @@ def _address_from(text: object) -> Address:
 
 def fields_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of an unsigned transaction as JSON data."""
-    amounts = {name: None if fields[name] is None else str(fields[name]) for name in _AMOUNTS}
+    amounts = {name: None if fields[name] is None else str(fields[name]) for name in _AMOUNTS if name in fields}
+    lists: dict[str, Any] = {}
+    if "blob_versioned_hashes" in fields:
+        lists["blob_versioned_hashes"] = ["0x" + one.hex() for one in fields["blob_versioned_hashes"]]
+    if "authorization_list" in fields:
+        lists["authorization_list"] = [one.to_json() for one in fields["authorization_list"]]
     entries = [
         {"address": str(entry.address), "storage_keys": ["0x" + key.hex() for key in entry.storage_keys]}
         for entry in fields["access_list"]
@@ -59,6 +73,7 @@ def fields_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {
         **fields,
         **amounts,
+        **lists,
         "to": None if to is None else str(to),
         "data": "0x" + fields["data"].hex(),
         "access_list": entries,
@@ -67,9 +82,10 @@ def fields_to_json(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 def fields_from_json(data: object) -> dict[str, Any]:
     """The keyword arguments of an unsigned transaction from JSON data."""
-    fields = _members(data, names=FIELD_NAMES)
+    kind = data.get("type") if isinstance(data, dict) else None
+    fields = _members(data, names=FIELD_NAMES.get(kind, _NAMES) if type(kind) is int else _NAMES)
     for name in _AMOUNTS:
-        text = fields[name]
+        text = fields.get(name)
         if text is None and name != "value":
             continue
         if not isinstance(text, str) or not _DECIMAL.fullmatch(text):
@@ -80,7 +96,19 @@ def fields_from_json(data: object) -> dict[str, Any]:
     if not isinstance(fields["access_list"], list):
         raise _wrong("access_list is a list")
     fields["access_list"] = tuple(_entry_from_json(entry) for entry in fields["access_list"])
+    for name, read in (
+        ("blob_versioned_hashes", _hash_from_json),
+        ("authorization_list", SignedAuthorization.from_json),
+    ):
+        if name in fields:
+            if not isinstance(fields[name], list):
+                raise _wrong(f"{name} is a list")
+            fields[name] = tuple(read(one) for one in fields[name])
     return fields
+
+
+def _hash_from_json(data: object) -> bytes:
+    return _bytes_from(data, name="a versioned hash")
 
 
 def _entry_from_json(data: object) -> AccessListEntry:

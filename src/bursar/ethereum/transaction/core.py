@@ -1,4 +1,4 @@
-"""Ethereum transactions of types 0 (always EIP-155), 1 (EIP-2930) and 2 (EIP-1559), strict both ways."""
+"""The one type of transactions, unsigned and signed, strict both ways (EIP-155, 2930, 1559, 4844, 7702)."""
 
 from __future__ import annotations
 
@@ -8,47 +8,44 @@ from typing import TYPE_CHECKING, Any, Self
 from bursar.crypto.curve import HALF_ORDER
 from bursar.crypto.hashes import keccak256
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
-from bursar.errors import InvalidInputError, InvalidSignatureError
+from bursar.errors import InvalidSignatureError
 from bursar.ethereum import payload
-from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
-from bursar.ethereum.chain_id import MAX_CHAIN_ID, chain_id_error, check_chain_id
+from bursar.ethereum.chain_id import MAX_CHAIN_ID
 from bursar.ethereum.payload import integer, malformed, string, wrapped
-from bursar.ethereum.transaction_json import FIELD_NAMES, fields_from_json, fields_to_json, signed_parts_from_json
-from bursar.ethereum.units import MAX_UINT256, Wei
+from bursar.ethereum.transaction.json_form import FIELD_NAMES, fields_from_json, fields_to_json, signed_parts_from_json
+from bursar.ethereum.transaction.kinds import (
+    ACCESS_LIST,
+    BLOB,
+    FEE_MARKET,
+    GAS_PER_BLOB,
+    LEGACY,
+    LEGACY_FIELDS,
+    MAX_GAS_LIMIT,
+    MAX_NONCE,
+    SET_CODE,
+    TYPE_BYTE,
+    TYPED_FIELDS,
+)
+from bursar.ethereum.transaction.rules import check_fields, invalid
+from bursar.ethereum.transaction.wire import arguments, split_v
+from bursar.ethereum.units import Wei
 
 if TYPE_CHECKING:
     from bursar.crypto.rlp import Decoded
+    from bursar.ethereum.access_list import AccessListEntry
+    from bursar.ethereum.authorization import SignedAuthorization
+    from bursar.ethereum.blobs.sidecar import BlobSidecar
 
-LEGACY, ACCESS_LIST, FEE_MARKET = 0, 1, 2
-_TYPE_BYTE = (b"", b"\x01", b"\x02")
-MAX_NONCE = (1 << 64) - 2  # EIP-2681
-MAX_GAS_LIMIT = (1 << 64) - 1
 _SURELY_NO_OVERFLOW = 1 << 192  # times any gas limit it stays below 2^256
-
-_LEGACY_FIELDS = ("nonce", "gas_price", "gas_limit", "to", "value", "data")
-_ACCESS_LIST_FIELDS = ("chain_id", *_LEGACY_FIELDS, "access_list")
-_FEE_MARKET_FIELDS = ("chain_id", "nonce", "max_priority_fee_per_gas", "max_fee_per_gas", *_ACCESS_LIST_FIELDS[3:])
-_FIELDS = {ACCESS_LIST: _ACCESS_LIST_FIELDS, FEE_MARKET: _FEE_MARKET_FIELDS}
-_INTEGERS = ("chain_id", "nonce", "gas_limit", "gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "value")
-
-
-def _invalid(message: str) -> InvalidInputError:
-    return InvalidInputError(message, code="input.transaction")
-
-
-def _check_range(value: object, *, name: str, most: int) -> None:
-    if not isinstance(value, int) or type(value) is bool:
-        raise _invalid(f"{name} is an integer, not {type(value).__name__}")
-    if not 0 <= value <= most:
-        raise _invalid(f"{name} must be 0 to {most:#x}, this is {'negative' if value < 0 else 'more'}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, init=False)
 class UnsignedTransaction:
-    """A transaction without its signature; ``gas_price`` for types 0 and 1, the two fees per gas for type 2, in wei.
+    """A transaction without its signature; ``gas_price`` for types 0 and 1, two fees per gas for the others, in wei.
 
-    ``to`` is ``None`` for a contract creation, which must carry init code in ``data``.
+    ``to`` is ``None`` for a contract creation (types 0 to 2), which must carry init code in ``data``. Blobs and
+    their fee, in wei for one gas of blobs, belong to type 3, authorizations to type 4.
     """
 
     type: int = FEE_MARKET
@@ -62,6 +59,9 @@ class UnsignedTransaction:
     max_fee_per_gas: Wei | None = None
     max_priority_fee_per_gas: Wei | None = None
     access_list: tuple[AccessListEntry, ...] = ()
+    max_fee_per_blob_gas: Wei | None = None
+    blob_versioned_hashes: tuple[bytes, ...] = ()
+    authorization_list: tuple[SignedAuthorization, ...] = ()
     _body: bytes = field(init=False, repr=False, compare=False, default=b"")
 
     def __init__(  # by hand: setting slots directly takes a third of what a frozen dataclass's own __init__ takes
@@ -78,6 +78,9 @@ class UnsignedTransaction:
         max_fee_per_gas: Wei | None = None,
         max_priority_fee_per_gas: Wei | None = None,
         access_list: tuple[AccessListEntry, ...] = (),
+        max_fee_per_blob_gas: Wei | None = None,
+        blob_versioned_hashes: tuple[bytes, ...] = (),
+        authorization_list: tuple[SignedAuthorization, ...] = (),
     ) -> None:
         _set_type(self, type)
         _set_chain_id(self, chain_id)
@@ -90,6 +93,9 @@ class UnsignedTransaction:
         _set_max_fee(self, max_fee_per_gas)
         _set_max_tip(self, max_priority_fee_per_gas)
         _set_access_list(self, access_list)
+        _set_blob_fee(self, max_fee_per_blob_gas)
+        _set_blob_hashes(self, blob_versioned_hashes)
+        _set_authorizations(self, authorization_list)
         _set_body(self, b"")
         if not (  # the usual case in one look; whatever fails here is checked at leisure, with reasons
             max_fee_per_gas.__class__ is Wei
@@ -108,63 +114,28 @@ class UnsignedTransaction:
             and gas_price is None
             and type.__class__ is int
             and type == FEE_MARKET
+            and max_fee_per_blob_gas is None
+            and blob_versioned_hashes == ()
+            and authorization_list == ()
         ):
-            self._check()
-
-    def _check(self) -> None:
-        if type(self.type) is not int or self.type not in (LEGACY, ACCESS_LIST, FEE_MARKET):
-            raise _invalid(f"transaction type {self.type!r} is not supported: 0, 1 and 2 are")
-        check_chain_id(self.chain_id)
-        _check_range(self.nonce, name="the nonce", most=MAX_NONCE)
-        _check_range(self.gas_limit, name="the gas limit", most=MAX_GAS_LIMIT)
-        _check_range(self.value, name="the value in wei", most=MAX_UINT256)
-        if type(self.value) is not Wei:
-            object.__setattr__(self, "value", Wei(self.value))
-        if self.to is not None and not isinstance(self.to, Address):
-            raise _invalid("the recipient is an Address, or None for a contract creation")
-        if type(self.data) is not bytes:
-            raise _invalid("the data of a transaction is bytes")
-        if self.to is None and not self.data:
-            raise _invalid("a transaction needs a recipient, or the init code of a contract to create")
-        self._check_fees()
-        if type(self.access_list) is not tuple or any(type(one) is not AccessListEntry for one in self.access_list):
-            raise _invalid("an access list is a tuple of AccessListEntry")
-        if self.access_list and self.type == LEGACY:
-            raise _invalid("a legacy transaction has no access list: use type 1 or 2")
-
-    def _check_fees(self) -> None:
-        if self.type == FEE_MARKET:
-            names: tuple[str, ...] = ("max_fee_per_gas", "max_priority_fee_per_gas")
-            if self.gas_price is not None:
-                raise _invalid("a type 2 transaction has max_fee_per_gas and max_priority_fee_per_gas, no gas_price")
-        else:
-            names = ("gas_price",)
-            if self.max_fee_per_gas is not None or self.max_priority_fee_per_gas is not None:
-                raise _invalid(f"a type {self.type} transaction has gas_price and no fees per gas of type 2")
-        for name in names:
-            price = getattr(self, name)
-            if price is None:
-                raise _invalid(f"a type {self.type} transaction needs {name}")
-            _check_range(price, name=name, most=MAX_UINT256)
-            if type(price) is not Wei:
-                object.__setattr__(self, name, Wei(price))
-        if self.type == FEE_MARKET and self.max_priority_fee_per_gas > self.max_fee_per_gas:  # type: ignore[operator]
-            raise InvalidInputError(
-                "max_priority_fee_per_gas is above max_fee_per_gas: lower it or raise the maximum", code="input.fee"
-            )
-        if self.gas_limit * self.max_gas_price > MAX_UINT256:
-            raise _invalid("the gas limit times the price of gas is more than 2^256-1 wei")
+            check_fields(self)
 
     @property
     def max_gas_price(self) -> Wei:
         """The most this transaction pays for one gas, in wei."""
-        price = self.max_fee_per_gas if self.type == FEE_MARKET else self.gas_price
+        price = self.gas_price if self.type <= ACCESS_LIST else self.max_fee_per_gas
         return Wei(0) if price is None else price
 
     @property
+    def max_blob_fee(self) -> Wei:
+        """The most its blobs can cost, in wei; zero without blobs."""
+        price = self.max_fee_per_blob_gas
+        return Wei(0) if price is None else Wei(GAS_PER_BLOB * len(self.blob_versioned_hashes) * price)
+
+    @property
     def max_fee(self) -> Wei:
-        """The most this transaction can cost in fees, in wei: the gas limit at the highest price."""
-        return Wei(self.gas_limit * self.max_gas_price)
+        """The most this transaction can cost in fees, in wei: the gas limit at the highest price, and the blobs."""
+        return Wei(self.gas_limit * self.max_gas_price + self.max_blob_fee)
 
     def _items(self) -> bytes:
         """The fields as RLP items, in the order of the type, without the chain id of a legacy transaction."""
@@ -179,10 +150,15 @@ class UnsignedTransaction:
             string(data) if data else b"\x80",
             self._encoded_access_list() if self.type != LEGACY else b"",
         )
-        if self.type == FEE_MARKET:
+        if self.type >= FEE_MARKET:
             tip, most = self.max_priority_fee_per_gas, self.max_fee_per_gas
             fees = (integer(tip), integer(most))  # type: ignore[arg-type]
             body = b"".join((integer(self.chain_id), integer(self.nonce), *fees, *tail))
+            if self.type == BLOB:
+                hashes = b"".join([b"\xa0" + one for one in self.blob_versioned_hashes])
+                body += integer(self.max_fee_per_blob_gas) + wrapped(hashes)  # type: ignore[arg-type]
+            elif self.type == SET_CODE:
+                body += wrapped(b"".join([one.encode() for one in self.authorization_list]))
         else:
             body = b"".join((integer(self.nonce), integer(self.gas_price), *tail))  # type: ignore[arg-type]
             if self.type == ACCESS_LIST:
@@ -200,7 +176,7 @@ class UnsignedTransaction:
         body = self._items()
         if self.type == LEGACY:
             return wrapped(body + integer(self.chain_id) + b"\x80\x80")
-        return _TYPE_BYTE[self.type] + wrapped(body)
+        return TYPE_BYTE[self.type] + wrapped(body)
 
     serialize = signing_bytes
 
@@ -216,36 +192,21 @@ class UnsignedTransaction:
     def parse(cls, data: bytes) -> Self:
         """The transaction of :meth:`signing_bytes`."""
         payload.check_bytes(data)
-        if data[:1] in (b"\x01", b"\x02"):
-            kind = data[0]
-            return cls._from_items(kind, payload.read_list(data[1:], names=_FIELDS[kind]))
-        items = payload.read_list(data, names=(*_LEGACY_FIELDS, "chain_id", "zero r", "zero s"))
+        kind = data[0] if data else LEGACY
+        if kind in TYPED_FIELDS:
+            return cls._from_items(kind, payload.read_list(data[1:], names=TYPED_FIELDS[kind]))
+        items = payload.read_list(data, names=(*LEGACY_FIELDS, "chain_id", "zero r", "zero s"))
         if items.pop("zero r") != b"" or items.pop("zero s") != b"":
             raise malformed("the last two fields of an unsigned legacy transaction are zero (EIP-155)")
         return cls._from_items(LEGACY, items)
 
     @classmethod
     def _from_items(cls, kind: int, items: dict[str, Decoded]) -> Self:
-        to = payload.read_string(items["to"], name="the recipient")
-        if len(to) not in (0, 20):
-            raise malformed(f"the recipient is 20 bytes or empty, not {len(to)}")
-        entries = items.get("access_list", [])
-        if not isinstance(entries, list):
-            raise malformed("the access list is a byte string, a list is expected")
-        numbers: dict[str, Any] = {
-            name: payload.read_integer(items[name], name=name.replace("_", " ")) for name in _INTEGERS if name in items
-        }
-        return cls(
-            type=kind,
-            to=Address(to) if to else None,
-            data=payload.read_string(items["data"], name="the data"),
-            access_list=tuple(AccessListEntry.decode(entry) for entry in entries),
-            **numbers,
-        )
+        return cls(**arguments(kind, items))
 
     def to_json(self) -> dict[str, Any]:
         """This transaction as JSON data, amounts as decimal text."""
-        return {"version": 1, **fields_to_json({name: getattr(self, name) for name in FIELD_NAMES})}
+        return {"version": 1, **fields_to_json({name: getattr(self, name) for name in FIELD_NAMES[self.type]})}
 
     @classmethod
     def from_json(cls, data: object) -> Self:
@@ -259,27 +220,38 @@ _set_to, _set_value, _set_data = _slots.to.__set__, _slots.value.__set__, _slots
 _set_gas_limit, _set_gas_price = _slots.gas_limit.__set__, _slots.gas_price.__set__
 _set_max_fee, _set_max_tip = _slots.max_fee_per_gas.__set__, _slots.max_priority_fee_per_gas.__set__
 _set_access_list, _set_body = _slots.access_list.__set__, _slots._body.__set__
+_set_blob_fee, _set_blob_hashes = _slots.max_fee_per_blob_gas.__set__, _slots.blob_versioned_hashes.__set__
+_set_authorizations = _slots.authorization_list.__set__
 
 
 @dataclass(frozen=True, slots=True, init=False)
 class SignedTransaction:
-    """A transaction and a low-S signature with its parity; :attr:`sender` is who signed it."""
+    """A transaction and a low-S signature with its parity; :attr:`sender` is who signed it.
+
+    A type 3 transaction travels with its blobs, the ``sidecar``, which is no part of what is signed or hashed.
+    """
 
     unsigned: UnsignedTransaction
     signature: EcdsaSignature
+    sidecar: BlobSidecar | None = None
     _raw: bytes = field(init=False, repr=False, compare=False, default=b"")
 
-    def __init__(self, unsigned: UnsignedTransaction, signature: EcdsaSignature) -> None:
+    def __init__(
+        self, unsigned: UnsignedTransaction, signature: EcdsaSignature, sidecar: BlobSidecar | None = None
+    ) -> None:
         _set_unsigned(self, unsigned)
         _set_signature(self, signature)
+        _set_sidecar(self, sidecar)
         _set_raw(self, b"")
-        if self.signature.s > HALF_ORDER:
+        if signature.s > HALF_ORDER:
             raise InvalidSignatureError("the signature's s is in the upper half, a malleable form (EIP-2)")
-        if self.signature.y_parity is None:
+        if signature.y_parity is None:
             raise InvalidSignatureError("the signature carries no parity: a transaction needs it to name its sender")
+        if sidecar is not None and sidecar.versioned_hashes != unsigned.blob_versioned_hashes:
+            raise invalid("the sidecar does not hold the blobs that the transaction names")
 
     def serialize(self) -> bytes:
-        """The raw bytes a node accepts."""
+        """The canonical bytes: what a block holds and what :attr:`hash` is the hash of; blobs stay out of them."""
         raw = self._raw
         if raw:
             return raw
@@ -289,33 +261,58 @@ class SignedTransaction:
             raw = wrapped(tx._items() + v + integer(signature.r) + integer(signature.s))
         else:
             parity = b"\x01" if signature.y_parity else b"\x80"
-            raw = _TYPE_BYTE[tx.type] + wrapped(tx._items() + parity + integer(signature.r) + integer(signature.s))
+            raw = TYPE_BYTE[tx.type] + wrapped(tx._items() + parity + integer(signature.r) + integer(signature.s))
         _set_raw(self, raw)
         return raw
 
+    def network_bytes(self) -> bytes:
+        """The bytes to hand to a node: :meth:`serialize`, for type 3 with the sidecar, which must be there."""
+        canonical = self.serialize()
+        if self.unsigned.type != BLOB:
+            return canonical
+        if self.sidecar is None:
+            raise invalid("a type 3 transaction is sent with its blobs: attach its sidecar")
+        return TYPE_BYTE[BLOB] + wrapped(canonical[1:] + self.sidecar.encode())
+
+    def with_sidecar(self, sidecar: BlobSidecar) -> Self:
+        """This transaction with its blobs; a sidecar of other blobs is refused."""
+        return type(self)(self.unsigned, self.signature, sidecar)
+
     @classmethod
     def parse(cls, raw: bytes) -> Self:
-        """The transaction of raw bytes; anything but its one canonical form is refused."""
-        payload.check_bytes(raw)
+        """The transaction of canonical or network bytes; anything but its one form is refused.
+
+        Of a sidecar the shape is checked, and that its commitments are those of the transaction; whether the proofs
+        hold is for ``sidecar.verify()``.
+        """
+        blobs = type(raw) is bytes and raw[:1] == b"\x03"
+        payload.check_bytes(raw, most=payload.MOST_BLOB_BYTES if blobs else payload.MOST_BYTES)
         kind = raw[0] if raw else 0
-        if kind in (ACCESS_LIST, FEE_MARKET):
-            items = payload.read_list(raw[1:], names=(*_FIELDS[kind], "parity", "r", "s"))
+        sidecar = None
+        if kind in TYPED_FIELDS:
+            names = (*TYPED_FIELDS[kind], "parity", "r", "s")
+            if kind == BLOB and payload.starts_with_list(raw[1:]):
+                from bursar.ethereum.blobs.sidecar import split_network_form
+
+                items, sidecar = split_network_form(raw[1:], names=names)
+            else:
+                items = payload.read_list(raw[1:], names=names)
             parity = payload.read_integer(items["parity"], name="the parity")
         elif kind >= 0xC0:
             kind = LEGACY
-            items = payload.read_list(raw, names=(*_LEGACY_FIELDS, "v", "r", "s"))
-            chain_id, parity = _split_v(payload.read_integer(items["v"], name="v"))
+            items = payload.read_list(raw, names=(*LEGACY_FIELDS, "v", "r", "s"))
+            chain_id, parity = split_v(payload.read_integer(items["v"], name="v"))
             items["chain_id"] = chain_id.to_bytes((chain_id.bit_length() + 7) >> 3, "big")
         elif raw:
-            raise malformed(f"type {kind:#04x} is not supported: 0, 1 and 2 are")
+            raise malformed(f"type {kind:#04x} is not supported: 0 to 4 are")
         else:
             raise malformed("there are no bytes")
         r = payload.read_integer(items["r"], name="r")
         s = payload.read_integer(items["s"], name="s")
         if parity > 1:
             raise malformed(f"the parity is 0 or 1, not {parity}")
-        signed = cls(UnsignedTransaction._from_items(kind, items), EcdsaSignature(r, s, parity))
-        if signed.serialize() != raw:
+        signed = cls(UnsignedTransaction._from_items(kind, items), EcdsaSignature(r, s, parity), sidecar)
+        if (signed.serialize() if sidecar is None else signed.network_bytes()) != raw:
             raise malformed("the bytes are not its canonical form")
         return signed
 
@@ -330,8 +327,9 @@ class SignedTransaction:
         return Address.from_public_key(ecdsa_recover(self.unsigned.digest(), self.signature))
 
     def to_json(self) -> dict[str, Any]:
-        """This transaction as JSON data: the unsigned part for the eye, ``raw`` as what counts."""
-        return {"version": 1, "raw": "0x" + self.serialize().hex(), "unsigned": self.unsigned.to_json()}
+        """This transaction as JSON data: the unsigned part for the eye, ``raw`` (with any sidecar) as what counts."""
+        raw = self.serialize() if self.sidecar is None else self.network_bytes()
+        return {"version": 1, "raw": "0x" + raw.hex(), "unsigned": self.unsigned.to_json()}
 
     @classmethod
     def from_json(cls, data: object) -> Self:
@@ -339,20 +337,10 @@ class SignedTransaction:
         raw, unsigned = signed_parts_from_json(data)
         signed = cls.parse(raw)
         if signed.unsigned != UnsignedTransaction.from_json(unsigned):
-            raise _invalid("the raw transaction and its fields disagree")
+            raise invalid("the raw transaction and its fields disagree")
         return signed
 
 
 _signed_slots: Any = SignedTransaction
 _set_unsigned, _set_signature = _signed_slots.unsigned.__set__, _signed_slots.signature.__set__
-_set_raw = _signed_slots._raw.__set__
-
-
-def _split_v(v: int) -> tuple[int, int]:
-    """The chain id and parity in a legacy v (EIP-155)."""
-    if v in (27, 28):
-        raise chain_id_error("a chain id is required: v 27 and 28 are valid on every chain (EIP-155)")
-    if v < 35:
-        raise malformed(f"v {v} is none of EIP-155")
-    chain_id, parity = divmod(v - 35, 2)
-    return check_chain_id(chain_id), parity
+_set_sidecar, _set_raw = _signed_slots.sidecar.__set__, _signed_slots._raw.__set__
