@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,6 +37,20 @@ class Allowance:
 
 
 @dataclass(frozen=True, slots=True)
+class Delegation:
+    """``authority`` runs the code of ``delegate`` from now on (EIP-7702), which may do all its key may; zero ends it.
+
+    ``effective`` is false where the nonce shows that chains will skip it.
+    """
+
+    authority: Address
+    delegate: Address
+    any_chain: bool
+    nonce: int
+    effective: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Caution:
     """Something a human should weigh; ``code`` is stable."""
 
@@ -53,6 +67,7 @@ class Effects:
     decoded: bool
     max_fee: Wei
     cautions: tuple[Caution, ...] = ()
+    delegations: tuple[Delegation, ...] = ()
 
 
 def effects(
@@ -86,7 +101,37 @@ def effects(
         cautions.append(Caution("opaque-call", f"calls {tx.to} with data that cannot be decoded: {_selector(tx.data)}"))
     cautions += _party_cautions(tx, movements, allowances, sender, known)
     cautions += _fee_cautions(tx, movements)
-    return Effects(tuple(movements), tuple(allowances), decoded, tx.max_fee, tuple(cautions))
+    delegations = tuple(_delegations(tx, sender))
+    for one in delegations:
+        cautions += _delegation_cautions(one)
+    if tx.blob_versioned_hashes:
+        count = len(tx.blob_versioned_hashes)
+        cautions.append(
+            Caution("blobs", f"carries {count} blobs of data, for at most {tx.max_blob_fee.to_eth_text()} of the fee")
+        )
+    return Effects(tuple(movements), tuple(allowances), decoded, tx.max_fee, tuple(cautions), delegations)
+
+
+def _delegations(tx: UnsignedTransaction, sender: Address | None) -> Iterator[Delegation]:
+    next_nonce = tx.nonce + 1
+    for one in tx.authorization_list:
+        authorization, authority = one.authorization, one.authority
+        effective = authorization.any_chain or authorization.chain_id == tx.chain_id
+        if authority == sender:
+            effective = effective and authorization.nonce == next_nonce
+            next_nonce += effective
+        yield Delegation(authority, authorization.delegate, authorization.any_chain, authorization.nonce, effective)
+
+
+def _delegation_cautions(one: Delegation) -> Iterator[Caution]:
+    if one.delegate.is_zero:
+        yield Caution("delegation-end", f"{one.authority} runs no code of others any more")
+    else:
+        yield Caution("delegation", f"the code of {one.delegate} may do anything with {one.authority} from now on")
+    if one.any_chain:
+        yield Caution("delegation-any-chain", f"the authorization of {one.authority} counts on every chain")
+    if not one.effective:
+        yield Caution("delegation-void", f"the authorization of {one.authority} has no effect: wrong nonce or chain")
 
 
 def _selector(data: bytes) -> str:
