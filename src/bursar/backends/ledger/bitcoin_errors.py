@@ -57,9 +57,11 @@ def bitcoin_refusal(reply: Reply, doing: str, *, model: str) -> SignerError | In
         reason = words or "its app does not allow these paths or this kind of request"
         return UnsupportedError(f"the ledger refused {doing}: {reason} ({shown})", operation=doing, model=model)
     if status == BAD_HMAC:
-        return SignerError(
+        return UnsupportedError(
             f"the ledger refused {doing}: the proof of registration is not its own ({shown}): register the policy "
             "again",
+            operation=doing,
+            model=model,
             code="signer.registration",
         )
     if status == BAD_STATE:

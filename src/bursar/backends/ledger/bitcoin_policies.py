@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.backends.ledger import advice
 from bursar.backends.ledger.bitcoin_app import AppPolicy, BitcoinApp
 from bursar.backends.ledger.bitcoin_spends import Other, Spend, check_sighash, our_input
-from bursar.backends.ledger.policy_scripts import PolicyScripts, features
+from bursar.backends.ledger.policy_scripts import PolicyScripts, Slot, features
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.signing.protocols import DeviceEvent
 from bursar.signing.registrations import PolicyStore, Registration
 from bursar.signing.shown import pays_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bursar.backends.ledger.link import Link
     from bursar.bitcoin.accounts import ScriptAccount
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MOST_KEYS: Final = 15
 LONGEST_TEMPLATE: Final = 512
 _CHECKED_PLACES: Final = ((0, 0), (0, 1), (1, 0))
+_Slots: TypeAlias = dict[int, dict[Slot, bool]]
 
 
 class RegisteredPolicies:
@@ -94,36 +95,53 @@ class RegisteredPolicies:
 
     def spends(self, psbt: Psbt, others: Sequence[Other], *, model: str) -> list[Spend]:
         """The inputs ``others``, by registered policy; an input that belongs to none is refused by number."""
-        known = self.all()
-        spends: dict[bytes, Spend] = {}
-        for other in others:
-            registration, slots = self._policy_of(psbt, other, known, model)
-            one = psbt.inputs[other.index]
-            spend = spends.get(registration.identity)
-            if spend is None:
-                self._check(registration)
-                policy = _for_app(registration.policy, registration.hmac)
-                change = self._scripts_of(registration.policy).changes(psbt, self._fingerprint)
-                spend = spends[registration.identity] = Spend(policy, change=change)
-            check_sighash(other.index, one, taproot=spend.taproot)
-            spend.inputs.append(our_input(other.index, one, slots))
-        return list(spends.values())
+        found = self._matches(psbt, others)
+        left = {other.index: other for other in others}
+        spends = []
+        while left:
+            registration, slots = self._widest(psbt, left, found, model)
+            self._check(registration)
+            change = self._scripts_of(registration.policy).changes(psbt, self._fingerprint)
+            spend = Spend(_for_app(registration.policy, registration.hmac), change=change)
+            for number in [number for number in left if number in slots]:
+                one = psbt.inputs[number]
+                check_sighash(number, one, taproot=spend.taproot)
+                spend.inputs.append(our_input(number, one, slots[number]))
+                del left[number]
+            spends.append(spend)
+        return spends
 
-    def _policy_of(
-        self, psbt: Psbt, other: Other, known: Sequence[Registration], model: str
-    ) -> tuple[Registration, dict[tuple[bytes, bytes], bool]]:
-        retired: Registration | None = None
-        for registration in known:
-            slots = self._scripts_of(registration.policy).slots(psbt, other.index, self._fingerprint)
-            if slots is None:
-                continue
-            if not registration.retired:
-                return registration, slots
-            retired = registration
+    def _matches(self, psbt: Psbt, others: Sequence[Other]) -> list[tuple[Registration, _Slots]]:
+        """Each registration with the inputs that are its own: keys in order may by chance stand as sorted ones do, so
+        that an input belongs to two."""
+        found = []
+        for registration in self.all():
+            scripts = self._scripts_of(registration.policy)
+            each = ((other.index, scripts.slots(psbt, other.index, self._fingerprint)) for other in others)
+            slots = {number: one for number, one in each if one is not None}
+            if slots:
+                found.append((registration, slots))
+        return found
+
+    def _widest(
+        self, psbt: Psbt, left: Mapping[int, Other], found: list[tuple[Registration, _Slots]], model: str
+    ) -> tuple[Registration, _Slots]:
+        """The registration in force with the most of the inputs left, then of the outputs."""
+        usable = [(one, slots) for one, slots in found if not one.retired and not left.keys().isdisjoint(slots)]
+        if usable:
+            return max(
+                usable,
+                key=lambda each: (
+                    len(left.keys() & each[1].keys()),
+                    len(self._scripts_of(each[0].policy).changes(psbt, self._fingerprint)),
+                ),
+            )
+        number, other = next(iter(left.items()))
+        retired = next((one for one, slots in found if number in slots), None)
         if retired is not None:
-            raise _retired(f"psbt input {other.index} belongs to", retired, model)
+            raise _retired(f"psbt input {number} belongs to", retired, model)
         raise _unregistered(
-            f"psbt input {other.index} {other.reason}, and none is registered for it: register the account by "
+            f"psbt input {number} {other.reason}, and none is registered for it: register the account by "
             "'bursar device register ACCOUNT'",
             model=model,
         )

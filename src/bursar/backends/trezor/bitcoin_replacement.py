@@ -10,6 +10,7 @@ from bursar.bitcoin.finalize import extract
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bursar.backends.trezor.abilities import Firmware
     from bursar.backends.trezor.bitcoin_request import OwnInput
     from bursar.bitcoin.psbt import Psbt
     from bursar.bitcoin.transaction import Transaction
@@ -69,6 +70,7 @@ def tell(
     inputs: Sequence[Any],
     outputs: Sequence[Any],
     old_outputs: Sequence[Any],
+    firmware: Firmware,
 ) -> Original:
     """Mark ``inputs`` and ``outputs``, the device's of ``psbt``, with their places in the original; the original's own.
 
@@ -77,6 +79,8 @@ def tell(
     old_inputs, kept = places_in(psbt, original, own)
     if not all(one.is_final for one in original.inputs):
         raise NotExpressibleError("the original is not signed")
+    if firmware.legacy and any(one is not None and one.script_type is None for one in own):
+        raise NotExpressibleError("this model reads no multisig signatures")
     txid = bytes(extract(original).txid)[::-1]
     for number, message in enumerate(outputs):
         at = kept.get(number)

@@ -159,6 +159,7 @@ class Draft:
                 inputs=request.inputs,
                 outputs=request.outputs,
                 old_outputs=old,
+                firmware=self._firmware,
             )
         return request
 

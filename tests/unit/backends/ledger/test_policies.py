@@ -14,6 +14,7 @@ from bursar_devices.device import Lie
 from bursar_devices.ledger import LedgerSimulator
 
 from bursar.backends.ledger import LedgerBackend
+from bursar.backends.ledger.bitcoin_spends import Other
 from bursar.backends.ledger.policies import FilePolicyStore, Registration
 from bursar.backends.ledger.policy_scripts import features
 from bursar.backends.ledger.signer import LedgerBitcoinSigner
@@ -233,6 +234,19 @@ def test_an_account_is_known_by_its_scripts(signer: LedgerBitcoinSigner) -> None
     swapped = MultisigAccount(Network.REGTEST, MultisigKind.WSH, 2, (*keys[:2], cosigner(3)))
     with pytest.raises(UnsupportedError, match="not registered"):
         confirm_address(signer, swapped, 0)
+
+
+def test_an_input_that_two_policies_could_own_goes_with_the_others(signer: LedgerBitcoinSigner) -> None:
+    """Keys in order stand by chance as sorted ones do: where they do, the rest of the transaction decides."""
+    in_order = policy_of(signer, "wsh(multi(2,@0/**,@1/**))", name="In order")
+    in_turn = policy_of(signer, "wsh(sortedmulti(2,@0/**,@1/**))", name="Sorted")
+    same = [index for index in range(20) if account(in_order).script(0, index) == account(in_turn).script(0, index)]
+    for policy in (in_turn, in_order):
+        register_policy(signer, account(policy), policy.name)
+    for policy in (in_order, in_turn):
+        asked = spending(policy, [(0, same[0]), (0, next(at for at in range(20) if at not in same))])
+        (spend,) = signer._policies.spends(asked, [Other(0, "is"), Other(1, "is")], model="")  # type: ignore[union-attr]
+        assert (spend.policy.name, len(spend.inputs)) == (policy.name, 2)
 
 
 def test_without_a_store_it_is_refused(simulator: LedgerSimulator, tmp_path: Path, human: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,19 +15,21 @@ from bursar_devices.humans import approve
 from bursar_devices.prompting import BenchPrompt
 from bursar_devices.trezor import TrezorSimulator
 
+from bursar.backends.software.signer import SoftwareSigner
 from bursar.backends.trezor import TrezorBackend
 from bursar.backends.trezor.conversation import Patience
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptor_account import DescriptorAccount
-from bursar.bitcoin.finalize import extract, finalize
+from bursar.bitcoin.finalize import combine, extract, finalize
 from bursar.bitcoin.multisig import MultisigAccount, MultisigKind
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
-from bursar.bitcoin.transaction import Transaction, TxOut
+from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.keys.bip32 import ExtendedPrivateKey
+from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.scheme import MultisigScript, Scheme, account_path, multisig_path
 from bursar.signing.checks import confirm_address, request_signatures
@@ -159,6 +162,42 @@ def test_a_replacement_is_shown_as_one(opened: Open, model: str, scheme: Scheme)
     assert "Increaseyourfeeby" in shown
     assert payee not in shown
     assert not [event for event in prompt.heard if "new payment" in event.text]
+
+
+@pytest.mark.parametrize("model", ["T1B1", "T3T1"])
+@pytest.mark.parametrize("kind", list(MultisigKind), ids=lambda kind: kind.value)
+def test_a_multisig_replacement(opened: Open, model: str, kind: MultisigKind) -> None:
+    """A Trezor One reads no multisig signatures: there it is a new payment."""
+    signer, simulator, prompt = opened(model)
+    path = multisig_path(PATHS[kind], 1, 0)
+    with SoftwareSigner.from_mnemonic(Mnemonic.from_text("zoo " * 11 + "wrong")) as other:
+        keys = tuple(
+            (KeyOrigin(one.info.fingerprint, path), replace(one.xpub(path), testnet=True)) for one in (signer, other)
+        )
+        account = MultisigAccount(Network.REGTEST, kind, 2, keys)
+        first = spending(account)
+        both = combine([request_signatures(one, first, account=account) for one in (signer, other)])
+        original = original_of(first, extract(finalize(both)))
+        before = len(simulator.pages)
+        second = replaced(first, less=5_000)
+        answers = [request_signatures(one, second, account=account, original=original) for one in (signer, other)]
+        extract(finalize(combine(answers)))
+    assert ("Increaseyourfeeby" in texts(simulator, since=before)) is (model == "T3T1")
+    assert any("no multisig signatures" in event.text for event in prompt.heard) is (model == "T1B1")
+
+
+def spending(account: MultisigAccount) -> Psbt:
+    funding = TxIn(OutPoint(Txid(bytes(32)), 0))
+    before = Transaction(2, (funding,), (TxOut(Sats(90_000), account.script(0, 0)),), 0)
+    outputs = (TxOut(Sats(50_000), account.script(0, 9)), TxOut(Sats(39_000), account.script(1, 4)))
+    psbt = Psbt(Transaction(2, (TxIn(OutPoint(before.txid, 0), sequence=0xFFFFFFFD),), outputs, 0))
+    psbt.inputs[0].non_witness_utxo = before
+    if account.kind is not MultisigKind.SH:
+        psbt.inputs[0].witness_utxo = before.outputs[0]
+    account.spending(0, 0).describe_input(psbt.inputs[0])
+    account.spending(1, 4).describe_output(psbt.outputs[1])
+    account.describe_xpubs(psbt)
+    return psbt
 
 
 def test_the_change_may_be_spent_whole(opened: Open) -> None:

@@ -201,7 +201,7 @@ class Replacement:
                     if entry.segwit and _signed_fields(txi) != _signed_fields(entry.told):
                         raise data_error("Invalid signature.")
                     proof = (txi.script_sig or b"", txi.witness or b"")
-                    check_proof(entry.script, *proof, digests, index, txi.amount or 0)
+                    check_proof(entry.script, *proof, digests, index, txi.amount or 0, multisig=not self._legacy)
             if not intact:
                 raise changed(legacy=self._legacy, data=True)
 

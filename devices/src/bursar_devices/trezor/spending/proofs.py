@@ -8,7 +8,7 @@ from bursar.bitcoin import script as bitcoin_script
 from bursar.bitcoin.wire import read_stack
 from bursar.crypto import secp256k1
 from bursar.crypto.ecdsa import EcdsaSignature
-from bursar.crypto.hashes import hash160
+from bursar.crypto.hashes import hash160, sha256
 from bursar.errors import InvalidInputError
 from bursar_devices.trezor.workflow import FailError, data_error
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.sighash import SighashCache
 
 _ALL = 1
+_PUSHDATA = {0x4C: 1, 0x4D: 2}  # opcode: bytes of the length behind it
 
 
 def _unsupported() -> FailError:
@@ -33,26 +34,44 @@ def _stack(witness: bytes) -> tuple[bytes, ...]:
 
 
 def _pushes(script_sig: bytes) -> list[bytes]:
-    """The data pushed by a script of short pushes only."""
+    """The data pushed by a script of nothing but pushes."""
     items = []
     position = 0
     while position < len(script_sig):
-        length = script_sig[position]
-        if not 1 <= length <= 75 or position + 1 + length > len(script_sig):
+        head, length = 1, script_sig[position]
+        if length in _PUSHDATA:
+            head += _PUSHDATA[length]
+            length = int.from_bytes(script_sig[position + 1 : position + head], "little")
+        elif length > 75:
             raise _unsupported()
-        items.append(script_sig[position + 1 : position + 1 + length])
-        position += 1 + length
+        if position + head + length > len(script_sig):
+            raise _unsupported()
+        items.append(script_sig[position + head : position + head + length])
+        position += head + length
     return items
 
 
 def check_proof(
-    script: bytes, script_sig: bytes, witness: bytes, digests: SighashCache, index: int, amount: int
+    script: bytes,
+    script_sig: bytes,
+    witness: bytes,
+    digests: SighashCache,
+    index: int,
+    amount: int,
+    *,
+    multisig: bool = True,
 ) -> None:
-    """Refuse a signature of one key that is not one over the whole transaction by the key of ``script``."""
+    """Refuse a signature that is not one over the whole transaction by the key of ``script``.
+
+    ``multisig`` is false for a Trezor One, which reads those of one key only.
+    """
     if script[:2] == b"\x51\x20":
         _check_taproot(script, witness, digests, index)
         return
     items = list(_stack(witness)) if witness else _pushes(script_sig)
+    if multisig and len(items) > 2 and not items[0]:
+        _check_multisig(script, items, digests, index, amount, segwit=bool(witness))
+        return
     if len(items) != 2 or not items[0] or items[0][-1] != _ALL:
         raise _unsupported()
     signature, key = items
@@ -72,6 +91,33 @@ def check_proof(
         secp256k1.ecdsa_verify_der(key, digest, signature[:-1])
     except InvalidInputError as error:
         raise data_error("Invalid signature.") from error
+
+
+def _check_multisig(
+    script: bytes, items: list[bytes], digests: SighashCache, index: int, amount: int, *, segwit: bool
+) -> None:
+    """As many signatures as the script wants, in the order of its keys."""
+    inner, signatures = items[-1], items[1:-1]
+    found = bitcoin_script.multisig(inner)
+    if found is None or len(signatures) != found[0] or any(not one or one[-1] != _ALL for one in signatures):
+        raise _unsupported()
+    program = bitcoin_script.p2wsh(sha256(inner))
+    paid = (program, bitcoin_script.p2sh(hash160(program))) if segwit else (bitcoin_script.p2sh(hash160(inner)),)
+    if script not in paid:
+        raise data_error("Invalid signature.")
+    digest = digests.segwit_v0(index, inner, amount) if segwit else digests.legacy(index, inner)
+    keys = iter(found[1])
+    for signature in signatures:  # in the order of the keys: those passed over are used up
+        if not any(_verifies(key, digest, signature[:-1]) for key in keys):
+            raise data_error("Invalid signature.")
+
+
+def _verifies(key: bytes, digest: bytes, signature: bytes) -> bool:
+    try:
+        secp256k1.ecdsa_verify_der(key, digest, signature)
+    except InvalidInputError:
+        return False
+    return True
 
 
 def _check_taproot(script: bytes, witness: bytes, digests: SighashCache, index: int) -> None:
