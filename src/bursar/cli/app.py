@@ -39,6 +39,7 @@ COMMANDS = dict(
         _entry(MONEY, "sign", "Add a signature to a transfer that waits for it."),
         _entry(MONEY, "coins", "List, freeze and label single coins."),
         _entry(MONEY, "labels", "Write about coins and addresses; import and export what was written."),
+        _entry(MONEY, "silent", "Be paid at one public address, unlinkably: silent payments."),
         _entry(MONEY, "history", "List what came in and went out."),
         _entry(MONEY, "bump", "Raise the fee of a transfer that is stuck."),
         _entry(MONEY, "cancel", "Take a transfer back, while that is possible."),

@@ -73,6 +73,7 @@ class Sending:
         self._session, self._wallet, self._record = session, wallet, record
         self._unlock, self._yes, self._key = unlock, yes, key
         self._stack = ExitStack()
+        self._signer: Any = None
         self._plan: Plan | None = None
         self.progress: SigningProgress | None = None
 
@@ -86,6 +87,17 @@ class Sending:
             if error is not None and self._plan is not None and self._key is None:
                 with suppress(ConflictError):  # a signature may exist: recovery decides, not we
                     self._release("interrupted before it was signed")
+
+    def holding(self, plan: Plan) -> None:
+        """Release what ``plan`` reserved if this does not go on."""
+        self._plan = plan
+
+    def signer(self) -> Any:
+        """The account's one signer, opened at most once."""
+        if self._signer is None:
+            opening = compose.signer(self._session, self._unlock, self._record.signer)
+            _name, self._signer = self._stack.enter_context(opening)
+        return self._signer
 
     def carry_out(self, plan: Plan, backend: BitcoinBackend | EthereumBackend) -> TransferRecord:
         """Take ``plan`` from wherever it stands to the node; where several sign, as far as the first signature."""
@@ -112,7 +124,7 @@ class Sending:
         rules = compose.policy(self._session)
         if state is TransferState.PLANNED:
             self._review(plan, rules)
-        _name, signer = self._stack.enter_context(compose.signer(self._session, self._unlock, self._record.signer))
+        signer = self.signer()
         approved = self._wallet.approval_of(plan.id) or self._wallet.approve(plan, rules)
         if isinstance(signer, AddressDisplay) and _is_regtest(self._record):
             self._session.output.aside("The device knows no regtest: it writes the same addresses as tb1….")

@@ -9,6 +9,7 @@ import click
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.lazy import command, pass_session
+from bursar.cli.silent_sending import check_inputs, silent_transfer
 from bursar.cli.transferring import UNSIGNED, Sending, fee_options, find_transfer, sending_options
 
 if TYPE_CHECKING:
@@ -58,4 +59,8 @@ def bump(
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)
+        silent = None if cancel else silent_transfer(wallet, found)
+        if silent is not None:
+            sending.holding(plan)
+            check_inputs(plan, silent)
         sending.finish(plan, backend)

@@ -12,6 +12,7 @@ from bursar.cli.amounts import fee_choice, payment_orders
 from bursar.cli.coin_options import coin_options, fields_for
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import command, pass_session
+from bursar.cli.silent_sending import check_inputs, check_possible, is_silent, resolve
 from bursar.cli.transferring import Sending, fee_options, sending_options
 from bursar.policy.render import review_text
 from bursar.policy.verdict import require_allowed
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.coin_control import CoinControl
+    from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
 
 
@@ -68,6 +70,9 @@ def send(
 
     The transfer is planned, shown for review, put to the policy, signed, checked, stored and only then handed to the
     node. AMOUNT needs a unit (see 'bursar help amounts'); 'all' sends everything spendable, less the fee.
+
+    A silent payment address (sp1…, BIP-352) is paid by accounts of one key in software: its output is made from the
+    keys of the coins spent, so the keystore is opened before the review.
     """
     wallet = compose.wallet(session)
     record = wallet.account(account)
@@ -81,13 +86,39 @@ def send(
         everything=everything,
         **fields_for(record, coin_control),
     )
-    if dry_run:
-        _dry_run(session, wallet, transfer, compose.synchronise(session, wallet, record))
-        return
+    silent = any(is_silent(order.to) for order in orders)
+    if silent:
+        check_possible(record, orders, everything=everything, keyed=idempotency_key is not None)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
+        if silent:
+            transfer = _resolved(session, wallet, record, transfer, backend, sending)
+        if dry_run:
+            _dry_run(session, wallet, transfer, backend)
+            return
         plan = wallet.plan(transfer, backend)
+        if silent:
+            sending.holding(plan)
+            check_inputs(plan, transfer)
         sending.finish(plan, backend)
+
+
+def _resolved(
+    session: Session,
+    wallet: Wallet,
+    record: AccountRecord,
+    transfer: Transfer,
+    backend: BitcoinBackend | EthereumBackend,
+    sending: Sending,
+) -> Transfer:
+    from bursar.ethereum.account import EthereumAccount
+
+    assert not isinstance(record.account, EthereumAccount)
+    found = resolve(wallet, transfer, backend, sending.signer(), record.account.network)
+    for asked, made in zip(transfer.payments, found.payments, strict=True):
+        if asked.to != made.to:
+            session.output.aside(f"{asked.to}\nis paid at {made.to}, which its owner alone finds.")
+    return found
 
 
 def _dry_run(session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend) -> None:

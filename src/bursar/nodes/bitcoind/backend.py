@@ -173,6 +173,12 @@ class BitcoindBackend:
         """
         return self._lookup.transaction(txid)
 
+    def taproot_payments(self, height: int) -> tuple[BlockRef, list[tuple[Transaction, tuple[bytes, ...]]]]:
+        """What a search for silent payments (BIP-352) reads: the block of the active chain at ``height``, and each of
+        its transactions that has a taproot output, with the scripts that it spends.
+        """
+        return self._blocks.taproot_payments(height)
+
     # watching
 
     def watcher(self, scripts: Iterable[bytes] = (), *, interval: float = INTERVAL) -> ChainWatcher:

@@ -14,7 +14,7 @@ from bursar.nodes import reply as read
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
 
 if TYPE_CHECKING:
-    from bursar.bitcoin.transaction import Txid
+    from bursar.bitcoin.transaction import Transaction, Txid
 
 NOT_FOUND: Final = -5
 BATCH: Final = 500
@@ -138,6 +138,26 @@ class BlockReader:
             read.nonsense(f"block {block_hash} was asked for and another came")
         return block
 
+    def taproot_payments(self, height: int) -> tuple[BlockRef, list[tuple[Transaction, tuple[bytes, ...]]]]:
+        """The active block at ``height``, and its transactions with a taproot output, each with the scripts it spends.
+
+        Coinbases are left out: they spend nothing.
+        """
+        block = self.with_spent(self.hash_at(height))
+        found: list[tuple[Transaction, tuple[bytes, ...]]] = []
+        for item in read.rows(block, "tx"):
+            if not any(_is_taproot(_script(output)) for output in read.rows(item, "vout")):
+                continue
+            sources = read.rows(item, "vin")
+            if any("coinbase" in source for source in sources if isinstance(source, dict)):
+                continue
+            tx = read.transaction(read.field(item, "hex", str), read.txid(read.field(item, "txid", str)))
+            spent = [read.raw_bytes(_script(read.field(source, "prevout", dict)), "a script") for source in sources]
+            if len(spent) != len(tx.inputs):
+                read.nonsense(f"transaction {tx.txid} has {len(tx.inputs)} inputs and {len(spent)} were told")
+            found.append((tx, tuple(spent)))
+        return read.block_ref(block), found
+
     def stretch(self, start: Start, tip: BlockRef) -> list[str]:
         """The hashes from ``start`` to ``tip``; ``ChainMovedError`` when they are not one chain any more."""
         hashes = self.hashes_at(range(start.height - 1, tip.height + 1))
@@ -175,6 +195,10 @@ def _concerns(item: Any, wanted: set[str]) -> bool:
 
 def _script(output: Any) -> str:
     return read.field(read.field(output, "scriptPubKey", dict), "hex", str)
+
+
+def _is_taproot(script: str) -> bool:
+    return script.startswith("5120") and len(script) == 68
 
 
 def forget_oldest(kept: dict[Any, Any]) -> None:

@@ -1,0 +1,146 @@
+"""What is known of a silent payment wallet between two scans: public address, labels, progress, what was found."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import secrets
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bursar.errors import ConflictError, CorruptStoreError, StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+    from pathlib import Path
+
+_LARGEST = 64 << 20
+_KEPT = 144  # blocks whose hashes are kept, to notice a reorganised chain
+
+
+@dataclass
+class Found:
+    """One payment: ``tweak`` added to the secret spend key spends it; nobody can spend with the tweak alone."""
+
+    coin: str
+    amount: int
+    address: str
+    label: int | None
+    height: int
+    tweak: str = field(repr=False)
+
+
+@dataclass
+class Book:
+    """One wallet's page: no key is in it, but whoever reads it sees what was received."""
+
+    path: Path
+    fingerprint: str
+    network: str
+    number: int
+    address: str = ""
+    labels: list[int] = field(default_factory=list)
+    scanned: list[tuple[int, str]] = field(default_factory=list)
+    found: dict[str, Found] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, folder: Path, fingerprint: str, network: str, number: int) -> Book:
+        """The stored page, or an empty one."""
+        path = folder / f"{fingerprint}-{network}-{number}.json"
+        book = cls(path, fingerprint, network, number)
+        try:
+            with path.open("rb") as file:
+                data = file.read(_LARGEST + 1)
+        except FileNotFoundError:
+            return book
+        except OSError as error:
+            raise StoreError(f"{path} cannot be read: {error.strerror}") from error
+        try:
+            document = json.loads(data)
+            if len(data) > _LARGEST or document["version"] != 1:
+                raise ValueError("version")
+            book.address = str(document["address"])
+            book.labels = [int(label) for label in document["labels"]]
+            book.scanned = [(int(height), str(name)) for height, name in document["scanned"]]
+            book.found = {one["coin"]: Found(**one) for one in document["found"]}
+        except (KeyError, TypeError, ValueError, RecursionError) as error:
+            raise CorruptStoreError(
+                f"{path} is damaged: delete it and scan again, with the labels given out"
+            ) from error
+        return book
+
+    @classmethod
+    def every(cls, folder: Path, network: str) -> list[Book]:
+        """The pages of one network."""
+        found = []
+        for path in sorted(folder.glob(f"*-{network}-*.json")):
+            fingerprint, _, number = path.stem.split("-")
+            found.append(cls.of(folder, fingerprint, network, int(number)))
+        return found
+
+    @property
+    def height(self) -> int | None:
+        """The last block scanned."""
+        return self.scanned[-1][0] if self.scanned else None
+
+    def note(self, height: int, name: str) -> None:
+        """A block was scanned."""
+        self.scanned = [*self.scanned[-_KEPT:], (height, name)]
+
+    def forget_from(self, height: int) -> None:
+        """Take back what was found from a block on: it is scanned again, or is no longer part of the chain."""
+        self.scanned = [one for one in self.scanned if one[0] < height]
+        self.found = {coin: one for coin, one in self.found.items() if one.height < height}
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "version": 1,
+            "fingerprint": self.fingerprint,
+            "network": self.network,
+            "number": self.number,
+            "address": self.address,
+            "labels": self.labels,
+            "scanned": [list(one) for one in self.scanned],
+            "found": [
+                {
+                    "coin": one.coin,
+                    "amount": one.amount,
+                    "address": one.address,
+                    "label": one.label,
+                    "height": one.height,
+                    "tweak": one.tweak,
+                }
+                for one in self.found.values()
+            ],
+        }
+
+    def write(self) -> None:
+        """Replace the stored page by this one, whole or not at all."""
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}.tmp")
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                json.dump(self.to_json(), file, indent=1)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self.path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StoreError(f"{self.path} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def locked(folder: Path) -> Generator[None, None, None]:
+    """One process at a time writes there."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as error:
+        raise ConflictError("another 'bursar silent' is at work in this folder: wait until it is done") from error
+    finally:
+        os.close(descriptor)
