@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 LENGTHS = (12, 15, 18, 21, 24)
 """How many words a sentence may have; a third more words, a third more entropy: 128 to 256 bits."""
 
+_SHARE_LENGTHS = (20, 33)
 _ROUNDS = 2048
 _LONGEST = 4096  # characters, or bytes: three times the longest sentence
 
@@ -103,7 +104,8 @@ class Mnemonic:
             raise _invalid("the text is too long for a mnemonic")
         sentence = _decode(text).split()
         if len(sentence) not in LENGTHS:
-            raise _invalid(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(sentence)}")
+            hint = "" if len(sentence) not in _SHARE_LENGTHS else ": shares of SLIP-39 are another thing, combine them first"
+            raise _invalid(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(sentence)}{hint}")
         if language is None:
             language = _detect(sentence)
         return cls(_entropy(sentence, language), language)

@@ -12,6 +12,7 @@ from bursar.bitcoin.script import ScriptType
 from bursar.bitcoin.sighash import DEFAULT
 from bursar.crypto.secp256k1 import ecdsa_verify_der, schnorr_verify
 from bursar.errors import InvalidInputError, SignerMisbehavedError
+from bursar.signing.nonces import Placed, halves_of, repeated_nonces
 from bursar.signing.ownership import key_stands_in
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.keys.origin import Fingerprint, KeyOrigin
 
 _PARTIAL_SIG, _DERIVATION, _TAP_KEY_SIG, _TAP_SCRIPT_SIG, _TAP_DERIVATION = 0x02, 0x06, 0x13, 0x14, 0x16
+_SIGNATURES = (_PARTIAL_SIG, _TAP_KEY_SIG, _TAP_SCRIPT_SIG)
 _TX_MODIFIABLE = b"\x06"
 
 Accepted = tuple[int, bytes, bytes]
@@ -45,7 +47,29 @@ def accepted_signatures(
     def judge(index: int, key: bytes, value: bytes) -> None:
         _judge(question, digests, index, asked[index], key, value, fingerprint)
 
-    return accepted_fields(question, answer, judge, what="signature", name=name)
+    added = accepted_fields(question, answer, judge, what="signature", name=name)
+    _refuse_repeated_nonces(question, added, name)
+    return added
+
+
+def _refuse_repeated_nonces(question: Psbt, added: Sequence[Accepted], name: str) -> None:
+    """Two signatures from one nonce give their key to whoever sees both: neither leaves."""
+    there = [
+        (index, key, value)
+        for index, one in enumerate(question.inputs)
+        for key, value in one.fields.items()
+        if key[0] in _SIGNATURES
+    ]
+    placed = []
+    for index, _, value in (*there, *added):
+        halves = halves_of(value)
+        if halves is not None:
+            placed.append(Placed(f"input {index}", *halves))
+    for nonce in repeated_nonces(placed):
+        raise SignerMisbehavedError(
+            f"{name} misbehaved: it signed {' and '.join(nonce.places)} with one nonce, which gives the key away; "
+            "publish nothing of this, and move what the key holds with another signer"
+        )
 
 
 def accepted_fields(question: Psbt, answer: object, judge: Judge, *, what: str, name: str) -> list[Accepted]:

@@ -9,11 +9,15 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.lazy import group, pass_session
-from bursar.errors import InvalidInputError
+from bursar.errors import InvalidInputError, SignerMisbehavedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from bursar.cli.session import Session
+    from bursar.signing.nonces import Placed
     from bursar.wallet.records import JournalHead
+    from bursar.wallet.wallet import Wallet
 
 
 @group("journal", examples=("bursar journal verify", "bursar journal export journal.jsonl"))
@@ -28,9 +32,14 @@ def journal() -> None:
 @click.option("--anchor", metavar="NUMBER:HASH", help="A head you noted before: the journal must still contain it.")
 @pass_session
 def verify(session: Session, anchor: str | None) -> None:
-    """Walk the whole chain; the first record that was changed, lost or moved is named (exit code 51)."""
+    """Walk the whole chain; the first record that was changed, lost or moved is named (exit code 51).
+
+    Then look through every signature that was made here for a nonce that served twice, which gives its key away.
+    """
     with session.output.progress("verifying the journal"):
-        head = compose.wallet(session).journal.verify(anchor=_anchor(anchor))
+        wallet = compose.wallet(session)
+        head = wallet.journal.verify(anchor=_anchor(anchor))
+        _check_nonces(wallet)
     session.output.answer({"journal": head.to_json(), "verified": True}, lambda: _verified(head))
 
 
@@ -49,6 +58,32 @@ def _verified(head: JournalHead) -> None:
     click.echo(f"{head.sequence} records, unbroken.")
     if head.sequence:
         click.echo(f"Head {head.sequence}:{head.hash}")
+
+
+def _check_nonces(wallet: Wallet) -> None:
+    from bursar.signing.nonces import repeated_nonces
+
+    for nonce in repeated_nonces(_signatures(wallet)):
+        raise SignerMisbehavedError(
+            f"one nonce served twice, in {' and '.join(nonce.places)}: whoever sees both can compute the key; "
+            "move what it holds to another signer's at once"
+        )
+
+
+def _signatures(wallet: Wallet) -> Iterator[Placed]:
+    from bursar.bitcoin.transaction import Transaction
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.transaction import SignedTransaction
+    from bursar.signing.nonces import signatures_of_bitcoin, signatures_of_ethereum
+
+    ethereum = {one.name for one in wallet.accounts() if isinstance(one.account, EthereumAccount)}
+    for one in wallet.transfers():
+        if one.raw is None:
+            continue
+        if one.account in ethereum:
+            yield from signatures_of_ethereum(SignedTransaction.parse(one.raw))
+        else:
+            yield from signatures_of_bitcoin(Transaction.parse(one.raw))
 
 
 def _anchor(text: str | None) -> JournalHead | None:
