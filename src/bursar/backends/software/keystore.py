@@ -1,8 +1,9 @@
-"""The keystore file, version 1: a BIP-39 mnemonic sealed under a password, its header authenticated."""
+"""The keystore file: a BIP-39 mnemonic (version 1) or a BIP-32 seed (version 2) sealed under a password."""
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,38 +23,60 @@ if TYPE_CHECKING:
     from bursar.crypto.kdf import Argon2id, Scrypt
 
 FORMAT = "bursar-keystore"
-VERSION = 1
+MNEMONIC, SEED = 1, 2
+"""The versions: what a file of each seals."""
 
 _PADDED_TO = 512  # the length of what is sealed must not tell 12 words from 24, nor a passphrase from none
 _LONGEST_NUMBER = 20
 _DEEPEST = 8
+_SEED = re.compile("(?:[0-9a-f]{2}){16,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class KeystoreHeader:
-    """What a keystore says without its password: the master key's fingerprint, and when it was made (UTC)."""
+    """What a keystore says without its password: the master key's fingerprint, when it was made (UTC), its version."""
 
     fingerprint: Fingerprint
     created: datetime
+    version: int = MNEMONIC
 
 
 class Unlocked:
-    """The words of an opened keystore and the BIP-39 passphrase stored with them; ``wipe()`` clears both."""
+    """What an opened keystore holds: words and the BIP-39 passphrase stored with them, or a seed without words.
 
-    __slots__ = ("header", "mnemonic", "passphrase")
+    ``wipe()`` clears all.
+    """
 
-    def __init__(self, header: KeystoreHeader, mnemonic: Mnemonic, passphrase: Secret | None) -> None:
+    __slots__ = ("_keys", "header", "passphrase")
+
+    def __init__(self, header: KeystoreHeader, keys: Mnemonic | Secret, passphrase: Secret | None = None) -> None:
         self.header = header
-        self.mnemonic = mnemonic
+        self._keys = keys
         self.passphrase = passphrase
+
+    @property
+    def mnemonic(self) -> Mnemonic:
+        """The words; ``KeystoreError`` (``keystore.no-mnemonic``) where the keystore holds a seed without them."""
+        if isinstance(self._keys, Secret):
+            raise KeystoreError(
+                "this keystore holds a seed and no words: back it up by shares or as codex32",
+                code="keystore.no-mnemonic",
+            )
+        return self._keys
+
+    def seed(self) -> Secret:
+        """The BIP-32 seed: 64 bytes of words and passphrase, or the 16 to 64 that were stored."""
+        if isinstance(self._keys, Secret):
+            return Secret(self._keys.expose())
+        return self._keys.to_seed(self.passphrase)
 
     def root(self) -> ExtendedPrivateKey:
         """The master key."""
-        with self.mnemonic.to_seed(self.passphrase) as seed:
+        with self.seed() as seed:
             return ExtendedPrivateKey.from_seed(seed)
 
     def wipe(self) -> None:
-        self.mnemonic.wipe()
+        self._keys.wipe()
         if self.passphrase is not None:
             self.passphrase.wipe()
 
@@ -72,13 +95,36 @@ def create(
     ``passphrase`` is the BIP-39 passphrase: with it these words are another wallet, and it is stored sealed beside
     them. The default key derivation is scrypt with N = 2**17, r = 8, p = 1.
     """
-    with mnemonic.to_seed(passphrase) as seed, ExtendedPrivateKey.from_seed(seed) as root:
-        header = KeystoreHeader(root.fingerprint, datetime.now(UTC).replace(microsecond=0))
+    with mnemonic.to_seed(passphrase) as seed:
+        header = _header(MNEMONIC, seed)
+    _create(path, Unlocked(header, mnemonic, passphrase), password, kdf, aead)
+    return header
+
+
+def create_from_seed(
+    path: Path,
+    seed: Secret,
+    password: Secret,
+    *,
+    kdf: Scrypt | Argon2id | None = None,
+    aead: Aead = "aes-256-gcm",
+) -> KeystoreHeader:
+    """As ``create``, of a BIP-32 seed (16 to 64 bytes) that no words give: one that came as shares or as codex32."""
+    header = _header(SEED, seed)
+    _create(path, Unlocked(header, seed), password, kdf, aead)
+    return header
+
+
+def _header(version: int, seed: Secret) -> KeystoreHeader:
+    with ExtendedPrivateKey.from_seed(seed) as root:
+        return KeystoreHeader(root.fingerprint, datetime.now(UTC).replace(microsecond=0), version)
+
+
+def _create(path: Path, keys: Unlocked, password: Secret, kdf: Scrypt | Argon2id | None, aead: Aead) -> None:
     with FileLock(path):
         if path.is_symlink() or path.exists():
             raise KeystoreError(f"{path} exists and is not overwritten: choose another name", code="keystore.exists")
-        _write(path, header, mnemonic, passphrase, password, kdf, aead)
-    return header
+        _write(path, keys, password, kdf, aead)
 
 
 def read_header(path: Path) -> KeystoreHeader:
@@ -89,7 +135,7 @@ def read_header(path: Path) -> KeystoreHeader:
 def unlock(path: Path, password: Secret) -> Unlocked:
     """Open a keystore. ``WrongPasswordError`` or ``CorruptKeystoreError``: the file itself tells which.
 
-    The fingerprint of the header must be that of the words. Whoever keeps the result in use holds a ``FileLock``.
+    The fingerprint of the header must be that of the keys. Whoever keeps the result in use holds a ``FileLock``.
     """
     header, sealed = _parse(path, read_private(path))
     with unseal(sealed, password, associated_data=_header_bytes(header)) as plaintext:
@@ -97,7 +143,7 @@ def unlock(path: Path, password: Secret) -> Unlocked:
     with unlocked.root() as root:
         if root.fingerprint != header.fingerprint:
             unlocked.wipe()
-            raise _corrupt(path, "its words are not those its header names")
+            raise _corrupt(path, "its keys are not those its header names")
     return unlocked
 
 
@@ -106,13 +152,16 @@ def change_password(path: Path, old: Secret, new: Secret, *, kdf: Scrypt | Argon
     with FileLock(path):
         unlocked = unlock(path, old)
         try:
-            _write(path, unlocked.header, unlocked.mnemonic, unlocked.passphrase, new, kdf, "aes-256-gcm")
+            _write(path, unlocked, new, kdf, "aes-256-gcm")
         finally:
             unlocked.wipe()
 
 
 def export_mnemonic(path: Path, password: Secret) -> Secret:
-    """The words, for a backup on paper. A stored BIP-39 passphrase is not among them: ``unlock`` gives both."""
+    """The words, for a backup on paper. A stored BIP-39 passphrase is not among them: ``unlock`` gives both.
+
+    ``KeystoreError`` (``keystore.no-mnemonic``) where there are none: the keystore holds a seed.
+    """
     unlocked = unlock(path, password)
     try:
         return unlocked.mnemonic.text()
@@ -120,30 +169,28 @@ def export_mnemonic(path: Path, password: Secret) -> Secret:
         unlocked.wipe()
 
 
-def _write(
-    path: Path,
-    header: KeystoreHeader,
-    mnemonic: Mnemonic,
-    passphrase: Secret | None,
-    password: Secret,
-    kdf: Scrypt | Argon2id | None,
-    aead: Aead,
-) -> None:
-    payload = {
-        "mnemonic": mnemonic.text().expose().decode(),
-        "language": mnemonic.language,
-        "passphrase": None if passphrase is None else passphrase.expose().decode(),
-    }
-    text = json.dumps(payload).encode()
+def _write(path: Path, keys: Unlocked, password: Secret, kdf: Scrypt | Argon2id | None, aead: Aead) -> None:
+    text = json.dumps(_payload(keys)).encode()
     with Secret(text.ljust(-(-len(text) // _PADDED_TO) * _PADDED_TO)) as plaintext:
-        sealed = seal(plaintext, password, associated_data=_header_bytes(header), kdf=kdf, aead=aead)
-    document = {**_header_json(header), "sealed": sealed}
+        sealed = seal(plaintext, password, associated_data=_header_bytes(keys.header), kdf=kdf, aead=aead)
+    document = {**_header_json(keys.header), "sealed": sealed}
     write_private(path, json.dumps(document, indent=1).encode() + b"\n")
+
+
+def _payload(keys: Unlocked) -> dict[str, str | None]:
+    if keys.header.version == SEED:
+        with keys.seed() as seed:
+            return {"seed": seed.expose().hex()}
+    return {
+        "mnemonic": keys.mnemonic.text().expose().decode(),
+        "language": keys.mnemonic.language,
+        "passphrase": None if keys.passphrase is None else keys.passphrase.expose().decode(),
+    }
 
 
 def _header_json(header: KeystoreHeader) -> dict[str, Any]:
     created = header.created.isoformat().replace("+00:00", "Z")
-    return {"format": FORMAT, "version": VERSION, "fingerprint": str(header.fingerprint), "created": created}
+    return {"format": FORMAT, "version": header.version, "fingerprint": str(header.fingerprint), "created": created}
 
 
 def _header_bytes(header: KeystoreHeader) -> bytes:
@@ -154,15 +201,16 @@ def _parse(path: Path, data: bytes) -> tuple[KeystoreHeader, dict[str, object]]:
     document = _json(path, data)
     if not isinstance(document, dict) or document.get("format") != FORMAT:
         raise _corrupt(path, "it is no bursar keystore")
-    if document.get("version") != VERSION:
-        raise _corrupt(path, f"its version is not {VERSION}: a newer program may read it")
+    version = document.get("version")
+    if type(version) is not int or version not in (MNEMONIC, SEED):
+        raise _corrupt(path, f"its version is neither {MNEMONIC} nor {SEED}: a newer program may read it")
     if set(document) != {"format", "version", "fingerprint", "created", "sealed"}:
-        raise _corrupt(path, "its fields are not those of version 1")
+        raise _corrupt(path, f"its fields are not those of version {version}")
     fingerprint, created, sealed = document["fingerprint"], document["created"], document["sealed"]
     if not isinstance(fingerprint, str) or not isinstance(created, str) or not isinstance(sealed, dict):
         raise _corrupt(path, "its header is not understood")
     try:
-        header = KeystoreHeader(Fingerprint.from_text(fingerprint), _time(created))
+        header = KeystoreHeader(Fingerprint.from_text(fingerprint), _time(created), version)
     except ValueError as error:
         raise _corrupt(path, "its header is not understood") from error
     if _header_json(header) != {key: value for key, value in document.items() if key != "sealed"}:
@@ -176,8 +224,11 @@ def _time(text: str) -> datetime:
 
 def _open_payload(path: Path, header: KeystoreHeader, plaintext: Secret) -> Unlocked:
     payload = _json(path, plaintext.expose())
-    if not isinstance(payload, dict) or set(payload) != {"mnemonic", "language", "passphrase"}:
+    fields = {"seed"} if header.version == SEED else {"mnemonic", "language", "passphrase"}
+    if not isinstance(payload, dict) or set(payload) != fields:
         raise _corrupt(path, "what it seals is not understood")
+    if header.version == SEED:
+        return Unlocked(header, _seed(path, payload["seed"]))
     words, language, passphrase = payload["mnemonic"], payload["language"], payload["passphrase"]
     if not isinstance(words, str) or not isinstance(language, str) or not isinstance(passphrase, str | None):
         raise _corrupt(path, "what it seals is not understood")
@@ -186,6 +237,12 @@ def _open_payload(path: Path, header: KeystoreHeader, plaintext: Secret) -> Unlo
     except InvalidInputError as error:
         raise _corrupt(path, "the words it seals are no mnemonic") from error
     return Unlocked(header, mnemonic, None if passphrase is None else Secret.from_text(passphrase))
+
+
+def _seed(path: Path, text: object) -> Secret:
+    if not isinstance(text, str) or not _SEED.fullmatch(text):
+        raise _corrupt(path, "what it seals is no seed")
+    return Secret(bytes.fromhex(text))
 
 
 def _json(path: Path, data: bytes) -> object:
