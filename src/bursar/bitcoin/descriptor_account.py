@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.bitcoin.address import Address
 from bursar.bitcoin.descriptors.descriptor import Descriptor
+from bursar.bitcoin.descriptors.keys import MusigExpression
 from bursar.bitcoin.network import Network
 from bursar.errors import InvalidInputError
 from bursar.keys.path import HARDENED
@@ -109,7 +110,10 @@ class DescriptorAccount:
 
         That the script there is the expected one is for the caller to compare.
         """
-        for key in self.descriptor_value.keys:
+        value = self.descriptor_value
+        together = [key for key in value.node.keys if isinstance(key, MusigExpression)]
+        keys: list[KeyExpression | MusigExpression] = [*value.keys, *together]
+        for key in keys:
             for branch in self.branches:
                 index = _index_of(key, origin, branch)
                 if index is not None:
@@ -135,9 +139,9 @@ class DescriptorAccount:
             ) from error
 
 
-def _index_of(key: KeyExpression, origin: KeyOrigin, branch: int) -> int | None:
-    """The index at which ``key`` has this origin."""
-    first = key.origin_at(branch, 0)
+def _index_of(key: KeyExpression | MusigExpression, origin: KeyOrigin, branch: int) -> int | None:
+    """The index at which ``key`` has this origin; of an aggregate, the one below it (BIP-328)."""
+    first = key.aggregate_at(branch, 0)[1] if isinstance(key, MusigExpression) else key.origin_at(branch, 0)
     if first.fingerprint != origin.fingerprint:
         return None
     path, start = origin.path.indexes, first.path.indexes

@@ -8,7 +8,7 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import InvalidInputError
 from bursar.keys.origin import UNKNOWN
 from bursar.signing.ownership import named_keys
-from bursar.signing.places import fixed_origins
+from bursar.signing.places import aggregate_fingerprints, fixed_origins
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +80,7 @@ def check_disguised(
 
 
 def _masters(account: ScriptAccount, fingerprint: Fingerprint | None) -> set[Fingerprint]:
-    known = set(account.fingerprints)
+    known = {*account.fingerprints, *aggregate_fingerprints(account)}
     if fingerprint is not None:
         known.add(fingerprint)
     known.discard(UNKNOWN)

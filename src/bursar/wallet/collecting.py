@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """A transfer that may be signed, and the PSBT with the signatures that are there."""
 
     row: TransferRow
@@ -55,14 +55,14 @@ def add_signatures(
 ) -> SigningProgress:
     """See ``Wallet.add_signatures``."""
     with context.store.write() as connection:
-        work = _begin(connection, transfer_id, policy, approved)
+        work = begin(connection, transfer_id, policy, approved)
         if work.row.raw is not None:
-            return _progress(connection, work.row)
+            return progress_of(connection, work.row)
         check_signer(signer, work.account)
-        known = _progress(connection, work.row)
+        known = progress_of(connection, work.row)
         if str(signer.info.fingerprint) in known.have:
             return known
-        _count(context, connection, work, "transfer.signing", signer=name_of(signer))
+        count(context, connection, work, "transfer.signing", signer=name_of(signer))
     context.passed("sign.begun")
     try:
         answer = request_signatures(signer, work.question, account=work.account)
@@ -73,7 +73,7 @@ def add_signatures(
             context.note(connection, "transfer.unsigned", id=work.row.id, reason=error.code)
         raise
     context.passed("sign.answered")
-    return _keep(context, work, answer, name_of(signer), policy, approved)
+    return keep(context, work, answer, name_of(signer), policy, approved)
 
 
 def import_signatures(
@@ -81,9 +81,9 @@ def import_signatures(
 ) -> SigningProgress:
     """See ``Wallet.import_signatures``."""
     with context.store.read() as connection:
-        work = _begin(connection, transfer_id, policy, None)
+        work = begin(connection, transfer_id, policy, None)
         if work.row.raw is not None:
-            return _progress(connection, work.row)
+            return progress_of(connection, work.row)
     question = work.question
     answer = adopt_signatures(question, psbt)
     if answer is not psbt:
@@ -94,17 +94,17 @@ def import_signatures(
     asked = check_psbt(question)
     accepted_signatures(question, answer, asked, fingerprint=None, name=name)
     with context.store.write() as connection:
-        _count(context, connection, work, "transfer.signing", signer=name)
-    return _keep(context, work, answer, name, policy, None)
+        count(context, connection, work, "transfer.signing", signer=name)
+    return keep(context, work, answer, name, policy, None)
 
 
 def export_psbt(context: Context, transfer_id: str, policy: DigestedPolicy | None) -> Psbt:
     """See ``Wallet.export_psbt``."""
     with context.store.write() as connection:
-        work = _begin(connection, transfer_id, policy, None)
+        work = begin(connection, transfer_id, policy, None)
         if work.row.raw is not None:
             raise ConflictError(f"transfer {transfer_id} is signed already: send it")
-        _count(context, connection, work, "transfer.exported")
+        count(context, connection, work, "transfer.exported")
     context.passed("sign.exported")
     return work.question
 
@@ -128,19 +128,20 @@ def sign_by(
 def progress(context: Context, transfer_id: str) -> SigningProgress:
     """See ``Wallet.signing_progress``."""
     with context.store.read() as connection:
-        return _progress(connection, require_transfer(connection, transfer_id))
+        return progress_of(connection, require_transfer(connection, transfer_id))
 
 
-def _begin(
-    connection: Connection, transfer_id: str, policy: DigestedPolicy | None, approved: ApprovedPlan | None
-) -> _Work:
+def begin(
+    connection: Connection, transfer_id: str, policy: DigestedPolicy | None, approved: ApprovedPlan | None = None
+) -> Work:
+    """The transfer, if it may be signed now: approved, under the policy in force, its coins still held."""
     row = require_transfer(connection, transfer_id)
     account_row = account_by_id(connection, row.account_id)
     account = load_account(account_row)
     plan = stored_plan(row)
     if isinstance(account, EthereumAccount) or plan.psbt is None:
         raise ConflictError(f"transfer {row.id} is on ethereum: one signer signs it, with sign()")
-    work = _Work(row, account_row, account, _collected(connection, row))
+    work = Work(row, account_row, account, _collected(connection, row))
     if row.raw is None:
         known = approved or approval_of(row)
         if known is None:
@@ -150,38 +151,38 @@ def _begin(
     return work
 
 
-def _count(context: Context, connection: Connection, work: _Work, kind: str, **body: str) -> None:
+def count(context: Context, connection: Connection, work: Work, kind: str, **body: str) -> None:
     """From here on a signature may exist, whatever becomes of this process."""
     change_signing(connection, work.row.id, 1)
     context.note(connection, kind, id=work.row.id, plan=work.row.plan_digest, **body)
 
 
-def _keep(
+def keep(
     context: Context,
-    work: _Work,
+    work: Work,
     answer: Psbt,
     name: str,
     policy: DigestedPolicy | None,
-    approved: ApprovedPlan | None,
+    approved: ApprovedPlan | None = None,
 ) -> SigningProgress:
     """Store verified signatures, and the transaction once they suffice."""
     with context.store.write() as connection:
         row = require_transfer(connection, work.row.id)
         if row.raw is not None:
-            return _progress(connection, row)  # another process completed it meanwhile
-        _begin(connection, row.id, policy, approved)
+            return progress_of(connection, row)  # another process completed it meanwhile
+        begin(connection, row.id, policy, approved)
         merged, news = _merged(_collected(connection, row), answer)
         if news:
             add_signature(connection, row.id, SignatureRow(name, context.now(), str(merged)))
             context.note(connection, "transfer.signature", id=row.id, signer=name, inputs=news)
-        signed = _finished(merged)
+        signed = finished(merged)
         if signed is not None:
             raw, txid = signed
             change_transfer(
                 connection, row.id, expect=[TransferState.APPROVED], state=TransferState.SIGNED, raw=raw, txid=txid
             )
             context.note(connection, "transfer.signed", id=row.id, plan=row.plan_digest, txid=txid)
-        found = _progress(connection, require_transfer(connection, row.id))
+        found = progress_of(connection, require_transfer(connection, row.id))
     context.passed("sign.stored" if signed else "sign.collected")
     return found
 
@@ -203,7 +204,7 @@ def _merged(here: Psbt, answer: Psbt) -> tuple[Psbt, int]:
     return merged, news
 
 
-def _finished(psbt: Psbt) -> tuple[bytes, str] | None:
+def finished(psbt: Psbt) -> tuple[bytes, str] | None:
     """The bytes to broadcast and their id; ``None`` while signatures lack."""
     try:
         tx = extract(finalize(psbt, verify=False))
@@ -214,7 +215,8 @@ def _finished(psbt: Psbt) -> tuple[bytes, str] | None:
     return tx.serialize(), str(tx.txid)
 
 
-def _progress(connection: Connection, row: TransferRow) -> SigningProgress:
+def progress_of(connection: Connection, row: TransferRow) -> SigningProgress:
+    """Whose signatures are there, and whose lack."""
     account = load_account(account_by_id(connection, row.account_id))
     if isinstance(account, EthereumAccount):
         raise InvalidInputError(f"transfer {row.id} is on ethereum: it has one signer", code="input.transfer")

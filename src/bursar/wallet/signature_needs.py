@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.descriptors.plan import SpendPlan
     from bursar.bitcoin.psbt import Psbt, PsbtInput
+    from bursar.keys.origin import KeyOrigin
     from bursar.wallet.coin_control import SpendWith
 
 _LOCK_OFF = 1 << 31  # BIP-68
@@ -86,10 +87,23 @@ def _of_input(account: ScriptAccount, choice: SpendWith, psbt: Psbt, number: int
     plan = None if place is None else _planned(account, choice, place, psbt, number)
     if plan is None:
         return SignatureNeeds(1, _chosen(account, choice), len(account.fingerprints))
-    names = tuple(dict.fromkeys(str(origins[key].fingerprint) for key in plan.keys if key in origins))
+    signing = _signing_keys(account, one, plan, origins)
+    names = tuple(dict.fromkeys(str(origins[key].fingerprint) for key in signing))
+    count = max(len(plan.keys), len(signing))
     return SignatureNeeds(
-        len(plan.keys), names or _chosen(account, choice), len(account.fingerprints), plan.sequence, plan.locktime
+        count, names or _chosen(account, choice), len(account.fingerprints), plan.sequence, plan.locktime
     )
+
+
+def _signing_keys(
+    account: ScriptAccount, one: PsbtInput, plan: SpendPlan, origins: dict[bytes, KeyOrigin]
+) -> list[bytes]:
+    """The keys of signers; those of a key they make together (BIP-373) where the plan names that one."""
+    own = [key for key in plan.keys if key in origins and origins[key].fingerprint in account.fingerprints]
+    if len(own) == len(plan.keys):
+        return own
+    together = {key[1:]: None for _, keys in one.musig2_participants.pairs() for key in keys}
+    return [*own, *(key for key in together if key in origins and key not in own)]
 
 
 def _planned(

@@ -8,15 +8,17 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import UnsupportedError
 from bursar.ethereum.account import EthereumAccount
 from bursar.signing.protocols import PsbtSigner
-from bursar.wallet import approving, collecting, signatures
+from bursar.wallet import approving, collecting, signatures, signing_together
 from bursar.wallet.accounts import load_account
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.store.accounts import account_by_id
 from bursar.wallet.store.transfers import stored_plan
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bursar.bitcoin.psbt import Psbt
-    from bursar.signing.protocols import EthereumSigner
+    from bursar.signing.protocols import EthereumSigner, Signer
     from bursar.wallet.approving import DigestedPolicy
     from bursar.wallet.context import Context
     from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer, SigningProgress
@@ -55,6 +57,16 @@ class SigningDesk:
         (``SigningProgress.signed``). Errors as of ``sign``.
         """
         return collecting.add_signatures(self._context, transfer_id, signer, policy)
+
+    def sign_together(
+        self, transfer_id: str, *, signers: Sequence[Signer], policy: DigestedPolicy | None = None
+    ) -> SignedTransfer:
+        """Have all participants of a ``musig()`` key sign an approved transfer at once (BIP-327), in this process.
+
+        The two rounds cannot be parked: nonces are used once and never stored. What comes of it is stored and synced
+        to disk as by ``sign``. ``UnsupportedError`` for a signer without MuSig2.
+        """
+        return signing_together.sign_together(self._context, transfer_id, signers, policy)
 
     def signing_progress(self, transfer_id: str) -> SigningProgress:
         """Whose signatures a Bitcoin transfer has, and whose it lacks."""

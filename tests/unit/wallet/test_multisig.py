@@ -19,7 +19,13 @@ from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.units import FeeRate
-from bursar.errors import ConflictError, InvalidInputError, SignerMisbehavedError, UserCancelledError
+from bursar.errors import (
+    ConflictError,
+    InvalidInputError,
+    SignerMisbehavedError,
+    UnsupportedError,
+    UserCancelledError,
+)
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.scheme import MultisigScript, multisig_path
@@ -376,3 +382,27 @@ def test_one_account_is_one_account_however_it_is_written(wallet: Any, signers: 
     ):
         with pytest.raises(InvalidInputError):
             account_of_descriptor(bad, Network.REGTEST)
+
+
+@pytest.mark.parametrize("way", ["tr(musig({0},{1})/<0;1>/*)", "tr({2},{{pk(musig({0},{1})/<0;1>/*),pk({2})}})"])
+def test_participants_sign_together(
+    wallet: Any, bitcoin: Any, signers: list[Any], policy: Any, fakes: SimpleNamespace, way: str
+) -> None:
+    bare = [f"[{origin}]{xpub}" for origin, xpub in keys(signers)]
+    text = way.format(*bare[:2], "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0")
+    fund(wallet, bitcoin, account_of_descriptor(text, Network.REGTEST))
+    plan = wallet.plan(Transfer(account="vault", payments=order()), bitcoin)
+    assert plan.review.extra["signatures"].startswith("2 of ")
+    assert plan.review.extra["signatures"].endswith(f": {names(signers)[0]}, {names(signers)[1]}")
+    wallet.approve(plan, policy)
+    with pytest.raises(UnsupportedError, match="knows no MuSig2"):
+        wallet.sign_together(plan.id, signers=[signers[0], fakes.Signer()])
+    with pytest.raises(InvalidInputError):
+        wallet.sign_together(plan.id, signers=signers)  # the third takes no part
+    with pytest.raises(InvalidInputError, match="nonce"):
+        wallet.sign_together(plan.id, signers=signers[:1])
+    signed = wallet.sign_together(plan.id, signers=signers[:2], policy=policy)
+    judge(signed.raw, Psbt.from_text(plan.psbt))
+    assert wallet.sign_together(plan.id, signers=signers[:2]) == signed
+    assert wallet.transfer(plan.id).state is TransferState.SIGNED
+    wallet.send(signed, bitcoin)

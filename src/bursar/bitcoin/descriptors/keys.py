@@ -236,6 +236,16 @@ class MusigExpression:
         key = aggregate_keys(sorted([one.column(branch, 0, 1)[0] for one in self.participants]))
         return ExtendedPublicKey(0, Fingerprint(bytes(4)), 0, _MUSIG_CHAIN_CODE, key, bool(self.testnet))
 
+    def aggregate_at(self, branch: int, index: int) -> tuple[bytes, KeyOrigin]:
+        """The participants' aggregate, 33 bytes, and where below it (BIP-328) the key at one place stands."""
+        if self.steps or self.wildcard is not None:
+            key = self.synthetic(branch).key
+            steps = tuple(step for step in _chosen(self.steps, branch) if isinstance(step, int))
+            steps += () if self.wildcard is None else (index,)
+        else:
+            key, steps = self.column(branch, index, 1)[0], ()
+        return key, KeyOrigin(Fingerprint(hash160(key)[:4]), DerivationPath(steps))
+
     def column(self, branch: int, start: int, count: int) -> list[bytes]:
         """The aggregate keys of ``count`` indexes, 33 bytes each."""
         if self.steps or self.wildcard is not None:

@@ -1,10 +1,11 @@
-"""What a PSBT says of an output that a descriptor makes: scripts, key origins, script tree (BIP-174, 371)."""
+"""What a PSBT says of an output that a descriptor makes: scripts, key origins, script tree (BIP-174, 371, 373)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.descriptors.keys import MusigExpression
 from bursar.bitcoin.descriptors.nodes import KeyBook, Node, Wrapped
 from bursar.bitcoin.descriptors.taproot import LEAF_VERSION, RawTaproot, Taproot, leaf_hash, merkle_tree
 from bursar.bitcoin.wire import sized
@@ -12,8 +13,9 @@ from bursar.crypto.secp256k1 import taproot_output_key
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
+    from bursar.bitcoin.descriptors.keys import Key
     from bursar.bitcoin.psbt import PsbtInput, PsbtOutput
     from bursar.keys.origin import KeyOrigin
 
@@ -39,6 +41,7 @@ class Spending:
     merkle_root: bytes | None = None
     leaves: tuple[LeafSpend, ...] = ()
     tap_origins: Mapping[bytes, tuple[tuple[bytes, ...], KeyOrigin]] = field(default_factory=dict)
+    participants: Mapping[bytes, tuple[bytes, ...]] = field(default_factory=dict)
 
     def describe_input(self, one: PsbtInput) -> None:
         """Write the scripts, keys and leaves into an input that spends this output."""
@@ -65,6 +68,8 @@ class Spending:
             one.tap_internal_key = self.internal_key
         for x_only, place in self.tap_origins.items():
             one.tap_bip32_derivations[x_only] = place
+        for aggregate, participants in self.participants.items():
+            one.musig2_participants[aggregate] = participants
 
 
 def spending(node: Node, branch: int, index: int) -> Spending:
@@ -109,11 +114,34 @@ def _taproot(node: Taproot, script: bytes, book: KeyBook) -> Spending:
     leaves = tuple(
         LeafSpend(leaf.depth, one, head + path) for leaf, one, path in zip(node.leaves, inside, paths, strict=True)
     )
+    held: list[tuple[Key, tuple[bytes, ...]]] = [(node.key, ())]
+    held += [(one, (hashed,)) for leaf, hashed in zip(node.leaves, hashes, strict=True) for one in leaf.node.keys]
+    places, participants = _named(held, book)
+    return Spending(
+        script, internal_key=internal, merkle_root=root, leaves=leaves, tap_origins=places, participants=participants
+    )
+
+
+def _named(
+    held: Sequence[tuple[Key, tuple[bytes, ...]]], book: KeyBook
+) -> tuple[dict[bytes, tuple[tuple[bytes, ...], KeyOrigin]], dict[bytes, tuple[bytes, ...]]]:
+    """Where each key comes from and in which leaves it stands, and who makes aggregate keys together (BIP-373)."""
     places: dict[bytes, tuple[tuple[bytes, ...], KeyOrigin]] = {}
-    for one in node.key.single:
-        places[book.x_only(one)[0]] = ((), one.origin_at(book.branch, book.start))
-    for leaf, hashed in zip(node.leaves, hashes, strict=True):
-        for key, origin in _x_only(leaf.node, book).items():
-            known = places.get(key, ((), origin))[0]
-            places[key] = (known if hashed in known else (*known, hashed), origin)
-    return Spending(script, internal_key=internal, merkle_root=root, leaves=leaves, tap_origins=places)
+    participants: dict[bytes, tuple[bytes, ...]] = {}
+
+    def name(key: Key, within: tuple[bytes, ...], origin: KeyOrigin) -> None:
+        x_only = book.x_only(key)[0]
+        known = places.get(x_only, ((), origin))[0]
+        places[x_only] = ((*known, *(one for one in within if one not in known)), origin)
+
+    for key, within in held:
+        if not isinstance(key, MusigExpression):
+            name(key, within, key.origin_at(book.branch, book.start))
+            continue
+        aggregate, below = key.aggregate_at(book.branch, book.start)
+        participants[aggregate] = tuple(sorted([book.column(one)[0] for one in key.participants]))
+        for one in key.participants:  # none of them stands in a leaf by itself
+            name(one, (), one.origin_at(book.branch, book.start))
+        if len(below.path):
+            name(key, within, below)
+    return places, participants

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
-from bursar.cli.cosigning import answer_progress, collect, needs_several
+from bursar.cli.cosigning import answer_progress, collect, collect_together, needs_several
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.prompts import signer_options
 from bursar.cli.transferring import answer, find_transfer
@@ -15,6 +15,8 @@ from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.wallet.records import TransferState
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.plan import Plan, SigningProgress
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         "bursar sign 7d0c… --signer trezor:webusb:…",
         "bursar sign 7d0c… --export out.psbt               # for a cosigner elsewhere",
         "bursar sign 7d0c… --import signed.psbt",
+        "bursar sign 7d0c… --signer software:alpha --together software:beta    # MuSig2",
     ),
 )
 @click.argument("transfer")
@@ -37,6 +40,9 @@ if TYPE_CHECKING:
 @click.option("--binary", is_flag=True, help="With --export: bytes instead of base64.")
 @click.option(
     "--import", "given", type=click.Path(allow_dash=True), metavar="FILE", help="Take signatures over from FILE."
+)
+@click.option(
+    "--together", multiple=True, metavar="SIGNER", help="Sign at once with this signer too (MuSig2); may be repeated."
 )
 @click.option("--no-send", is_flag=True, help="Do not hand the transaction to the node once it is complete.")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
@@ -48,6 +54,7 @@ def sign(
     to: str | None,
     binary: bool,
     given: str | None,
+    together: Sequence[str],
     no_send: bool,
     yes: bool,
     unlock: Unlock,
@@ -78,6 +85,8 @@ def sign(
         progress = wallet.import_signatures(found.id, psbt_file.read(given), name=given, policy=rules)
     else:
         _confirm(session, plan, yes=yes)
+        if together:
+            collect_together(session, wallet, found.id, unlock=unlock, others=together, policy=rules)
         before = wallet.signing_progress(found.id)
         progress = collect(session, wallet, found.id, unlock=unlock, policy=rules)
         if progress == before and not progress.complete:
