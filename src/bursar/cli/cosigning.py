@@ -12,7 +12,7 @@ from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.signing.protocols import AddressDisplay, PsbtSigner
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
@@ -49,6 +49,21 @@ def collect(
             session.output.aside("Compare payee, amount and fee on the device with the review.")
         with session.output.progress(f"{selector} signs"):
             return wallet.add_signatures(transfer_id, signer=signer, policy=policy)
+
+
+def collect_together(
+    session: Session, wallet: Wallet, transfer_id: str, *, unlock: Unlock, others: Sequence[str], policy: RulePolicy
+) -> None:
+    """Have several signers sign at once (MuSig2): their nonces live in this process only."""
+    if unlock.signer is None:
+        raise InvalidInputError("name the first signer with --signer, the others with --together", code="input.usage")
+    with ExitStack() as stack:
+        signers = [
+            stack.enter_context(compose.signer(session, unlock.naming(selector)))[1]
+            for selector in (unlock.signer, *others)
+        ]
+        with session.output.progress("signing together"):
+            wallet.sign_together(transfer_id, signers=signers, policy=policy)
 
 
 def reachable(session: Session, fingerprints: Collection[str]) -> str | None:
