@@ -113,6 +113,30 @@ def workers() -> int:
     return 2 * (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
+def variables(path: str) -> dict[str, str]:
+    """What every run gets. Bytecode is kept: each worker and each program under test would compile everything again."""
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return {
+        **env,
+        "PATH": path,
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis"),
+        "PYTHONPYCACHEPREFIX": str(CACHE / "bytecode"),
+    }
+
+
+def compile_tests(python: Path, env: dict[str, str]) -> None:
+    """Let two processes import the tests once, so that the workers find the bytecode that pytest makes of them."""
+    halves = (["tests/unit"], ["tests", "--ignore=tests/unit"])
+    command = [str(python), "-m", "pytest", "--collect-only", "-qq", "-p", "no:cacheprovider"]
+    null = subprocess.DEVNULL  # what is wrong with a file is told by the run itself
+    started = [
+        subprocess.Popen([*command, *half], cwd=PROJECT, env=env, stdin=null, stdout=null, stderr=null)
+        for half in halves
+    ]
+    for one in started:
+        one.wait()
+
+
 def main() -> int:
     try:
         chosen = choose()
@@ -127,7 +151,9 @@ def main() -> int:
         if number == 0:  # branch coverage of floors 1-5 is measured on the oldest
             command += ["--cov", "--cov-report=term:skip-covered"]
         print(f"--- CPython {name}: tests", flush=True)
-        env = {**os.environ, "PATH": path, "HYPOTHESIS_STORAGE_DIRECTORY": str(CACHE / "hypothesis")}
+        env = variables(path)
+        if not sys.argv[1:]:
+            compile_tests(python, env)
         if number:  # the search for counterexamples is the oldest's; here only the language differs
             env.setdefault("BURSAR_EXAMPLES", "20")
         done = subprocess.run([*command, *sys.argv[1:]], cwd=PROJECT, env=env, stdin=subprocess.DEVNULL, check=False)
