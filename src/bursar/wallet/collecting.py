@@ -71,6 +71,12 @@ def add_signatures(
         with context.store.write() as connection:
             change_signing(connection, work.row.id, -1)
             context.note(connection, "transfer.unsigned", id=work.row.id, reason=error.code)
+        if error.code == "input.psbt.nothing-to-sign" and any(len(i.musig2_participants) for i in work.question.inputs):
+            raise InvalidInputError(
+                f"{name_of(signer)} cannot sign this by itself: its key is made by several signers together (MuSig2), "
+                "who sign at once (sign_together, 'bursar sign --together')",
+                code="input.psbt.together",
+            ) from error
         raise
     context.passed("sign.answered")
     return keep(context, work, answer, name_of(signer), policy, approved)

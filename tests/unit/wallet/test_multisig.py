@@ -395,6 +395,9 @@ def test_participants_sign_together(
     assert plan.review.extra["signatures"].startswith("2 of ")
     assert plan.review.extra["signatures"].endswith(f": {names(signers)[0]}, {names(signers)[1]}")
     wallet.approve(plan, policy)
+    with pytest.raises(InvalidInputError, match="together") as alone:
+        wallet.add_signatures(plan.id, signer=signers[0])
+    assert alone.value.code == "input.psbt.together"
     with pytest.raises(UnsupportedError, match="knows no MuSig2"):
         wallet.sign_together(plan.id, signers=[signers[0], fakes.Signer()])
     with pytest.raises(InvalidInputError):
