@@ -128,12 +128,6 @@ def test_row_70_72_a_swapped_cosigner_is_another_policy_and_a_retired_one_is_ref
     assert confirm_address(ledger.signer, ledger.account, 3) == ledger.account.address(0, 3)
 
 
-
-
-        "x", Descriptor.parse(account_of_descriptor(text, Network.REGTEST).descriptor())
-    )
-
-
 def as_policy(text: str) -> WalletPolicy:
     written = account_of_descriptor(text, Network.REGTEST).descriptor()
     return WalletPolicy.from_descriptor("x", Descriptor.parse(written))
