@@ -378,7 +378,30 @@ typedef struct {
 static void txid_of(u8 digest[32], const u8 *raw, size_t size) { /* previous transactions here have no witness */
     sha256d(digest, raw, size);
 }
-static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, size_t size, const u8 aux[32]) {
+/* amount and script of the output that is spent, out of the transaction that made it */
+static void spent_output(input *in) {
+    reader r = {in->previous, in->previous + in->previous_size};
+    unsigned wanted;
+    memcpy(&wanted, in->outpoint + 32, 4);
+    take(&r, 4);
+    for (size_t left = compact_size(&r); left; left--) {
+        take(&r, 36);
+        take(&r, compact_size(&r));
+        take(&r, 4);
+    }
+    size_t count = compact_size(&r);
+    need(wanted < count, "no such output");
+    for (size_t i = 0; i < count; i++) {
+        const u8 *amount = take(&r, 8);
+        size_t size = compact_size(&r);
+        const u8 *script = take(&r, size);
+        if (i == wanted) in->amount = amount, in->script = script, in->script_size = size;
+    }
+    take(&r, 4);
+    need(r.at == r.end, "bytes behind the previous transaction");
+}
+static void psbt_once(const branch *b, int kind, int low_r, const u8 *psbt, size_t size, const u8 aux[32]) {
+    int taproot = kind == 't', legacy = kind == 'p';
     reader r = {psbt, psbt + size};
     need(!memcmp(take(&r, 5), "psbt\xff", 5), "magic");
     const u8 *tx = NULL, *version, *outputs, *locktime;
@@ -430,12 +453,13 @@ static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, s
                 in[i].internal = value;
             }
         }
-        need(in[i].script != NULL, "no spent output");
         if (in[i].previous) {
             u8 digest[32];
             txid_of(digest, in[i].previous, in[i].previous_size);
             need(!memcmp(digest, in[i].outpoint, 32), "previous transaction does not match");
+            if (!in[i].script) spent_output(&in[i]);
         }
+        need(in[i].script != NULL, "no spent output");
         memcpy(amounts + 8 * i, in[i].amount, 8);
         scripts[scripts_size] = in[i].script_size;
         memcpy(scripts + scripts_size + 1, in[i].script, in[i].script_size);
@@ -466,6 +490,12 @@ static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, s
         SHA256_Update(&middle, h_scripts, 32);
         SHA256_Update(&middle, h_sequences, 32);
         SHA256_Update(&middle, h_outputs, 32);
+    } else if (legacy) { /* what stands before the input to be signed grows by one blank input at a time */
+        u8 head[9] = {253, inputs, inputs >> 8};
+        SHA256_Init(&middle);
+        SHA256_Update(&middle, version, 4);
+        if (inputs < 253) SHA256_Update(&middle, head + 1, 1);
+        else SHA256_Update(&middle, head, 3);
     } else {
         SHA256(h_prevouts, 32, h_prevouts);
         SHA256(h_sequences, 32, h_sequences);
@@ -475,15 +505,26 @@ static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, s
         SHA256_Update(&middle, h_prevouts, 32);
         SHA256_Update(&middle, h_sequences, 32);
     }
+    u8 *blank = NULL;
     emit(version, 4);
-    emit("\0\1", 2);
+    if (!legacy) emit("\0\1", 2);
     emit_compact_size(inputs);
-    for (size_t i = 0; i < inputs; i++) {
-        emit(in[i].outpoint, 36);
-        emit("\0", 1);
-        emit(in[i].sequence, 4);
+    if (legacy) {
+        need(inputs < 65536, "too many inputs");
+        blank = malloc(41 * inputs);
+        for (size_t i = 0; i < inputs; i++) {
+            memcpy(blank + 41 * i, in[i].outpoint, 36);
+            blank[41 * i + 36] = 0;
+            memcpy(blank + 41 * i + 37, in[i].sequence, 4);
+        }
+    } else {
+        for (size_t i = 0; i < inputs; i++) {
+            emit(in[i].outpoint, 36);
+            emit("\0", 1);
+            emit(in[i].sequence, 4);
+        }
+        emit(counted_outputs, outputs - counted_outputs + outputs_size);
     }
-    emit(counted_outputs, outputs - counted_outputs + outputs_size);
     for (size_t i = 0; i < inputs; i++) {
         u8 secret[32], public[33], digest[32];
         secp256k1_pubkey point;
@@ -509,6 +550,30 @@ static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, s
             SHA256_Final(digest, &state);
             emit("\1\100", 2);
             need(secp256k1_schnorrsig_sign32(ctx, reserve(64), digest, &pair, aux), "sign");
+        } else if (legacy) {
+            u8 der[73], program[20];
+            hash160(program, public, 33);
+            need(in[i].script_size == 25 && !memcmp(program, in[i].script + 3, 20), "not our output");
+            SHA256_Update(&state, in[i].outpoint, 36);
+            SHA256_Update(&state, "\31", 1);
+            SHA256_Update(&state, in[i].script, 25);
+            SHA256_Update(&state, in[i].sequence, 4);
+            SHA256_Update(&state, blank + 41 * (i + 1), 41 * (inputs - i - 1));
+            SHA256_Update(&state, counted_outputs, outputs - counted_outputs + outputs_size);
+            SHA256_Update(&state, locktime, 4);
+            SHA256_Update(&state, "\1\0\0\0", 4);
+            SHA256_Final(digest, &state);
+            SHA256(digest, 32, digest);
+            SHA256_Update(&middle, blank + 41 * i, 41);
+            size_t length = sign_der(der, digest, secret, low_r);
+            der[length++] = 1;
+            u8 head[2] = {length + 35, length};
+            emit(in[i].outpoint, 36);
+            emit(head, 2);
+            emit(der, length);
+            emit("\41", 1);
+            emit(public, 33);
+            emit(in[i].sequence, 4);
         } else {
             u8 der[73], program[20], code[26] = {0x19, 0x76, 0xa9, 0x14};
             hash160(program, public, 33);
@@ -533,13 +598,15 @@ static void psbt_once(const branch *b, int taproot, int low_r, const u8 *psbt, s
             emit(public, 33);
         }
     }
+    if (legacy) emit(counted_outputs, outputs - counted_outputs + outputs_size);
     emit(locktime, 4);
+    free(blank);
     free(joined);
     free(in);
 }
-/* psbt <wpkh|tr> <times> <low r: 0|1> <chain code> <secret key> <psbt>: the branch key above the inputs' last index */
+/* psbt <wpkh|tr|pkh> <times> <low r: 0|1> <chain code> <secret key> <psbt>: the branch key above the inputs' last index */
 static long long psbt(void) {
-    int taproot = word()[0] == 't';
+    int kind = word()[0];
     unsigned times = number(), low_r = number();
     u8 *chain_code = argument(32), *secret = argument(32), aux[32] = {0};
     size_t size;
@@ -550,7 +617,7 @@ static long long psbt(void) {
     long long start = now();
     for (unsigned i = 0; i < times; i++) {
         used = 0;
-        psbt_once(&b, taproot, low_r, data, size, aux);
+        psbt_once(&b, kind, low_r, data, size, aux);
     }
     return now() - start;
 }

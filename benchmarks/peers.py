@@ -70,7 +70,7 @@ def wallycore(row: str, size: int) -> Contender | None:
                 raw = w.tx_to_bytes(w.psbt_extract(one, 0), w.WALLY_TX_FLAG_USE_WITNESS)
             return [bytes(raw)]
 
-        return Contender("wallycore", whole, same_bytes=kind == "wpkh")
+        return Contender("wallycore", whole, same_bytes=kind != "tr")
     if row == "bip39":
         return Contender("wallycore", lambda n: [bytes(w.bip39_mnemonic_to_seed512(WORDS, str(i))) for i in range(n)])
     return None
@@ -163,7 +163,7 @@ def bdkpython(row: str, size: int) -> Contender | None:
             raw = bytes(one.extract_tx().serialize())
         return [raw]
 
-    return Contender("bdkpython", whole, same_bytes=kind == "wpkh")
+    return Contender("bdkpython", whole, same_bytes=kind != "tr")
 
 
 def bip_utils(row: str, _size: int) -> Contender | None:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+import coin_selection
 import cold_start
 import electrum_sync
 import ours
@@ -82,14 +83,16 @@ def signature_rows() -> list[Row]:
 
 def psbt_rows() -> list[Row]:
     rows = []
-    for kind, size, target in (("wpkh", 1, 1.65), ("wpkh", 100, 1.30), ("wpkh", 1000, 1.35), ("tr", 1000, 1.35)):
+    names = {"wpkh": "P2WPKH", "tr": "P2TR", "pkh": "P2PKH with whole previous transactions"}
+    wanted = (("wpkh", 1, 1.65), ("wpkh", 100, 1.30), ("wpkh", 1000, 1.35), ("tr", 1000, 1.35), ("pkh", 200, 1.45))
+    for kind, size, target in wanted:
         keys = BRANCHES[kind].floor(private=True)
         data = psbt(kind, size).hex()
-        same = kind == "wpkh"  # the signer adds fresh randomness to Schnorr nonces, the floor does not
+        same = kind != "tr"  # the signer adds fresh randomness to Schnorr nonces, the floor does not
         rows.append(
             Row(
                 f"psbt {kind}",
-                f"PSBT parse, sign, finalise, extract: {size:,} {'P2WPKH' if kind == 'wpkh' else 'P2TR'}",
+                f"PSBT parse, sign, finalise, extract: {size:,} {names[kind]}",
                 f"psbt {kind} {{}} 1 {keys} {data}".format,
                 [
                     Contender("bursar", ours.psbt_signed(kind, size, verify=False), same, target),
@@ -233,6 +236,15 @@ def main() -> int:
         for one in synced:
             print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
         record.append({"row": "sync", "twin": [asdict(one) for one in synced], "debian": []})
+    if not options.only or options.only in "coin selection":
+        print("\ncoin selection, processor time over the peer's")
+        chosen = coin_selection.rows(options.rounds)
+        for one in chosen:
+            print(f"  {one.name:<52}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
+        curve = coin_selection.curve(options.rounds)
+        for size, alone, whole in curve:
+            print(f"  {size:>9,} coins: selection {alone:,.2f} ms, transfer {whole:,.2f} ms")
+        record.append({"row": "coin selection", "twin": [asdict(one) for one in chosen], "debian": [], "curve": curve})
     for floor in floors.values():
         floor.close()
     misses = [

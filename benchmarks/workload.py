@@ -56,7 +56,13 @@ def branch(path: str) -> Branch:
     return Branch(path, MASTER.derive(DerivationPath.from_text(path)))
 
 
-BRANCHES = {"wpkh": branch("m/84h/0h/0h/0"), "tr": branch("m/86h/0h/0h/0"), "eth": branch("m/44h/60h/0h/0")}
+BRANCHES = {
+    "wpkh": branch("m/84h/0h/0h/0"),
+    "tr": branch("m/86h/0h/0h/0"),
+    "pkh": branch("m/44h/0h/0h/0"),
+    "eth": branch("m/44h/60h/0h/0"),
+}
+SCHEMES = {"wpkh": Scheme.BIP84, "tr": Scheme.BIP86, "pkh": Scheme.BIP44}
 
 
 def bitcoin_account(scheme: Scheme) -> BitcoinAccount:
@@ -77,8 +83,11 @@ def digests(count: int) -> list[bytes]:
 
 @cache
 def psbt(kind: str, inputs: int, *, previous_too: bool = False) -> bytes:
-    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; ``previous_too`` adds whole transactions."""
-    account = bitcoin_account(Scheme.BIP84 if kind == "wpkh" else Scheme.BIP86)
+    """Inputs 0 to ``inputs`` - 1 of the receive branch, one payment; ``previous_too`` adds whole transactions.
+
+    P2PKH inputs come with their whole previous transactions only: their signatures do not commit to amounts.
+    """
+    account = bitcoin_account(SCHEMES[kind])
     spent, previous = [], []
     for index, script in enumerate(account.scripts(0, 0, inputs)):
         funding = TxIn(OutPoint(Txid(hashlib.sha256(b"coin %d" % index).digest()), 0), b"", 0xFFFFFFFD, ())
@@ -93,11 +102,12 @@ def psbt(kind: str, inputs: int, *, previous_too: bool = False) -> bytes:
     )
     result = Psbt(tx)
     for index, (entry, output, before) in enumerate(zip(result.inputs, spent, previous, strict=True)):
-        entry.witness_utxo = output
         key, origin = account.key(0, index), account.key_origin(0, index)
-        if previous_too:
+        if kind != "pkh":
+            entry.witness_utxo = output
+        if previous_too or kind == "pkh":
             entry.non_witness_utxo = before
-        if kind == "wpkh":
+        if kind != "tr":
             entry.bip32_derivations[key] = origin
         else:
             entry.tap_internal_key = key[1:]
