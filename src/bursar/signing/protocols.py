@@ -180,6 +180,8 @@ class WalletPolicyRegistry(Signer, Protocol):
 
     def policy_registrations(self) -> Sequence[Registration]: ...
 
+    def use_registration(self, registration: Registration) -> None: ...  # one kept elsewhere, while the signer is open
+
 
 class SignerBackend(Protocol):
     """The plug-in point: entry points of the group ``bursar.signer_backends`` name classes of this shape."""

@@ -47,6 +47,7 @@ class RegisteredPolicies:
         self._store = store
         self._xpub = xpub
         self._checked: set[bytes] = set()
+        self._given: dict[bytes, Registration] = {}
         self._scripts: dict[WalletPolicy, PolicyScripts] = {}
 
     def register(self, policy: WalletPolicy) -> Registration:
@@ -69,29 +70,53 @@ class RegisteredPolicies:
         self._compare(registration.policy, branch, index, shown)
         return shown
 
-    def registration_of(self, account: ScriptAccount) -> Registration:
-        """The registration of an account, found by its scripts: names and the order of sorted keys do not matter.
+    def registration_of(self, account: ScriptAccount, branch: int, index: int) -> tuple[Registration, tuple[int, int]]:
+        """The registration of an account and where in it a place of the account is.
 
+        It is found by its scripts: names, and the order of keys that are sorted, do not matter.
         ``UnsupportedError`` (``signer.registration``) where there is none in force.
         """
         retired = False
         for one in self.all():
-            known = self._scripts_of(one.policy).account
-            if known.network.testnet != account.network.testnet or account.branches != known.branches:
-                continue
-            if all(known.script(branch, 0) == account.script(branch, 0) for branch in known.branches):
-                if not one.retired:
-                    return one
-                retired = True
+            place = self._place_in(one.policy, account, branch, index)
+            if place is not None and not one.retired:
+                return one, place
+            retired = retired or place is not None
         raise _unregistered(
             f"this account {'was retired on' if retired else 'is not registered with'} this ledger, which shows no "
             "address of it and signs nothing for it: register it by 'bursar device register ACCOUNT'",
             model=str(self._app.app),
         )
 
+    def _place_in(
+        self, policy: WalletPolicy, account: ScriptAccount, branch: int, index: int
+    ) -> tuple[int, int] | None:
+        known = self._scripts_of(policy).account
+        if known.network.testnet != account.network.testnet:
+            return None
+        if account.ranged:
+            same = account.branches == known.branches and all(
+                known.script(one, 0) == account.script(one, 0) for one in known.branches
+            )
+            return (branch, index) if same else None
+        spending = account.spending(branch, index)
+        for origin in (*spending.origins.values(), *(origin for _, origin in spending.tap_origins.values())):
+            place = known.locate(origin)
+            if place is not None and known.script(*place) == spending.script:
+                return place
+        return None
+
     def all(self) -> Sequence[Registration]:
-        """Those of this device, retired ones too."""
-        return self._store.registrations(self._fingerprint)
+        """Those of this device, retired ones too, and then those given for as long as the signer is open."""
+        kept = self._store.registrations(self._fingerprint)
+        known = {one.identity for one in kept}
+        return (*kept, *(one for identity, one in self._given.items() if identity not in known))
+
+    def use(self, registration: Registration) -> None:
+        """Know a registration that is kept elsewhere; the store's own word on the same policy counts more."""
+        if registration.fingerprint != self._fingerprint:
+            raise _elsewhere(registration, str(self._app.app))
+        self._given[registration.identity] = registration
 
     def spends(self, psbt: Psbt, others: Sequence[Other], *, model: str) -> list[Spend]:
         """The inputs ``others``, by registered policy; an input that belongs to none is refused by number."""
@@ -195,10 +220,7 @@ class RegisteredPolicies:
     def _check(self, registration: Registration) -> None:
         """Derive the first addresses here and on the device: they must be the same scripts."""
         if registration.fingerprint != self._fingerprint:
-            raise _unregistered(
-                f"the policy {registration.policy.name!r} is registered on another device: register it with this one",
-                model=str(self._app.app),
-            )
+            raise _elsewhere(registration, str(self._app.app))
         if registration.retired:
             raise _retired("nothing is done for", registration, str(self._app.app))
         if registration.identity in self._checked:
@@ -222,6 +244,13 @@ def _for_app(policy: WalletPolicy, hmac: bytes | None) -> AppPolicy:
 
 def _unregistered(reason: str, *, model: str) -> UnsupportedError:
     return UnsupportedError(reason, operation="sign_psbt", model=model, code="signer.registration")
+
+
+def _elsewhere(registration: Registration, model: str) -> UnsupportedError:
+    return _unregistered(
+        f"the policy {registration.policy.name!r} is registered on another device: register it with this one",
+        model=model,
+    )
 
 
 def _retired(what: str, registration: Registration, model: str) -> UnsupportedError:

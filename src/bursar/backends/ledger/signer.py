@@ -152,7 +152,8 @@ class LedgerBitcoinSigner:
         ``UnsupportedError`` (``signer.registration``) for one that is not registered, or was retired.
         """
         policies = self._registered("display_address")
-        return policies.address(policies.registration_of(account), branch, index, display=True)
+        registration, place = policies.registration_of(account, branch, index)
+        return policies.address(registration, *place, display=True)
 
     def register_policy(self, policy: WalletPolicy) -> Registration:
         """Have a human accept a policy on the device (BIP-388), compare its first addresses, and keep the proof.
@@ -170,6 +171,10 @@ class LedgerBitcoinSigner:
     def policy_registrations(self) -> Sequence[Registration]:
         """What is registered with this device, retired ones too."""
         return self._registered("register_policy").all()
+
+    def use_registration(self, registration: Registration) -> None:
+        """Take a registration that is kept elsewhere, while this signer is open; it is checked before it is used."""
+        self._registered("register_policy").use(registration)
 
     def display_policy_address(self, registration: Registration, branch: int, index: int) -> str:
         """Show an address of a registered policy, and return the text the device gave, which was checked."""

@@ -5,14 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.trezor import bitcoin_paths as paths
-from bursar.backends.trezor.bitcoin_multisig import MOST_KEYS, SPENDS, MultisigScript, Placed, redeem_message
+from bursar.backends.trezor.bitcoin_multisig import (
+    MOST_KEYS,
+    SPENDS,
+    MultisigScript,
+    Placed,
+    multisig_of,
+    redeem_message,
+)
 from bursar.backends.trezor.ethereum_paths import check_ethereum_path
 from bursar.backends.trezor.exchange import Exchange, one
 from bursar.bitcoin.script import ScriptType
-from bursar.errors import SignerMisbehavedError
+from bursar.errors import InvalidInputError, SignerMisbehavedError
 
 if TYPE_CHECKING:
     from bursar.backends.trezor.abilities import Firmware
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.multisig import MultisigAccount
     from bursar.bitcoin.network import Network
     from bursar.keys.origin import Fingerprint
@@ -85,6 +93,45 @@ def show_multisig_address(
             multisig=redeem_message(messages, script, placed, sort=sort),
             script_type=messages.InputScriptType[script.spend],
             ignore_xpub_magic=True,
+        ),
+        messages.Address,
+    )
+    return _text(reply.address)
+
+
+def show_bare_multisig_address(
+    messages: Any,
+    account: ScriptAccount,
+    branch: int,
+    index: int,
+    *,
+    fingerprint: Fingerprint,
+    firmware: Firmware,
+    strict: bool = True,
+) -> Exchange[str]:
+    """As ``show_multisig_address`` for a multisig script whose extended keys are not known, only the keys in it.
+
+    ``UnsupportedError`` for scripts of other kinds, which no Trezor knows.
+    """
+    spending = account.spending(branch, index)
+    script = multisig_of(spending, spending.script)
+    if script is None:
+        raise firmware.cannot(
+            "it knows scripts of one key and of multi or sortedmulti only: compare this address on another signer",
+            "display_address",
+        )
+    path = next((origin.path for origin in spending.origins.values() if origin.fingerprint == fingerprint), None)
+    if path is None:
+        raise InvalidInputError(f"the signer {fingerprint} is no cosigner of this account", code="input.account")
+    paths.network_of(path.indexes, account.network)
+    paths.check_multisig_path(path.indexes, account.network, strict=strict)
+    reply = yield from one(
+        messages.GetAddress(
+            address_n=list(path.indexes),
+            coin_name=paths.coin_name(account.network, firmware),
+            show_display=True,
+            multisig=redeem_message(messages, script, None, sort=False),
+            script_type=messages.InputScriptType[script.spend],
         ),
         messages.Address,
     )

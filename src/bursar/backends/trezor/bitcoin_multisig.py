@@ -18,6 +18,7 @@ from bursar.keys.path import HARDENED
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bursar.bitcoin.descriptors.spending import Spending
     from bursar.bitcoin.psbt import Psbt, PsbtInput, PsbtOutput
 
 MOST_KEYS: Final = 15
@@ -46,7 +47,7 @@ class MultisigScript:
         return list(self.keys) == sorted(self.keys)
 
 
-def multisig_of(one: PsbtInput | PsbtOutput, script: bytes) -> MultisigScript | None:
+def multisig_of(one: PsbtInput | PsbtOutput | Spending, script: bytes) -> MultisigScript | None:
     """The multisig script that ``script`` pays to, proven by its hashes; ``None`` where it is not one of these."""
     kind, inner = classify(script), script
     spend = _NATIVE

@@ -124,13 +124,8 @@ class TrezorSigner:
         ``UnsupportedError`` for scripts of other kinds, which no Trezor knows.
         """
         known, state = plainest(account), self._wallet.state
-        if not isinstance(known, MultisigAccount):
-            raise state.abilities.cannot(
-                "it knows scripts of one key and of multi or sortedmulti only: compare this address on another signer",
-                "display_address",
-            )
-        return self._wallet.run(
-            addresses.show_multisig_address(
+        if isinstance(known, MultisigAccount):
+            shown = addresses.show_multisig_address(
                 vendor.messages(),
                 known,
                 branch,
@@ -139,7 +134,17 @@ class TrezorSigner:
                 firmware=state.abilities,
                 strict=state.strict,
             )
-        )
+        else:
+            shown = addresses.show_bare_multisig_address(
+                vendor.messages(),
+                account,
+                branch,
+                index,
+                fingerprint=self._wallet.fingerprint,
+                firmware=state.abilities,
+                strict=state.strict,
+            )
+        return self._wallet.run(shown)
 
     def close(self) -> None:
         """End the conversation and free the device; idempotent."""

@@ -120,6 +120,7 @@ def _add_signing(command: Any) -> None:
     what.add_argument("psbt", nargs="?", help="base64")
     what.add_argument("--file", metavar="FILE", help="a file, base64 or binary; - for standard input")
     one.add_argument("--output", metavar="FILE", help="also write the answer to this new file, binary")
+    one.add_argument("--registration", help="what registerdescriptor printed, of the account that pays")
     one = command("signmessage", "Sign a message.")
     one.add_argument("message")
     one.add_argument("path", help="of the key: m/84h/0h/0h/0/0")

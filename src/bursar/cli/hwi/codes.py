@@ -48,6 +48,9 @@ _BY_CODE = {
     "input.interactive": Code.UNAVAILABLE_ACTION,
     "input.no-device": Code.NO_DEVICE_TYPE,
     "input.policy": Code.INVALID_POLICY,
+    "input.wallet-policy": Code.INVALID_POLICY,
+    "input.registration": Code.BAD_ARGUMENT,
+    "signer.registration": Code.BAD_ARGUMENT,
 }
 
 _BY_CLASS: dict[type[errors.BursarError], Code] = {

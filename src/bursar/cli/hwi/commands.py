@@ -5,18 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bursar.bitcoin.descriptor_account import DescriptorAccount
 from bursar.bitcoin.message import encode_signature
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.script import ScriptType
 from bursar.cli import psbt_file
-from bursar.cli.hwi.keys import SCHEMES, Keys, details
+from bursar.cli.hwi.keys import SCHEMES, Keys, details, is_single_key, one_address
+from bursar.cli.hwi.registering import registerdescriptor, registered_accounts, use
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.keys.path import HARDENED, DerivationPath
 from bursar.keys.scheme import Scheme
 from bursar.signing.change import change_outputs
 from bursar.signing.checks import confirm_address, request_message, request_signatures
 from bursar.signing.ownership import named_keys, names_key_of
-from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner
+from bursar.signing.preflight import PreflightLimits
+from bursar.signing.protocols import AddressDisplay, MessageSigner, PsbtSigner, ScriptAddressDisplay
 from bursar.signing.spending import check_disguised
 
 if TYPE_CHECKING:
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
 
 
 def getmasterxpub(keys: Keys, options: Namespace) -> dict[str, Any]:
@@ -80,12 +84,17 @@ def signtx(keys: Keys, options: Namespace) -> dict[str, Any]:
         raise UnsupportedError("this device does not sign psbts", operation="sign_psbt", model=signer.info.model)
     question = psbt_file.read(options.file) if options.file is not None else Psbt.from_text(options.psbt)
     psbt_file.require_new(options.output)
+    if options.registration is not None:
+        use(options.registration, keys)
     if not options.external_inputs:
         _refuse_strangers(keys, question)
-    for account in _accounts(keys, question):
+    # beside a single-key account an output of it could seem to claim a registered one with the same key
+    accounts: list[ScriptAccount] = [*_accounts(keys, question)] or [*registered_accounts(keys, question)]
+    for account in accounts:
         change_outputs(question, account)
         check_disguised(question, account, fingerprint=keys.fingerprint)
-    answer = request_signatures(signer, question)
+    limits = PreflightLimits(external_inputs=options.external_inputs)
+    answer = request_signatures(signer, question, limits=limits, network=keys.network)
     if options.output is not None:
         with Path(options.output).open("xb") as file:
             file.write(answer.serialize())
@@ -128,21 +137,32 @@ def signmessage(keys: Keys, options: Namespace) -> dict[str, Any]:
 
 def displayaddress(keys: Keys, options: Namespace) -> dict[str, Any]:
     """Show an address on the device; what it showed was compared with what is derived here."""
-    signer = keys.signer
     if options.registration is not None:
-        raise UnsupportedError("addresses of registered policies cannot be shown yet", operation="display_policy")
-    if not isinstance(signer, AddressDisplay):
-        raise UnsupportedError(
-            "this signer has no screen of its own", operation="display_address", model=signer.info.model
-        )
+        if options.index is None:
+            raise InvalidInputError("--registration needs --index", code="input.usage")
+        policy = use(options.registration, keys).policy
+        account = DescriptorAccount(keys.network, policy.descriptor())
+        return _shown(keys, account, options.index, options.multipath_index or 0)
+    if options.index is not None or options.multipath_index is not None:
+        raise InvalidInputError("--index, --multipath-index and --change go with --registration", code="input.usage")
+    if options.desc is not None and not is_single_key(options.desc):
+        return _shown(keys, one_address(options.desc, keys.network), 0, 0)
     if options.path is not None:
         path, scheme = DerivationPath.from_text(options.path), SCHEMES[options.addr_type]
     else:
         path, scheme = keys.address_named(options.desc)
     if len(path) < 3 or max(path.indexes[-2:]) >= HARDENED:
         raise InvalidInputError(f"{path} is no path of an address: it must end in a branch and an index")
-    shown = confirm_address(signer, keys.account_of(path, scheme), path.indexes[-1], branch=path.indexes[-2])
-    return {"address": str(shown)}
+    return _shown(keys, keys.account_of(path, scheme), path.indexes[-1], path.indexes[-2])
+
+
+def _shown(keys: Keys, account: ScriptAccount, index: int, branch: int) -> dict[str, Any]:
+    signer = keys.signer
+    if not isinstance(signer, (AddressDisplay, ScriptAddressDisplay)):
+        raise UnsupportedError(
+            "this signer has no screen of its own", operation="display_address", model=signer.info.model
+        )
+    return {"address": str(confirm_address(signer, account, index, branch=branch))}
 
 
 COMMANDS: dict[str, Callable[[Keys, Namespace], Any]] = {
@@ -153,4 +173,5 @@ COMMANDS: dict[str, Callable[[Keys, Namespace], Any]] = {
     "signtx": signtx,
     "signmessage": signmessage,
     "displayaddress": displayaddress,
+    "registerdescriptor": registerdescriptor,
 }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.descriptor import add_checksum, strip_checksum
+from bursar.bitcoin.descriptor_account import DescriptorAccount
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.keys.origin import Fingerprint, KeyOrigin
 from bursar.keys.path import HARDENED, DerivationPath
@@ -100,6 +101,23 @@ class Keys:
         raise InvalidInputError(
             f"{descriptor[:200]!r} is not pkh, sh(wpkh), wpkh or tr of one [origin]key", code="input.descriptor"
         )
+
+
+def is_single_key(descriptor: str) -> bool:
+    """Whether a descriptor is of one of the four kinds with one key."""
+    bare = strip_checksum(descriptor, required=False)
+    return bare.startswith(("pkh(", "wpkh(", "sh(wpkh(")) or (bare.startswith("tr(") and "," not in bare)
+
+
+def one_address(descriptor: str, network: Network) -> DescriptorAccount:
+    """The account of one address that a descriptor of several keys stands for."""
+    account = DescriptorAccount.from_text(descriptor, network)
+    if account.ranged or account.branches != (0,):
+        raise InvalidInputError(
+            f"{descriptor[:200]!r} stands for many addresses: put branch and index in the place of /<0;1>/*",
+            code="input.descriptor",
+        )
+    return account
 
 
 def details(xpub: ExtendedPublicKey) -> dict[str, Any]:
