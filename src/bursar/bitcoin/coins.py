@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Final, Protocol
 
 from bursar.bitcoin.account import single_key_script
@@ -13,7 +14,7 @@ from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from bursar.bitcoin.descriptors.spending import Spending
     from bursar.bitcoin.package import AncestorPackage
@@ -27,6 +28,11 @@ CHANGE_TARGET: Final = 50_000
 """The least change in satoshi a selection with change aims for, so that change stays worth spending (as Core does)."""
 MAX_STANDARD_WEIGHT: Final = 400_000
 """Nodes relay no transaction heavier than this."""
+SEGWIT: Final = 1
+PACKAGED: Final = 2  # it has a package
+BOUND: Final = 4  # a coinbase output, or one with a timelock
+TRAIT_BITS: Final = 3
+_traits = attrgetter("traits")
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +143,8 @@ class Coin:
     """A spendable output. ``height`` is ``None`` while unconfirmed; ``previous`` is the transaction that made it.
 
     ``package`` is what an unconfirmed coin stands on. ``input_weight`` is what spending it adds to a transaction, in
-    weight units; ``segwit`` whether in the witness (a legacy input among segwit ones adds one unit more).
+    weight units; ``segwit`` whether in the witness (a legacy input among segwit ones adds one unit more). ``traits`` is
+    both in one number, with the bits ``PACKAGED`` and ``BOUND``: one glance at each coin is enough.
     """
 
     outpoint: OutPoint
@@ -149,11 +156,26 @@ class Coin:
     package: AncestorPackage | None = field(default=None, repr=False, compare=False)
     input_weight: int = field(init=False, repr=False, compare=False)
     segwit: bool = field(init=False, repr=False, compare=False)
+    traits: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         key = self.key
-        object.__setattr__(self, "input_weight", key.input_weight)
-        object.__setattr__(self, "segwit", key.segwit)
+        weight, segwit = key.input_weight, key.segwit
+        traits = weight << TRAIT_BITS
+        if segwit:
+            traits |= SEGWIT
+        if self.package is not None:
+            traits |= PACKAGED
+        if self.coinbase or key.sequence is not None or key.locktime:
+            traits |= BOUND
+        object.__setattr__(self, "input_weight", weight)
+        object.__setattr__(self, "segwit", segwit)
+        object.__setattr__(self, "traits", traits)
+
+
+def traits_of(coins: Iterable[Coin]) -> set[int]:
+    """The few different ``traits`` among many coins."""
+    return set(map(_traits, coins))
 
 
 @dataclass(frozen=True, slots=True)

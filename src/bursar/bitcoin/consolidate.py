@@ -48,9 +48,10 @@ def build_consolidation(
         )
     refuse_duplicates(coins)
     _, free = spendable(coins, tip_height=tip_height, exclude=exclude, min_confirmations=min_confirmations)
-    free = max(one_kind_of_lock(free), key=len)
+    kinds = one_kind_of_lock(free)
+    together = max(kinds, key=len)
     target = Target(Sats(0), (), change.script, change.key.input_weight, max_weight=max_weight)
-    pool = Pool(free, target, fee_rate)
+    pool = Pool(together, target, fee_rate)
     places: list[int] = []
     weight = 0
     for place in range(len(pool.effective) - 1, -1, -1):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
+from bursar.bitcoin.coins import BOUND, traits_of
 from bursar.bitcoin.timelocks import LOCKTIME_IS_TIME, is_mature
 from bursar.errors import InvalidInputError
 
@@ -13,10 +15,12 @@ if TYPE_CHECKING:
     from bursar.bitcoin.coins import Coin
     from bursar.bitcoin.transaction import OutPoint
 
+_outpoint = attrgetter("outpoint")
+
 
 def refuse_duplicates(coins: Sequence[Coin]) -> None:
     """``InvalidInputError`` (``input.coin.duplicate``) if two coins are the same output."""
-    if len({coin.outpoint for coin in coins}) != len(coins):
+    if len(set(map(_outpoint, coins))) != len(coins):
         raise InvalidInputError("the same coin is listed twice: list each output once", code="input.coin.duplicate")
 
 
@@ -37,13 +41,11 @@ def spendable(
     height = tip_height
     if locktime is not None and tip_height is not None and locktime < LOCKTIME_IS_TIME:
         height = max(tip_height, locktime)
-    free = [
-        coin
-        for coin in coins
-        if (coin.key.sequence is coin.key.locktime is None and not coin.coinbase) or is_mature(coin, height)
-    ]
-    if locktime is not None:
-        free = [coin for coin in free if not coin.key.locktime or _within(coin.key.locktime, locktime)]
+    free = list(coins)
+    if any(one & BOUND for one in traits_of(coins)):
+        free = [coin for coin in free if not coin.traits & BOUND or is_mature(coin, height)]
+        if locktime is not None:
+            free = [coin for coin in free if not coin.key.locktime or _within(coin.key.locktime, locktime)]
     chosen: tuple[Coin, ...] = ()
     if fixed:
         chosen = _fixed(free, frozenset(fixed), exclude)
@@ -86,12 +88,14 @@ def _confirmed(coins: Sequence[Coin], tip_height: int | None, least: int) -> lis
     return [coin for coin in coins if coin.height is not None and tip_height + 1 - coin.height >= least]
 
 
-def one_kind_of_lock(coins: Sequence[Coin]) -> list[list[Coin]]:
+def one_kind_of_lock(coins: Sequence[Coin]) -> list[Sequence[Coin]]:
     """The coins without those locked by time, and without those locked by height; one list where nothing clashes."""
-    locked = [coin for coin in coins if coin.key.locktime]
+    if not any(one & BOUND for one in traits_of(coins)):
+        return [coins]
+    locked = [coin for coin in coins if coin.traits & BOUND and coin.key.locktime]
     by_time = {coin.outpoint for coin in locked if (coin.key.locktime or 0) >= LOCKTIME_IS_TIME}
     if not by_time or len(by_time) == len(locked):
-        return [list(coins)]
+        return [coins]
     by_height = {coin.outpoint for coin in locked} - by_time
     return [
         [coin for coin in coins if coin.outpoint not in by_time],

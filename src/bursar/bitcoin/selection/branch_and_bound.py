@@ -42,6 +42,7 @@ def branch_and_bound(
     if remaining is None:
         remaining = [*reversed(list(accumulate(reversed(effective)))), 0]
     upper = target + window
+    deepest = count if weights is None or max_weight is None else max_weight // min(weights, default=1)
     grows = not waste or min(waste) >= 0
     chosen: list[int] = []
     best: list[int] | None = None
@@ -50,7 +51,7 @@ def branch_and_bound(
         tries -= 1
         if position < count and value + effective[position] > upper:
             position = bisect_left(negated, value - upper, position)
-        dead = position >= count or value + remaining[position] < target
+        dead = position >= count or value + remaining[position] < target or len(chosen) >= deepest
         if not dead:
             chosen.append(position)
             value += effective[position]

@@ -9,10 +9,21 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import accumulate
+from operator import itemgetter
 from typing import TYPE_CHECKING, Final
 
-from bursar.bitcoin.coins import CHANGE_TARGET, LONG_TERM_RATE, Coin, Selection, Target
-from bursar.bitcoin.package import MAX_ANCESTORS, MAX_PACKAGE_VSIZE, Deficits, package_fee
+from bursar.bitcoin.coins import (
+    CHANGE_TARGET,
+    LONG_TERM_RATE,
+    PACKAGED,
+    SEGWIT,
+    TRAIT_BITS,
+    Coin,
+    Selection,
+    Target,
+    traits_of,
+)
+from bursar.bitcoin.package import MAX_ANCESTORS, MAX_PACKAGE_VSIZE, deficits_of, package_fee
 from bursar.bitcoin.units import FeeRate, Sats, btc_text
 from bursar.bitcoin.weight import frame_weight, output_weight
 from bursar.errors import BursarError, InsufficientFundsError, InvalidInputError
@@ -46,11 +57,11 @@ class Pool:
         self.fee_rate = fee_rate
         self._groups = groups
         everyone: Sequence[Coin] = (*coins, *target.fixed) if target.fixed else coins
-        flags = [coin.segwit for coin in everyone]
-        self._segwit = True in flags
-        self._mixed = self._segwit and False in flags
-        packages = {coin.outpoint.txid: coin.package for coin in everyone if coin.package is not None}
-        self.deficits = Deficits(packages, fee_rate) if packages else None
+        traits = traits_of(everyone)
+        self._segwit = any(one & SEGWIT for one in traits)
+        self._mixed = self._segwit and not all(one & SEGWIT for one in traits)
+        self._weights = {one >> TRAIT_BITS for one in traits}
+        self.deficits = deficits_of(everyone, fee_rate) if any(one & PACKAGED for one in traits) else None
         self._outputs = sum([output_weight(script) for script in target.outputs])
         self.change_weight = output_weight(target.change_script)
         weights, worth = self._single(coins) if groups is None else self._grouped(groups)
@@ -60,13 +71,12 @@ class Pool:
     def _single(self, coins: Sequence[Coin]) -> tuple[list[int], list[int]]:
         """Weights and worth of the coins, one by one."""
         rate = self.fee_rate.sat_per_kvb
-        weights = [coin.input_weight for coin in coins]
-        if self._mixed:
-            weights = [weight + (not coin.segwit) for weight, coin in zip(weights, coins, strict=True)]
-        if weights and weights.count(weights[0]) == len(weights):
-            cost = weights[0] * rate
+        if len(self._weights) == 1 and not self._mixed:
+            weights = list(self._weights) * len(coins)
+            cost = next(iter(self._weights)) * rate
             worth = [SCALE * coin.output[0] - cost for coin in coins]
         else:
+            weights = [coin.input_weight + (self._mixed and not coin.segwit) for coin in coins]
             worth = [SCALE * coin.output[0] - weight * rate for coin, weight in zip(coins, weights, strict=True)]
         if self.deficits is not None:
             for place, coin in enumerate(coins):
@@ -98,7 +108,7 @@ class Pool:
         if not self.uniform:
             order.sort(key=weights.__getitem__)
         order.sort(key=_sortable(worth).__getitem__, reverse=True)
-        effective = list(map(worth.__getitem__, order))
+        effective = list(itemgetter(*order)(worth)) if len(order) > 1 else worth.copy()
         while effective and effective[-1] <= 0:
             effective.pop()
         del order[len(effective) :]
@@ -230,14 +240,18 @@ class Pool:
         )
 
     def first(self, places: Sequence[int], algorithm: str) -> Selection | None:
-        """The shortest beginning of ``places`` that pays."""
-        worth = 0 if not self.target.fixed or self.need > 0 else -self.need
-        slack = (
-            12 + len(self.coins_at(()))
-        ) * self.fee_rate.sat_per_kvb + 2 * SCALE  # what the goals are rounded up by
+        """The shortest beginning of ``places`` that pays and is not too heavy."""
+        worth = weight = 0
+        enough = (
+            self.need - (40 + len(self.target.fixed)) * self.fee_rate.sat_per_kvb - 2 * SCALE
+        )  # goals are rounded up
+        most = self.max_weight + self.change_weight + 40 + len(places) * self._mixed
         for count, place in enumerate(places, 1):
-            worth += self.effective[place]
-            if worth >= self.need - slack:
+            worth += self.effective[place] + self._doubtful[place]
+            weight += self.weights[place]
+            if weight > most:
+                return None
+            if worth >= enough:
                 found = self.settle(places[:count], algorithm)
                 if found is not None:
                     return found

@@ -27,34 +27,30 @@ def single_random_draw(
 
     While the drawn are heavier than ``max_weight``, those worth least are put aside.
     """
-    pool = list(range(len(effective)))
-    if weights is None or max_weight is None or sum(weights) <= max_weight:
-        return _unlimited(effective, target, pool, rng)
+    limited = weights is not None and max_weight is not None and sum(weights) > max_weight
     drawn: list[tuple[int, int]] = []
+    taken: list[int] = []
+    moved: dict[int, int] = {}  # a shuffle of all positions, as far as it has been looked at
     value = weight = 0
-    while pool and value < target:
-        place = rng.randrange(len(pool))
-        pool[place], pool[-1] = pool[-1], pool[place]
-        taken = pool.pop()
-        heappush(drawn, (effective[taken], taken))
-        value += effective[taken]
-        weight += weights[taken]
+    left = len(effective)
+    while left and value < target:
+        place = rng.randrange(left)
+        left -= 1
+        one = moved.get(place, place)
+        moved[place] = moved.get(left, left)
+        value += effective[one]
+        if not limited or weights is None or max_weight is None:
+            taken.append(one)
+            continue
+        heappush(drawn, (effective[one], one))
+        weight += weights[one]
         while weight > max_weight:
             worth, dropped = heappop(drawn)
             value -= worth
             weight -= weights[dropped]
-    return [place for _, place in drawn] if value >= target else None
-
-
-def _unlimited(effective: Sequence[int], target: int, pool: list[int], rng: random.Random) -> list[int] | None:
-    drawn: list[int] = []
-    value = 0
-    while pool and value < target:
-        place = rng.randrange(len(pool))
-        pool[place], pool[-1] = pool[-1], pool[place]
-        drawn.append(pool.pop())
-        value += effective[drawn[-1]]
-    return drawn if value >= target else None
+    if value < target:
+        return None
+    return [place for _, place in drawn] if limited else taken
 
 
 class SingleRandomDraw(Strategy):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 from bursar.bitcoin.selection.pool import Pool
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.units import FeeRate
 
 
-class Strategy:
+class Strategy(ABC):
     """A ``CoinSelector`` that finds a selection in a pool; where it finds none, the largest coins are taken."""
 
     __slots__ = ()
@@ -31,9 +32,9 @@ class Strategy:
         """The fixed coins and nothing else, where they suffice."""
         return pool.settle((), "fixed") if pool.target.fixed else None
 
+    @abstractmethod
     def choose(self, pool: Pool) -> Selection | None:
         """The strategy's own choice among ``pool``, or ``None``."""
-        raise NotImplementedError
 
     def otherwise(self, pool: Pool) -> Selection:
         """What is done where the strategy finds nothing."""
