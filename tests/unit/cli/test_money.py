@@ -9,7 +9,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -41,14 +40,6 @@ PASSWORD = "correct horse battery"
 BITCOIN_PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 VAULT_PAYEE = "bcrt1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqc8gma6"
 ETHEREUM_PAYEE = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"  # an example of EIP-55
-
-
-@pytest.fixture(scope="module")
-def box() -> Iterator[Any]:
-    from bursar.nodes.sandbox import Sandbox
-
-    with Sandbox(None, ethereum="py-evm") as sandbox:
-        yield sandbox
 
 
 @pytest.fixture(scope="module")

@@ -226,7 +226,15 @@ def _descriptor_text(given: str, scheme: Scheme | None) -> str:
     text = given.strip()
     if "(" not in text and Path(text).is_file():
         with Path(text).open("rb") as file:
-            text = file.read(_LONGEST).decode("utf-8", "replace").strip()
+            lines = file.read(_LONGEST).decode("utf-8", "replace").splitlines()
+        lines = [line.strip() for line in lines if line.strip() and not line.lstrip().startswith("#")]
+        if len(lines) != 1:
+            raise InvalidInputError(
+                f"{given} holds {len(lines)} lines, not one descriptor: take a file of another wallet in with 'bursar "
+                f"account import {given} --name …'",
+                code="input.descriptor",
+            )
+        text = lines[0]
     if "(" in text:
         if scheme is not None:
             raise InvalidInputError("the descriptor says what its scripts are: leave --scheme out", code="input.usage")

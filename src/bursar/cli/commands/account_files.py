@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _LARGEST = 64 << 20
 _HINTS = {
     "core": "Bitcoin Core: bitcoin-cli -rpcwallet=NAME importdescriptors",
-    "descriptor": "Sparrow, Nunchuk, Green, Bitcoin Safe: one line of text",
+    "descriptor": "Sparrow, Nunchuk, Green, Bitcoin Safe: output descriptors as text",
     "bsms": "BIP-129: Sparrow, Nunchuk, Coldcard",
     "specter": "Specter Desktop",
     "specter-diy": "Specter DIY, as a QR code's text",
@@ -172,12 +173,17 @@ def _names(found: tuple[WalletFile, ...], name: str | None, file: str) -> list[s
         return [f"{name}-{number}" for number in range(1, len(found) + 1)]
     names: list[str] = []
     for one in found:
-        base = called = name or one.name.strip() or stem
+        base = called = name or _usable(one.name) or _usable(stem) or "imported"
         number = 2
         while called in names:
             called, number = f"{base}-{number}", number + 1
         names.append(called)
     return names
+
+
+def _usable(text: str) -> str:
+    """What an account may be called, as near as can be."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip("-")[:64]
 
 
 def _document(given: WalletFile, record: AccountRecord, report: LabelReport | None) -> dict[str, Any]:
