@@ -31,6 +31,11 @@ chain_id = {chain_id}    # Ethereum chain of new accounts
 #
 # [ethereum.1]
 # url = "http://127.0.0.1:8545"
+#
+# Where these are the keys of others, no command hands a secret out (`bursar keys`), unless it is allowed here:
+#
+# [custody]
+# allow_export = false
 """
 
 
@@ -74,6 +79,8 @@ class Config:
     chain_id: int
     bitcoin: Mapping[Network, BitcoinNode] = field(default_factory=dict[Network, BitcoinNode])
     ethereum: Mapping[int, EthereumNode] = field(default_factory=dict[int, EthereumNode])
+    allow_export: bool = True
+    """Whether secrets may leave their keystores; false where a table ``[custody]`` does not allow it."""
 
 
 def render(*, network: Network, chain_id: int) -> str:
@@ -94,8 +101,17 @@ def read(path: Path) -> Config:
     chain_id = top.number("chain_id")
     bitcoin = {_network(path, name): _bitcoin_node(table) for name, table in top.tables("bitcoin")}
     ethereum = {_chain_id(path, name): _ethereum_node(table) for name, table in top.tables("ethereum")}
+    allow_export = _custody(top.optional_table("custody"))
     top.finish()
-    return Config(network=network, chain_id=chain_id, bitcoin=bitcoin, ethereum=ethereum)
+    return Config(network, chain_id, bitcoin, ethereum, allow_export)
+
+
+def _custody(table: _Table | None) -> bool:
+    if table is None:
+        return True
+    allow_export = table.flag("allow_export")
+    table.finish()
+    return allow_export
 
 
 def _bitcoin_node(table: _Table) -> BitcoinNode:
@@ -114,8 +130,6 @@ def _bitcoin_node(table: _Table) -> BitcoinNode:
         raise table.problem("a certificate belongs to an encrypted connection: ssl:// or https://")
     if proxy is not None and kind != "electrum":
         raise table.problem("a proxy is for servers of the Electrum protocol only")
-    if certificate == FIRST_USE and kind != "electrum":
-        raise table.problem(f"{FIRST_USE!r} is for servers of the Electrum protocol: give the certificate's SHA-256")
     if (user is None) != (password is None) or (cookie is not None and user is not None):
         raise table.problem("give a cookie file, or a user and a password")
     return BitcoinNode(
@@ -184,6 +198,20 @@ class _Table:
         if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
             raise self.problem(f"{key} must be a whole number above zero")
         return value
+
+    def flag(self, key: str) -> bool:
+        value = self._left.pop(key, False)
+        if not isinstance(value, bool):
+            raise self.problem(f"{key} must be true or false")
+        return value
+
+    def optional_table(self, key: str) -> _Table | None:
+        value = self._left.pop(key, None)
+        if value is None:
+            return None
+        if not isinstance(value, dict):
+            raise self.problem(f"{key} must be a table, as in [{key}]")
+        return _Table(self._path, key, value)
 
     def tables(self, key: str) -> list[tuple[str, _Table]]:
         value = cast("Mapping[str, object]", self._left.pop(key, {}))
