@@ -3,18 +3,24 @@
 _ROOMS = {
     "bursar.backends.software": "SoftwareBackend SoftwareSigner",
     "bursar.bitcoin.account": "BitcoinAccount",
+    "bursar.bitcoin.accounts": "ScriptAccount account_of_descriptor",
+    "bursar.bitcoin.descriptor_account": "DescriptorAccount",
+    "bursar.bitcoin.descriptors.descriptor": "Descriptor",
+    "bursar.bitcoin.multisig": "MultisigAccount MultisigKind",
     "bursar.bitcoin.network": "Network",
     "bursar.bitcoin.psbt": "Psbt",
     "bursar.bitcoin.units": "FeeRate Sats",
+    "bursar.bitcoin.wallet_policy": "WalletPolicy",
     "bursar.chain.estimates": "CrossChecked FixedRate",
     "bursar.chain.protocols": "BitcoinBackend ChainWatcher EthereumBackend FeeEstimator PackageBroadcaster",
     "bursar.crypto.secret": "Secret",
     "bursar.errors": (
-        "ApprovalPendingError BroadcastRejectedError BursarError ChainError ChainUnavailableError ConflictError "
-        "CorruptKeystoreError CorruptStoreError InsufficientFundsError InvalidInputError InvalidSignatureError "
-        "KeystoreBusyError KeystoreError MissingExtraError PolicyDeniedError SignerError SignerMisbehavedError "
-        "SignerNotFoundError SignerUnavailableError StoreBusyError StoreError UnsupportedError UserCancelledError "
-        "WrongChainError WrongPasswordError"
+        "ApprovalPendingError BroadcastRejectedError BursarError ChainError ChainUnavailableError "
+        "ConflictError CorruptKeystoreError CorruptStoreError InconclusiveError InsufficientFundsError "
+        "InvalidContributionError InvalidInputError InvalidSignatureError KeystoreBusyError KeystoreError "
+        "MissingExtraError PolicyDeniedError SignerError SignerMisbehavedError SignerNotFoundError "
+        "SignerUnavailableError StoreBusyError StoreError UnsupportedError UserCancelledError WrongChainError "
+        "WrongPasswordError"
     ),
     "bursar.ethereum.account": "EthereumAccount",
     "bursar.ethereum.fees": "Eip1559Fees",
@@ -28,9 +34,9 @@ _ROOMS = {
     "bursar.keys.path": "DerivationPath",
     "bursar.keys.scheme": "CoinType Scheme account_path",
     "bursar.nodes.bitcoind": "BitcoindBackend",
+    "bursar.nodes.electrum": "ElectrumBackend",
     "bursar.nodes.esplora": "EsploraBackend",
     "bursar.nodes.ethrpc": "EthRpcBackend",
-    "bursar.nodes.http_channel": "Trust",
     "bursar.nodes.sandbox": "Sandbox",
     "bursar.policy.history": "History",
     "bursar.policy.policy": "RulePolicy",
@@ -48,7 +54,9 @@ _ROOMS = {
     ),
     "bursar.signing.registry": "Registry",
     "bursar.version": "__version__",
-    "bursar.wallet.plan": "ApprovedPlan Plan SignedTransfer",
+    "bursar.wallet.coin_control": "SpendWith",
+    "bursar.wallet.coin_records": "CoinRecord",
+    "bursar.wallet.plan": "ApprovedPlan Plan SignedTransfer SigningProgress",
     "bursar.wallet.records": (
         "AccountRecord AddressRecord AssetBalance HistoryRow JournalHead Recovery SyncReport TransferRecord "
         "TransferState"

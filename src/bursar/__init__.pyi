@@ -3,12 +3,24 @@
 from bursar.backends.software import SoftwareBackend as SoftwareBackend
 from bursar.backends.software import SoftwareSigner as SoftwareSigner
 from bursar.bitcoin.account import BitcoinAccount as BitcoinAccount
+from bursar.bitcoin.accounts import ScriptAccount as ScriptAccount
+from bursar.bitcoin.accounts import account_of_descriptor as account_of_descriptor
+from bursar.bitcoin.descriptor_account import DescriptorAccount as DescriptorAccount
+from bursar.bitcoin.descriptors.descriptor import Descriptor as Descriptor
+from bursar.bitcoin.multisig import MultisigAccount as MultisigAccount
+from bursar.bitcoin.multisig import MultisigKind as MultisigKind
 from bursar.bitcoin.network import Network as Network
 from bursar.bitcoin.psbt import Psbt as Psbt
 from bursar.bitcoin.units import FeeRate as FeeRate
 from bursar.bitcoin.units import Sats as Sats
+from bursar.bitcoin.wallet_policy import WalletPolicy as WalletPolicy
+from bursar.chain.estimates import CrossChecked as CrossChecked
+from bursar.chain.estimates import FixedRate as FixedRate
 from bursar.chain.protocols import BitcoinBackend as BitcoinBackend
+from bursar.chain.protocols import ChainWatcher as ChainWatcher
 from bursar.chain.protocols import EthereumBackend as EthereumBackend
+from bursar.chain.protocols import FeeEstimator as FeeEstimator
+from bursar.chain.protocols import PackageBroadcaster as PackageBroadcaster
 from bursar.crypto.secret import Secret as Secret
 from bursar.errors import ApprovalPendingError as ApprovalPendingError
 from bursar.errors import BroadcastRejectedError as BroadcastRejectedError
@@ -18,7 +30,9 @@ from bursar.errors import ChainUnavailableError as ChainUnavailableError
 from bursar.errors import ConflictError as ConflictError
 from bursar.errors import CorruptKeystoreError as CorruptKeystoreError
 from bursar.errors import CorruptStoreError as CorruptStoreError
+from bursar.errors import InconclusiveError as InconclusiveError
 from bursar.errors import InsufficientFundsError as InsufficientFundsError
+from bursar.errors import InvalidContributionError as InvalidContributionError
 from bursar.errors import InvalidInputError as InvalidInputError
 from bursar.errors import InvalidSignatureError as InvalidSignatureError
 from bursar.errors import KeystoreBusyError as KeystoreBusyError
@@ -40,6 +54,7 @@ from bursar.ethereum.fees import Eip1559Fees as Eip1559Fees
 from bursar.ethereum.token import Token as Token
 from bursar.ethereum.transaction import SignedTransaction as SignedTransaction
 from bursar.ethereum.transaction import UnsignedTransaction as UnsignedTransaction
+from bursar.ethereum.typed_data import TypedData as TypedData
 from bursar.ethereum.units import Wei as Wei
 from bursar.keys.bip32 import ExtendedPrivateKey as ExtendedPrivateKey
 from bursar.keys.bip32 import ExtendedPublicKey as ExtendedPublicKey
@@ -51,6 +66,8 @@ from bursar.keys.scheme import CoinType as CoinType
 from bursar.keys.scheme import Scheme as Scheme
 from bursar.keys.scheme import account_path as account_path
 from bursar.nodes.bitcoind import BitcoindBackend as BitcoindBackend
+from bursar.nodes.electrum import ElectrumBackend as ElectrumBackend
+from bursar.nodes.esplora import EsploraBackend as EsploraBackend
 from bursar.nodes.ethrpc import EthRpcBackend as EthRpcBackend
 from bursar.nodes.sandbox import Sandbox as Sandbox
 from bursar.policy.history import History as History
@@ -70,6 +87,7 @@ from bursar.signing.checks import request_message as request_message
 from bursar.signing.checks import request_personal_message as request_personal_message
 from bursar.signing.checks import request_signatures as request_signatures
 from bursar.signing.checks import request_transaction as request_transaction
+from bursar.signing.checks import request_typed_data as request_typed_data
 from bursar.signing.protocols import AddressDisplay as AddressDisplay
 from bursar.signing.protocols import DeviceEvent as DeviceEvent
 from bursar.signing.protocols import EthereumSigner as EthereumSigner
@@ -81,11 +99,15 @@ from bursar.signing.protocols import SecretRequest as SecretRequest
 from bursar.signing.protocols import Signer as Signer
 from bursar.signing.protocols import SignerBackend as SignerBackend
 from bursar.signing.protocols import SignerInfo as SignerInfo
+from bursar.signing.protocols import TypedDataSigner as TypedDataSigner
 from bursar.signing.registry import Registry as Registry
 from bursar.version import __version__ as __version__
+from bursar.wallet.coin_control import SpendWith as SpendWith
+from bursar.wallet.coin_records import CoinRecord as CoinRecord
 from bursar.wallet.plan import ApprovedPlan as ApprovedPlan
 from bursar.wallet.plan import Plan as Plan
 from bursar.wallet.plan import SignedTransfer as SignedTransfer
+from bursar.wallet.plan import SigningProgress as SigningProgress
 from bursar.wallet.records import AccountRecord as AccountRecord
 from bursar.wallet.records import AddressRecord as AddressRecord
 from bursar.wallet.records import AssetBalance as AssetBalance
@@ -116,15 +138,22 @@ __all__ = [
     "BursarError",
     "ChainError",
     "ChainUnavailableError",
+    "ChainWatcher",
     "Change",
+    "CoinRecord",
     "CoinType",
     "ConflictError",
     "CorruptKeystoreError",
     "CorruptStoreError",
+    "CrossChecked",
     "Deny",
     "DerivationPath",
+    "Descriptor",
+    "DescriptorAccount",
     "DeviceEvent",
     "Eip1559Fees",
+    "ElectrumBackend",
+    "EsploraBackend",
     "EthRpcBackend",
     "EthereumAccount",
     "EthereumBackend",
@@ -132,11 +161,15 @@ __all__ = [
     "ExtendedPrivateKey",
     "ExtendedPublicKey",
     "FeeChoice",
+    "FeeEstimator",
     "FeeRate",
     "Fingerprint",
+    "FixedRate",
     "History",
     "HistoryRow",
+    "InconclusiveError",
     "InsufficientFundsError",
+    "InvalidContributionError",
     "InvalidInputError",
     "InvalidSignatureError",
     "JournalHead",
@@ -146,8 +179,11 @@ __all__ = [
     "MessageSigner",
     "MissingExtraError",
     "Mnemonic",
+    "MultisigAccount",
+    "MultisigKind",
     "NeedApproval",
     "Network",
+    "PackageBroadcaster",
     "Payment",
     "PaymentOrder",
     "PersonalMessageSigner",
@@ -165,6 +201,7 @@ __all__ = [
     "Sandbox",
     "Sats",
     "Scheme",
+    "ScriptAccount",
     "Secret",
     "SecretRequest",
     "SignedTransaction",
@@ -176,8 +213,10 @@ __all__ = [
     "SignerMisbehavedError",
     "SignerNotFoundError",
     "SignerUnavailableError",
+    "SigningProgress",
     "SoftwareBackend",
     "SoftwareSigner",
+    "SpendWith",
     "StoreBusyError",
     "StoreError",
     "SyncReport",
@@ -185,19 +224,24 @@ __all__ = [
     "Transfer",
     "TransferRecord",
     "TransferState",
+    "TypedData",
+    "TypedDataSigner",
     "UnsignedTransaction",
     "UnsupportedError",
     "UserCancelledError",
     "Wallet",
+    "WalletPolicy",
     "Wei",
     "WrongChainError",
     "WrongPasswordError",
     "__version__",
+    "account_of_descriptor",
     "account_path",
     "confirm_address",
     "request_message",
     "request_personal_message",
     "request_signatures",
     "request_transaction",
+    "request_typed_data",
     "review_text",
 ]

@@ -15,29 +15,35 @@ if TYPE_CHECKING:
 
 def chain_source(node: BitcoinNode, network: Network, home: Home) -> BitcoinBackend:
     """The client of the kind the settings name; what it may remember between commands is kept in ``home``."""
+    kept = home.folder / "servers"
+    first_use = node.certificate == FIRST_USE
+    certificate = None if first_use else node.certificate
+    known = kept / "known.json" if first_use else None
+    if first_use or node.kind == "electrum":
+        kept.mkdir(mode=0o700, exist_ok=True)
     if node.kind == "electrum":
         from bursar.nodes.electrum import ElectrumBackend
 
-        kept = home.folder / "electrum"
-        kept.mkdir(mode=0o700, exist_ok=True)
-        first_use = node.certificate == FIRST_USE
         return ElectrumBackend(
             node.url,
             network=network,
-            certificate=None if first_use else node.certificate,
-            known_servers=kept / "servers.json" if first_use else None,
+            certificate=certificate,
+            known_servers=known,
             proxy=node.proxy,
-            cache=kept / f"{network.name}.db",
+            cache=kept / f"electrum-{network.name}.db",
         )
-    from bursar.nodes.http_channel import Trust
-
-    trust = Trust(pin=node.certificate) if node.certificate else None
     if node.kind == "esplora":
         from bursar.nodes.esplora import EsploraBackend
 
-        return EsploraBackend(node.url, network=network, trust=trust)
+        return EsploraBackend(node.url, network=network, certificate=certificate, known_servers=known)
     from bursar.nodes.bitcoind import BitcoindBackend
 
     return BitcoindBackend(
-        node.url, network=network, cookie=node.cookie, user=node.user, password=node.password, trust=trust
+        node.url,
+        network=network,
+        cookie=node.cookie,
+        user=node.user,
+        password=node.password,
+        certificate=certificate,
+        known_servers=known,
     )

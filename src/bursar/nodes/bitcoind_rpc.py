@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
 from bursar.nodes import exact_json
-from bursar.nodes.http_channel import MAX_REPLY, HttpChannel, Place, TooLongError, Trust
+from bursar.nodes.http_channel import MAX_REPLY, HttpChannel, Place, TooLongError
 
 if TYPE_CHECKING:
     from bursar.crypto.secret import Secret
+    from bursar.nodes.tls import Trust
 
 MAX_COOKIE: Final = 4096
 ATTEMPTS: Final = 3

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import http.client
 import io
 import socket
-import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import urlsplit
 
-from bursar.errors import ChainError, InvalidInputError
+from bursar.errors import InvalidInputError
+from bursar.nodes.tls import Trust, encrypted, trust_of
 
 MAX_REPLY: Final = 128 * 1024 * 1024
 
@@ -54,61 +51,6 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class Trust:
-    """Which certificate is believed: one of the system's authorities, of those in ``authorities``, or only ``pin``.
-
-    ``pin`` is the SHA-256 of the server's certificate (DER) in hex, colons allowed; then no authority and no host name
-    is asked, and a renewed certificate needs a new pin.
-    """
-
-    authorities: Path | None = None
-    pin: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.authorities is not None and self.pin is not None:
-            raise InvalidInputError(
-                "give a file of authorities or a pinned certificate, not both", code="input.certificate"
-            )
-        if self.pin is not None:
-            self._fingerprint()
-
-    def _fingerprint(self) -> bytes:
-        try:
-            fingerprint = bytes.fromhex((self.pin or "").replace(":", ""))
-        except ValueError:
-            fingerprint = b""
-        if len(fingerprint) != 32:
-            raise InvalidInputError(
-                "a pinned certificate is given as its sha-256: 64 hexadecimal digits", code="input.certificate"
-            )
-        return fingerprint
-
-    def wrap(self, raw: socket.socket, host: str) -> ssl.SSLSocket:
-        """TLS over a connected socket. Raises ``ssl.SSLError``, and ``ChainError`` for another certificate."""
-        if self.pin is None:
-            try:
-                context = ssl.create_default_context(cafile=None if self.authorities is None else str(self.authorities))
-            except (ssl.SSLError, FileNotFoundError) as error:
-                raise InvalidInputError(
-                    f"{self.authorities} is not a readable file of certificates", code="input.certificate"
-                ) from error
-            return context.wrap_socket(raw, server_hostname=host)
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE  # the pin below is all that counts
-        wrapped = context.wrap_socket(raw, server_hostname=host)
-        shown = hashlib.sha256(wrapped.getpeercert(binary_form=True) or b"").digest()
-        if not hmac.compare_digest(shown, self._fingerprint()):
-            wrapped.close()
-            raise ChainError(
-                f"node {host} shows a certificate with sha-256 {shown.hex()}, not the pinned one: do not use it, "
-                "unless its owner says it was renewed",
-                code="chain.certificate",
-            )
-        return wrapped
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +125,7 @@ class HttpChannel:
 
     def __init__(self, place: Place, *, trust: Trust | None = None, max_reply: int = MAX_REPLY) -> None:
         self._place = place
-        self._trust = trust or Trust()
+        self._trust = trust or trust_of()
         self._max_reply = max_reply
         self._connection: http.client.HTTPConnection | None = None
 
@@ -221,7 +163,7 @@ class HttpChannel:
             try:
                 raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if place.tls:
-                    raw = self._trust.wrap(raw, place.host)
+                    raw = encrypted(raw, place.host, where=str(place), trust=self._trust)
             except BaseException:
                 raw.close()
                 raise

@@ -66,7 +66,6 @@ def test_kinds_of_sources(tmp_path: Path) -> None:
         ('url = "http://x"\nkind = "btcd"', "is none of bitcoind, electrum, esplora"),
         ('url = "ssl://x:1"\ncookie = "c"', "takes no cookie"),
         ('url = "tcp://x:1"\ncertificate = "first-use"', "encrypted connection"),
-        ('url = "https://x"\ncertificate = "first-use"', "Electrum protocol"),
         ('url = "https://x"\nproxy = "socks5://x:1"', "Electrum protocol only"),
     ],
 )

@@ -32,7 +32,6 @@ from bursar.errors import (
     WrongChainError,
 )
 from bursar.nodes.esplora import EsploraBackend, client
-from bursar.nodes.http_channel import Trust
 from bursar.nodes.sandbox.bitcoin.node import FAUCET
 from bursar.nodes.sandbox.esplora import EsploraServer
 
@@ -298,27 +297,36 @@ def test_certificates(workshop: Any, certificate: Path) -> None:
     server = EsploraServer(workshop.chain, certificate=certificate)
     pin = hashlib.sha256(ssl.PEM_cert_to_DER_cert(certificate.read_text().partition("-----END PRIVATE KEY-----\n")[2]))
 
-    def tip(trust: Trust | None) -> BlockRef:
-        backend = EsploraBackend(server.url, network=Network.REGTEST, trust=trust, timeout=5)
+    def tip(**trust: Any) -> BlockRef:
+        backend = EsploraBackend(server.url, network=Network.REGTEST, timeout=5, **trust)
         try:
             return backend.check_network()
         finally:
             backend.close()
 
-    assert tip(Trust(pin=pin.hexdigest())).height == 110
-    assert tip(Trust(pin=pin.digest().hex(":").upper())).height == 110
-    assert tip(Trust(authorities=certificate)).height == 110
+    assert tip(certificate=pin.hexdigest()).height == 110
+    assert tip(certificate=pin.digest().hex(":").upper()).height == 110
+    assert tip(authorities=certificate).height == 110
     with pytest.raises(ChainError, match="not to be trusted: self-signed") as caught:
-        tip(None)
+        tip()
     assert caught.value.code == "chain.certificate"
     assert not caught.value.retryable
-    with pytest.raises(ChainError, match=f"sha-256 {pin.hexdigest()}, not the pinned one") as caught:
-        tip(Trust(pin="00" * 32))
+    with pytest.raises(ChainError, match=f"fingerprint {pin.hexdigest()}, not the pinned one") as caught:
+        tip(certificate="00" * 32)
     assert caught.value.code == "chain.certificate"
-    for senseless in ({"pin": "ab"}, {"pin": "xy" * 32}, {"pin": "00" * 32, "authorities": certificate}):
+    for senseless in (
+        {"certificate": "ab"},
+        {"certificate": "xy" * 32},
+        {"certificate": "00" * 32, "authorities": certificate},
+    ):
         with pytest.raises(InvalidInputError) as refused:
-            Trust(**senseless)  # type: ignore[arg-type]
+            tip(**senseless)
         assert refused.value.code == "input.certificate"
-    with pytest.raises(InvalidInputError, match="not a readable file of certificates"):
-        tip(Trust(authorities=certificate.with_name("absent.pem")))
+    with pytest.raises(InvalidInputError, match="holds no certificates"):
+        tip(authorities=certificate.with_name("absent.pem"))
+    known = certificate.with_name("known.json")
+    assert tip(known_servers=known).height == tip(known_servers=known).height == 110
+    known.write_text(known.read_text().replace(pin.hexdigest(), "00" * 32))
+    with pytest.raises(ChainError, match="another certificate"):
+        tip(known_servers=known)
     server.close()

@@ -19,15 +19,16 @@ from bursar.nodes.bitcoind.notifications import ZmqWatcher, endpoints
 from bursar.nodes.bitcoind.packages import Acceptance, Packages
 from bursar.nodes.bitcoind.reading import Reading
 from bursar.nodes.bitcoind_rpc import Refusal, RpcClient
+from bursar.nodes.tls import trust_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from bursar.bitcoin.transaction import Transaction, Txid
     from bursar.bitcoin.units import FeeRate
     from bursar.chain.protocols import BlockRef, ChainTransaction, ChainUpdate, ChainWatcher, SyncRequest
     from bursar.crypto.secret import Secret
-    from bursar.nodes.http_channel import Trust
 
 SYNC_ATTEMPTS: Final = 4
 MAX_TARGET: Final = 1008
@@ -64,8 +65,11 @@ class BitcoindBackend:
         scan_timeout: float = 900.0,
         whole_mempool: bool = True,
         private: bool = False,
-        trust: Trust | None = None,
+        certificate: str | None = None,
+        known_servers: Path | None = None,
+        authorities: Path | None = None,
     ) -> None:
+        trust = trust_of(certificate, known_servers, authorities)
         self._network = network
         self._rpc = RpcClient(url, cookie=cookie, user=user, password=password, timeout=timeout, trust=trust)
         self._blocks = BlockReader(self._rpc, network)

@@ -15,12 +15,12 @@ from bursar.chain.protocols import BlockRef, ChainTransaction, ChainUpdate, Sync
 from bursar.crypto.hashes import sha256
 from bursar.errors import BroadcastRejectedError, ChainUnavailableError, InvalidInputError
 from bursar.nodes.electrum import reply as read
-from bursar.nodes.electrum.certificates import Authorities, FirstUse, Pinned
 from bursar.nodes.electrum.headers import ChainMovedError, ServerHeaders
 from bursar.nodes.electrum.memory import Known, Memory, Proof
 from bursar.nodes.electrum.session import LARGE, TRANSACTION, Refusal, Session
 from bursar.nodes.electrum.view import OP_RETURN, assemble
 from bursar.nodes.electrum.wire import Place
+from bursar.nodes.tls import trust_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -71,17 +71,9 @@ class ElectrumBackend:
         checkpoint: Checkpoint | str | None = _DEFAULT,
         cache: Path | None = None,
     ) -> None:
-        if sum(given is not None for given in (certificate, known_servers, authorities)) > 1:
-            raise InvalidInputError("give one of certificate, known_servers and authorities", code="input.certificate")
         if isinstance(checkpoint, str):
             checkpoint = latest_checkpoint(network)
-        trust = (
-            Pinned(certificate)
-            if certificate
-            else FirstUse(known_servers)
-            if known_servers
-            else Authorities(authorities)
-        )
+        trust = trust_of(certificate, known_servers, authorities)
         self._network = network
         self._lock = threading.Lock()
         self._session = Session(

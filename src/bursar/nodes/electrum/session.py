@@ -16,7 +16,7 @@ from bursar.nodes.electrum.wire import LineTooLongError, Place, Wire
 from bursar.version import __version__
 
 if TYPE_CHECKING:
-    from bursar.nodes.electrum.certificates import Trust
+    from bursar.nodes.tls import Trust
 
 OLDEST: Final = (1, 4)
 NEWEST: Final = (1, 4, 3)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from bursar.errors import ChainError, InvalidInputError
+from bursar.nodes.tls import encrypted
 
 if TYPE_CHECKING:
-    from bursar.nodes.electrum.certificates import Trust
+    from bursar.nodes.tls import Trust
 
 CHUNK: Final = 262_144
 _SCHEMES: Final = {"tcp": 50001, "ssl": 50002}
@@ -83,9 +84,7 @@ class Wire:
 
     def _encrypt(self, trust: Trust, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))
-        secure = trust.context().wrap_socket(self._socket, server_hostname=self._place.host)
-        self._socket = secure
-        trust.judge(str(self._place), secure.getpeercert(binary_form=True) or b"")
+        self._socket = encrypted(self._socket, self._place.host, where=str(self._place), trust=trust)
 
     def _through_proxy(self, deadline: float) -> None:
         self._socket.settimeout(_left(deadline))

@@ -21,12 +21,13 @@ from bursar.nodes.esplora.client import EsploraClient, RefusedError
 from bursar.nodes.esplora.histories import Histories, MovedError, merged, unspent
 from bursar.nodes.esplora.proofs import Proofs
 from bursar.nodes.esplora.shapes import block_ref, placed_transaction
+from bursar.nodes.tls import trust_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from bursar.bitcoin.transaction import Transaction, Txid
-    from bursar.nodes.http_channel import Trust
 
 SYNC_ATTEMPTS: Final = 4
 CONNECTIONS: Final = 4
@@ -48,8 +49,9 @@ _REASON: Final = re.compile(r'"message"\s*:\s*"([^"]{1,300})"')
 class EsploraBackend:
     """``BitcoinBackend`` over a server with Esplora's HTTP API, such as ``https://host/api``.
 
-    The server learns every script asked for; see the how-to guide on chain sources. ``trust`` says which certificate
-    is believed (default: the system's authorities). With ``proofs`` every confirmed transaction must be proven in a
+    The server learns every script asked for; see the how-to guide on chain sources. Which certificate is
+    believed: the one with the SHA-256 ``certificate``, the one seen first (``known_servers`` keeps it), one signed by
+    ``authorities`` in a file, or by the system's. With ``proofs`` every confirmed transaction must be proven in a
     block with proof of work before it counts; the server can then hide transactions and lie about waiting ones, but not
     make up confirmed money without mining for it. ``timeout`` bounds one question in seconds; ``connections`` are open
     at once.
@@ -60,11 +62,14 @@ class EsploraBackend:
         url: str,
         *,
         network: Network,
-        trust: Trust | None = None,
+        certificate: str | None = None,
+        known_servers: Path | None = None,
+        authorities: Path | None = None,
         timeout: float = 30.0,
         connections: int = CONNECTIONS,
         proofs: bool = True,
     ) -> None:
+        trust = trust_of(certificate, known_servers, authorities)
         self._network = network
         self._client = EsploraClient(url, timeout=timeout, trust=trust, connections=connections)
         self._histories = Histories(self._client)

@@ -9,11 +9,14 @@ import ssl
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
 from bursar.nodes import exact_json
-from bursar.nodes.http_channel import Answer, HttpChannel, Place, TooLongError, Trust
+from bursar.nodes.http_channel import Answer, HttpChannel, Place, TooLongError
+
+if TYPE_CHECKING:
+    from bursar.nodes.tls import Trust
 
 MAX_REPLY: Final = 32 * 1024 * 1024
 ATTEMPTS: Final = 4

@@ -6,6 +6,7 @@ import contextlib
 import hmac
 import json
 import os
+import socket
 import ssl
 from pathlib import Path
 from typing import Final, Protocol
@@ -23,6 +24,30 @@ class Trust(Protocol):
     def context(self) -> ssl.SSLContext: ...
 
     def judge(self, where: str, certificate: bytes) -> None: ...
+
+
+def trust_of(
+    certificate: str | None = None, known_servers: Path | None = None, authorities: Path | None = None
+) -> Trust:
+    """Believe only the certificate with this SHA-256; or the one a server showed first, kept in a file; or those that
+    authorities in a file signed; or, with none of these, that the system's authorities signed.
+    """
+    if sum(given is not None for given in (certificate, known_servers, authorities)) > 1:
+        raise InvalidInputError("give one of certificate, known_servers and authorities", code="input.certificate")
+    if certificate is not None:
+        return Pinned(certificate)
+    return Authorities(authorities) if known_servers is None else FirstUse(known_servers)
+
+
+def encrypted(raw: socket.socket, host: str, *, where: str, trust: Trust) -> ssl.SSLSocket:
+    """TLS over a connected socket. Raises ``ssl.SSLError``, and ``ChainError`` for a certificate not to be trusted."""
+    secure = trust.context().wrap_socket(raw, server_hostname=host)
+    try:
+        trust.judge(where, secure.getpeercert(binary_form=True) or b"")
+    except BaseException:
+        secure.close()
+        raise
+    return secure
 
 
 class Authorities:
@@ -103,6 +128,8 @@ class FirstUse(_Fingerprints):
         try:
             with self._file.open("rb") as file:
                 raw = file.read(MAX_FILE)
+            if nested_deeply(raw, most=2):
+                raise ValueError
             data = json.loads(raw)
             servers = data["servers"]
             if data["version"] != VERSION or not all(isinstance(text, str) for text in servers.values()):
