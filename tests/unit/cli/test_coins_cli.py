@@ -19,12 +19,6 @@ def coins(line: Any, account: str) -> list[dict[str, Any]]:
     return [one for one in line.json("coins", "list", account)["coins"] if one["state"] == "confirmed"]
 
 
-def spent(line: Any, *words: str) -> set[str]:
-    """What a dry run would spend."""
-    review = line.json("send", "pots", PAYEE, *words, "--dry-run")["review"]
-    return {detail["value"] for detail in review["details"] if detail["label"] == "Coin"} or review
-
-
 def test_coins_are_listed_frozen_and_labelled(treasury: Any) -> None:
     first, *others = coins(treasury, "pots")
     assert others

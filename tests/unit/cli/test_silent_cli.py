@@ -1,0 +1,71 @@
+"""Silent payments: sent from a keystore in software, found by scanning, and not lost by a fee bump (BIP-352)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from bursar.errors import InvalidInputError, UnsupportedError
+
+PASSWORD = "correct horse battery"
+
+
+def test_silent_payments_are_sent_found_and_protected(treasury: Any, box: Any) -> None:
+    beta = ("--signer", "software:beta")
+    assert "No silent payment address yet" in treasury.text("silent", "list")
+    plain = treasury.text("silent", "address", *beta, answers=[PASSWORD]).strip()
+    labelled = treasury.text("silent", "address", "--label", "3", *beta, answers=[PASSWORD]).strip()
+    assert plain.startswith("tsp1")
+    assert plain != labelled
+    with pytest.raises(InvalidInputError, match="--from-height"):
+        treasury.text("silent", "scan", *beta, answers=[PASSWORD])
+    dry = treasury.json("send", "pots", plain, "0.002btc", "--dry-run", answers=[PASSWORD])
+    assert "bcrt1p" in str(dry["review"]["payments"])
+    sent = treasury.json("send", "pots", plain, "0.002btc", labelled, "0.003btc", "--yes", answers=[PASSWORD])
+    assert plain in sent["transfer"]["transfer"]["memo"]
+    bumped = treasury.json("bump", sent["transfer"]["id"], "--fee-rate", "9sat/vb", "--yes", answers=[PASSWORD])
+    box.mine(1)
+    (found,) = treasury.json("silent", "scan", "--from-height", "100", *beta, answers=[PASSWORD])["silent"]
+    assert [(one["amount"], one["label"], one["unspent"]) for one in found["payments"]] == [
+        ("200000", None, True),
+        ("300000", 3, True),
+    ]
+    assert all(one["coin"].startswith(bumped["transfer"]["txid"]) for one in found["payments"])
+    assert "300000" not in treasury.text("silent", "scan", *beta, answers=[PASSWORD])  # goes on, in BTC
+    (again,) = treasury.json("silent", "list")["silent"]
+    assert len(again["payments"]) == 2
+    page = next((treasury.home / "silent").glob("*.json"))
+    assert page.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [
+        (("board", "PAYEE", "0.01btc"), UnsupportedError),
+        (("gas", "PAYEE", "1wei"), UnsupportedError),
+        (("pots", "PAYEE", "all"), InvalidInputError),
+        (("pots", "PAYEE", "0.01btc", "--idempotency-key", "k"), InvalidInputError),
+        (("pots", "tsp1qqnothing", "0.01btc"), InvalidInputError),
+    ],
+)
+def test_whom_silent_payments_are_not_for(treasury: Any, words: tuple[str, ...], error: type[Exception]) -> None:
+    payee = (  # of the keystore beta
+        "tsp1qqw27q4xnw5zzpuk8jfqcgf2nu9dneljr7u0mqu2jlvm3jxhjjtnmvqejpgpxka0khkxr8cq2v79defepsp07ymtez52d64heu7g9q0rssg096"
+        "ylq"
+    )
+    with pytest.raises(error):
+        treasury.text("send", *(payee if word == "PAYEE" else word for word in words))
+
+
+def test_a_bump_that_would_lose_a_silent_payment_is_refused(treasury: Any) -> None:
+    payee = treasury.text("silent", "address", "--signer", "software:beta", answers=[PASSWORD]).strip()
+    found = treasury.json("coins", "list", "pots")["coins"]
+    least = min((one for one in found if one["spendable"]), key=lambda one: int(one["value"]))
+    amount = f"{int(least['value']) - 2000}sat"
+    words = ("--coin", least["outpoint"], "--only-coins", "--fee-rate", "2sat/vb", "--yes")
+    sent = treasury.json("send", "pots", payee, amount, *words, answers=[PASSWORD])["transfer"]
+    with pytest.raises(UnsupportedError, match="never find it"):
+        treasury.text("bump", sent["id"], "--fee-rate", "80sat/vb", "--yes", answers=[PASSWORD])
+    states = [one["state"] for one in treasury.json("history", "pots", "--transfers")["transfers"]]
+    assert states[-2:] == ["sent", "cancelled"]
