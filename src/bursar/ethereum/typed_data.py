@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from bursar.crypto.hashes import keccak256
-from bursar.crypto.secp256k1 import ecdsa_recover
 from bursar.errors import InvalidSignatureError
-from bursar.ethereum.address import Address
-from bursar.ethereum.message import decode_signature
+from bursar.ethereum.message import recover_signer
 from bursar.ethereum.typed_data_json import read_json, read_struct, read_types, written
 from bursar.ethereum.typed_data_types import DOMAIN, StructTypes, chain_error
 from bursar.ethereum.typed_data_values import hash_struct, struct_held_to_type
+
+if TYPE_CHECKING:
+    from bursar.ethereum.address import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,6 @@ class TypedData:
 
 def verify_typed_data(address: Address, typed: TypedData, signature_text: str) -> None:
     """Raise InvalidSignatureError unless the key of ``address`` signed ``typed``; returns nothing."""
-    signer = Address.from_public_key(ecdsa_recover(typed.digest(), decode_signature(signature_text)))
+    signer = recover_signer(typed.digest(), signature_text)
     if signer != address:
         raise InvalidSignatureError(f"the typed data was signed by {signer}, not by {address}")

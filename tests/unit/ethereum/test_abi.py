@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import eth_abi
+import eth_abi.abi as eth_abi
 import pytest
-from eth_utils import event_signature_to_log_topic, function_signature_to_4byte_selector
+from eth_utils.abi import event_signature_to_log_topic, function_signature_to_4byte_selector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -165,14 +165,15 @@ def test_json_abi() -> None:
     assert (function.signature, event.signature, error.signature) == ("f((uint256,bytes)[2])", "E(address)", "Bad()")
     assert isinstance(event, AbiEvent)
     assert event.inputs[0].indexed
-    for wrong in (
+    cases: tuple[Any, ...] = (
         {},
         [{"type": "function"}],
         [{"type": "function", "name": "f", "inputs": [{}]}],
         [{"type": "function", "name": "f", "inputs": {}}],
         [{"type": "event", "name": "a b", "inputs": []}],
         [{"type": "function", "name": "f", "inputs": [{"type": "tuple"}]}],
-    ):
+    )
+    for wrong in cases:
         with pytest.raises(InvalidInputError):
             read_abi(wrong)
 
