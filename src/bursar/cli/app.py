@@ -27,7 +27,8 @@ def _entry(section: str, name: str, text: str) -> tuple[str, Entry]:
 COMMANDS = dict(
     [
         _entry(KEYS, "init", "Create a wallet from a fresh mnemonic."),
-        _entry(KEYS, "restore", "Create a wallet from a mnemonic you hold."),
+        _entry(KEYS, "restore", "Create a wallet from a mnemonic or shares you hold."),
+        _entry(KEYS, "keys", "Split a keystore's seed into shares, and derive child seeds."),
         _entry(KEYS, "devices", "List the signers that can be reached."),
         _entry(KEYS, "device", "Set up, restore, back up, check and wipe a hardware wallet."),
         _entry(KEYS, "account", "Add, list and show accounts."),

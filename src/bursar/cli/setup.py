@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,19 +10,18 @@ from bursar.cli import config
 from bursar.cli.compose import SANDBOX_CHAIN_ID
 from bursar.cli.home import write_private
 from bursar.cli.prompts import new_secret, password_options, read_line
-from bursar.errors import InvalidInputError, UserCancelledError
+from bursar.cli.written import confirm
+from bursar.crypto.secret import Secret
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from bursar.cli.session import Session
-    from bursar.crypto.secret import Secret
     from bursar.keys.mnemonic import Mnemonic
     from bursar.keys.origin import Fingerprint
 
-_ASKED_WORDS = 3
-_ATTEMPTS = 3
 DEFAULT_CHAIN_IDS = {
     "main": 1,
     "testnet": 11155111,
@@ -40,7 +37,11 @@ def setup_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--passphrase-fd", type=click.IntRange(min=0), metavar="N", help="Read the passphrase from descriptor N."
         ),
-        click.option("--passphrase", is_flag=True, help="Protect the mnemonic with a BIP-39 passphrase; asked for."),
+        click.option(
+            "--passphrase",
+            is_flag=True,
+            help="Protect the mnemonic (BIP-39) or the shares (SLIP-39) with a passphrase; asked for.",
+        ),
         click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain of new accounts."),
         click.option(
             "--network",
@@ -65,56 +66,43 @@ def free_keystore(session: Session, name: str) -> Path:
     return path
 
 
-def ask_passphrase(session: Session, *, wanted: bool, descriptor: int | None) -> Secret | None:
-    """The BIP-39 passphrase, if there shall be one."""
+def ask_passphrase(
+    session: Session, *, wanted: bool, descriptor: int | None, question: str = "New BIP-39 passphrase"
+) -> Secret | None:
+    """The passphrase of the mnemonic or the shares, if there shall be one."""
     if descriptor is not None:
         return read_line(descriptor, what="passphrase")
-    return new_secret(session.human, "New BIP-39 passphrase") if wanted else None
+    return new_secret(session.human, question) if wanted else None
 
 
 def confirm_words(session: Session, mnemonic: Mnemonic) -> None:
     """Show the words on a screen of their own, then ask for some of them."""
-    words = mnemonic.text().expose().decode().split()
-    rows = (len(words) + 1) // 2
-    lines = [
-        f"{row + 1:>4}. {words[row]:<16}"
-        + (f"{row + rows + 1:>4}. {words[row + rows]}" if row + rows < len(words) else "")
-        for row in range(rows)
-    ]
-    page = (
+    heading = (
         "Write these words down on paper, in order. Whoever has them has the money;\n"
-        "without them a lost password or a broken disk loses it. They are shown only now.\n\n" + "\n".join(lines)
+        "without them a lost password or a broken disk loses it. They are shown only now."
     )
-    for attempt in range(_ATTEMPTS):
-        again = "That was not the word; look once more.\n\n" if attempt else ""
-        session.human.show_once(again + page, "Press Enter when they are written down")
-        places = sorted(secrets.SystemRandom().sample(range(len(words)), _ASKED_WORDS))
-        if all(_plain(session.human.ask(f"Word {place + 1}")) == _plain(words[place]) for place in places):
-            return
-    raise UserCancelledError("the words were not confirmed: nothing was created")
-
-
-def _plain(word: str) -> str:
-    """A typed word as the lists write it (BIP-39: NFKD), whatever the keyboard made of accents and capitals."""
-    return unicodedata.normalize("NFKD", word).strip().lower()
+    confirm(session.human, heading, mnemonic.text().expose().decode().split())
 
 
 def create(
     session: Session,
     path: Path,
-    mnemonic: Mnemonic,
+    keys: Mnemonic | Secret,
     password: Secret,
     *,
-    passphrase: Secret | None,
+    passphrase: Secret | None = None,
     network: str,
     chain_id: int | None,
 ) -> Fingerprint:
-    """Write the keystore, and what belongs to a wallet's folder."""
+    """Write the keystore, of words or of a seed without words, and what belongs to a wallet's folder."""
     from bursar.backends.software import keystore
 
     session.home.create()
     with session.output.progress("encrypting the keystore"):
-        header = keystore.create(path, mnemonic, password, passphrase=passphrase)
+        if isinstance(keys, Secret):
+            header = keystore.create_from_seed(path, keys, password)
+        else:
+            header = keystore.create(path, keys, password, passphrase=passphrase)
     furnish(session, network=network, chain_id=chain_id)
     return header.fingerprint
 
