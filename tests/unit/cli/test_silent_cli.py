@@ -32,7 +32,7 @@ def test_silent_payments_are_sent_found_and_protected(treasury: Any, box: Any) -
         ("300000", 3, True),
     ]
     assert all(one["coin"].startswith(bumped["transfer"]["txid"]) for one in found["payments"])
-    assert "300000" not in treasury.text("silent", "scan", *beta, answers=[PASSWORD])  # goes on, in BTC
+    assert "0.00300000 BTC" in treasury.text("silent", "scan", *beta, answers=[PASSWORD])  # goes on where it stopped
     (again,) = treasury.json("silent", "list")["silent"]
     assert len(again["payments"]) == 2
     page = next((treasury.home / "silent").glob("*.json"))
