@@ -5,36 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
 
+from bursar.bitcoin.headers.header import SIZE, BlockHeader
 from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.wire import compact_size, read_compact_size
 from bursar.crypto.hashes import sha256d
 from bursar.errors import InvalidInputError
-
-_HEADER: Final = struct.Struct("<i32s32sIII")
-
-
-@dataclass(frozen=True, slots=True)
-class Header:
-    """The 80 bytes that proof of work covers; hashes in internal byte order."""
-
-    version: int
-    previous: bytes
-    merkle_root: bytes
-    time: int
-    bits: int
-    nonce: int
-
-    @classmethod
-    def parse(cls, raw: bytes) -> Header:
-        """From exactly 80 bytes; ``InvalidInputError`` otherwise."""
-        if len(raw) != 80:
-            raise InvalidInputError(f"a block header is 80 bytes, got {len(raw)}", code="input.block")
-        return cls(*_HEADER.unpack(raw))
-
-    def serialize(self) -> bytes:
-        return _HEADER.pack(self.version, self.previous, self.merkle_root, self.time, self.bits, self.nonce)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +19,15 @@ class Block:
 
     raw: bytes
     hash: bytes
-    header: Header
+    header: BlockHeader
     transactions: tuple[Transaction, ...]
 
     @classmethod
     def parse(cls, raw: bytes) -> Block:
         """From the network serialisation, all of it; ``InvalidInputError`` otherwise."""
-        header = Header.parse(raw[:80])
+        if len(raw) < SIZE:
+            raise InvalidInputError(f"block is truncated after {len(raw)} bytes", code="input.block")
+        header = BlockHeader.parse(raw[:SIZE])
         try:
             count, at = read_compact_size(raw, 80)
             if count > (len(raw) - at) // 60:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bursar.bitcoin.block import Block, Header, merkle_root, transaction_end
+from bursar.bitcoin.block import Block, merkle_root, transaction_end
+from bursar.bitcoin.headers import BlockHeader
 from bursar.errors import InvalidInputError
 
 # Block 2 of testnet3.
@@ -48,4 +49,4 @@ def test_garbage(garbage: bytes, at: int) -> None:
         block = Block.parse(RAW[:at] + garbage + RAW[at + len(garbage) :])
     except InvalidInputError:
         return
-    assert Header.parse(block.raw[:80]) == block.header
+    assert BlockHeader.parse(block.raw[:80]) == block.header

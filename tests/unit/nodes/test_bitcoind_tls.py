@@ -40,7 +40,9 @@ def test_tls(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ChainError, match="not to be trusted: self-signed") as caught:
         rpc.call("x")
     assert not caught.value.retryable
+    rpc.close()
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    rpc = RpcClient(f"https://127.0.0.1:{listener.getsockname()[1]}", timeout=5)
     assert rpc.call("x") == "secret"
     rpc.close()
     with contextlib.suppress(OSError):

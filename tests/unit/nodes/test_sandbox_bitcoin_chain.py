@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.bitcoin.block import Block, Header, merkle_root, transaction_end
+from bursar.bitcoin.block import Block, merkle_root, transaction_end
+from bursar.bitcoin.headers import BlockHeader
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import p2tr
 from bursar.bitcoin.transaction import NULL_OUTPOINT, OutPoint, Transaction, TxIn, TxOut
@@ -46,9 +47,9 @@ def test_damaged_block_is_refused_or_another(cut: int, more: bytes) -> None:
 
 def test_header_round_trip() -> None:
     header = Block.parse(GENESIS).header
-    assert Header.parse(header.serialize()) == header
+    assert BlockHeader.parse(header.serialize()) == header
     with pytest.raises(InvalidInputError, match="80 bytes"):
-        Header.parse(bytes(79))
+        BlockHeader.parse(bytes(79))
 
 
 def test_mined_block(chain: RegtestChain) -> None:

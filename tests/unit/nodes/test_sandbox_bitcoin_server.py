@@ -15,6 +15,7 @@ import pytest
 
 from bursar.bitcoin.network import Network
 from bursar.errors import ChainUnavailableError, InsufficientFundsError, StoreBusyError
+from bursar.nodes.sandbox import loopback
 from bursar.nodes.sandbox.bitcoin import server as serving
 from bursar.nodes.sandbox.bitcoin.node import FAUCET, BitcoinSandbox
 
@@ -128,7 +129,7 @@ def test_many_at_once(node: BitcoinSandbox) -> None:
 
 
 def test_connections_are_bounded(node: BitcoinSandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(serving, "MAX_CONNECTIONS", 3)
+    monkeypatch.setattr(loopback, "MAX_CONNECTIONS", 3)
     idle = [socket.create_connection(("127.0.0.1", node.server.port), timeout=10) for _ in range(3)]
     deadline = time.monotonic() + 10
     while time.monotonic() < deadline:  # the server takes a moment to see them

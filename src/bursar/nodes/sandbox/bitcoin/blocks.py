@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from bursar.bitcoin.block import Header, merkle_root
+from bursar.bitcoin.block import merkle_root
+from bursar.bitcoin.headers import BlockHeader
 from bursar.bitcoin.script import push
 from bursar.bitcoin.transaction import NULL_OUTPOINT, Transaction, TxIn, TxOut
 from bursar.bitcoin.units import COIN, Sats
@@ -53,7 +54,7 @@ def assemble(previous: bytes, time: int, transactions: Sequence[Transaction]) ->
     root = merkle_root(tx.txid for tx in transactions)
     nonce = 0
     while True:
-        header = Header(VERSION, previous, root, time, BITS, nonce).serialize()
+        header = BlockHeader(VERSION, previous, root, time, BITS, nonce).serialize()
         if int.from_bytes(sha256d(header), "little") <= _TARGET:
             break
         nonce += 1

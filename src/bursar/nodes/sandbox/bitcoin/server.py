@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import hmac
 import http.server
 import os
 import secrets
-import socket
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.errors import ChainUnavailableError
 from bursar.nodes.sandbox.bitcoin.dispatch import Dispatcher
+from bursar.nodes.sandbox.loopback import LOOPBACK, LoopbackServer, is_loopback
 
 if TYPE_CHECKING:
     from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
 
 MAX_BODY: Final = 32 * 1024 * 1024
-MAX_CONNECTIONS: Final = 128
 IDLE_SECONDS: Final = 30
-LOOPBACK: Final = "127.0.0.1"
 COOKIE_USER: Final = "__cookie__"
 
 
@@ -66,7 +63,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._send(405, "JSONRPC server handles only POST requests", close=True)
 
     def _refusal(self) -> tuple[int, str] | None:
-        if not _is_loopback(self.headers.get("Host", "")):
+        if not is_loopback(self.headers.get("Host", "")):
             return 403, "the Host header does not name this machine"
         if self.path not in ("/", ""):
             return 404, "there is nothing here: post to /"
@@ -93,60 +90,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet: whoever embeds the sandbox owns the terminal."""
 
 
-def _is_loopback(host: str) -> bool:
-    """Whether a Host header names this machine; a web page that resolves its own name here does not."""
-    name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
-    return name.lower() in (LOOPBACK, "localhost", "[::1]")
-
-
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    allow_reuse_address = True
-    request_queue_size = 64
-
+class _Server(LoopbackServer):
     def __init__(self, port: int, dispatcher: Dispatcher, authorization: bytes) -> None:
         self.dispatcher = dispatcher
         self.authorization = authorization
-        self._open: set[socket.socket] = set()
-        self._guard = threading.Lock()
-        super().__init__((LOOPBACK, port), _Handler)
-
-    def server_bind(self) -> None:
-        """Bind without asking the resolver for a host name, which HTTPServer does and which can hang."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = LOOPBACK, int(self.socket.getsockname()[1])
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Turn away more connections than the server keeps threads for."""
-        with self._guard:
-            if len(self._open) >= MAX_CONNECTIONS:
-                return False
-            self._open.add(request)
-            return True
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget a connection when its thread is through."""
-        with self._guard:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about callers that hang up; anything else is a fault of this program and is printed."""
-        import sys
-
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-    def hang_up(self) -> None:
-        """End every open connection."""
-        with self._guard:
-            connections = list(self._open)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        super().__init__(port, _Handler)
 
 
 class RpcServer:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import http.server
-import socket
 import ssl
 import threading
 from pathlib import Path
@@ -14,14 +12,13 @@ from urllib.parse import unquote, urlsplit
 from bursar.errors import ChainUnavailableError
 from bursar.nodes import exact_json
 from bursar.nodes.sandbox.esplora.answers import Answers, BadPathError, Reply
+from bursar.nodes.sandbox.loopback import LOOPBACK, LoopbackServer, is_loopback
 
 if TYPE_CHECKING:
     from bursar.nodes.sandbox.bitcoin.chain import RegtestChain
 
 MAX_BODY: Final = 32 * 1024 * 1024
-MAX_CONNECTIONS: Final = 128
 IDLE_SECONDS: Final = 30
-LOOPBACK: Final = "127.0.0.1"
 
 
 class _Handler(http.server.BaseHTTPRequestHandler):
@@ -48,6 +45,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         return self._answer(body)
 
     def _answer(self, body: bytes | None) -> None:
+        if not is_loopback(self.headers.get("Host", "")):
+            self._send(Reply("ask for this machine by its own name", 403))
+            return
         path = [unquote(part) for part in urlsplit(self.path).path.split("/") if part] or [""]
         chain = self.server.chain
         try:
@@ -76,55 +76,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Keep quiet: whoever embeds the sandbox owns the terminal."""
 
 
-class _Server(http.server.ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 64
-
+class _Server(LoopbackServer):
     def __init__(self, port: int, chain: RegtestChain, tls: ssl.SSLContext | None) -> None:
         self.chain = chain
         self.answers = Answers(chain)
-        self._open: set[socket.socket] = set()
-        self._guard = threading.Lock()
-        super().__init__((LOOPBACK, port), _Handler)
-        if tls is not None:
-            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
-
-    def server_bind(self) -> None:
-        """Bind without asking the resolver for a host name."""
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.socket.bind(self.server_address)
-        self.server_address = self.socket.getsockname()
-        self.server_name, self.server_port = LOOPBACK, int(self.socket.getsockname()[1])
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:  # noqa: ARG002
-        """Turn away more connections than the server keeps threads for."""
-        with self._guard:
-            if len(self._open) >= MAX_CONNECTIONS:
-                return False
-            self._open.add(request)
-            return True
-
-    def shutdown_request(self, request: Any) -> None:
-        """Forget a connection when its thread is through."""
-        with self._guard:
-            self._open.discard(request)
-        super().shutdown_request(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing about callers that hang up; anything else is a fault of this program and is printed."""
-        import sys
-
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
-
-    def hang_up(self) -> None:
-        """End every open connection."""
-        with self._guard:
-            connections = list(self._open)
-        for connection in connections:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        super().__init__(port, _Handler, tls=tls)
 
 
 class EsploraServer:
