@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.coins import MAX_STANDARD_WEIGHT, Target
-from bursar.bitcoin.draft import BuiltTransfer, ChangeKey, draft, locktime_against_fee_sniping
+from bursar.bitcoin.draft import BuiltTransfer, ChangeKey, draft
 from bursar.bitcoin.eligible import refuse_duplicates
 from bursar.bitcoin.package import lack_of, package_fee
 from bursar.bitcoin.script import dust_threshold
-from bursar.bitcoin.timelocks import LOCKTIME_IS_TIME, is_mature
+from bursar.bitcoin.timelocks import is_mature
 from bursar.bitcoin.transaction import Transaction, TxOut
 from bursar.bitcoin.units import FeeRate, Sats, btc_text
 from bursar.bitcoin.weight import spending_weight
@@ -218,7 +218,7 @@ def _replace(
         outputs,
         change=change,
         change_index=change_index,
-        locktime=_locktime(original, tip_height, rng),
+        locktime=original.locktime,  # no payment gets through earlier; signers with a screen take no other
         version=max(original.version, 2),
         bump=Sats(-(-lack // 1000)),
     )
@@ -237,11 +237,3 @@ def _spare(replaced: _Replaced, extra_coins: Sequence[Coin], fee_rate: FeeRate, 
     ]
     refuse_duplicates(spare)
     return sorted(spare, key=lambda coin: coin.output.value)
-
-
-def _locktime(original: Transaction, tip_height: int | None, rng: random.Random) -> int:
-    """That of the original where it still holds the transfer back, so that no payment gets through earlier."""
-    locktime = original.locktime
-    if locktime >= LOCKTIME_IS_TIME or (tip_height is not None and locktime > tip_height):
-        return locktime
-    return locktime_against_fee_sniping(tip_height, rng) if tip_height is not None else locktime

@@ -17,6 +17,7 @@ from bursar.wallet.accounts import load_account
 from bursar.wallet.approving import approval_of, require_plan
 from bursar.wallet.plan import SigningProgress
 from bursar.wallet.records import TransferState
+from bursar.wallet.replaced import replaced_by
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.signature_needs import SignatureNeeds, signature_needs, signers_in
 from bursar.wallet.signatures import check_approval, check_reservation, check_signer, signed_of
@@ -62,10 +63,11 @@ def add_signatures(
         known = progress_of(connection, work.row)
         if str(signer.info.fingerprint) in known.have:
             return known
+        original = replaced_by(connection, stored_plan(work.row))
         count(context, connection, work, "transfer.signing", signer=name_of(signer))
     context.passed("sign.begun")
     try:
-        answer = request_signatures(signer, work.question, account=work.account)
+        answer = request_signatures(signer, work.question, account=work.account, original=original)
     except (InvalidInputError, UserCancelledError, UnsupportedError) as error:
         # A refusal: there is no signature. Any other failure may have come after one.
         with context.store.write() as connection:

@@ -19,6 +19,7 @@ from bursar.wallet.accounts import load_account
 from bursar.wallet.approving import POLICY_IN_FORCE, require_plan
 from bursar.wallet.plan import Plan, SignedTransfer
 from bursar.wallet.records import TransferState
+from bursar.wallet.replaced import replaced_by
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.store.accounts import account_by_id
 from bursar.wallet.store.meta import read_meta
@@ -50,12 +51,13 @@ def sign(
         check_approval(connection, row, approved, policy)
         account_row = account_by_id(connection, row.account_id)
         check_reservation(connection, account_row, row, plan)
+        original = replaced_by(connection, plan)
         # From here on a signature may exist, whatever becomes of this process.
         change_signing(connection, row.id, 1)
         context.note(connection, "transfer.signing", id=row.id, plan=row.plan_digest, signer=account_row.signer)
     context.passed("sign.begun")
     try:
-        answer = _ask(load_account(account_row), plan, signer)
+        answer = _ask(load_account(account_row), plan, signer, original)
     except (InvalidInputError, UserCancelledError, UnsupportedError) as error:
         # A refusal: there is no signature. Any other failure may have come after one.
         with context.store.write() as connection:
@@ -117,7 +119,9 @@ def check_reservation(connection: Connection, account: AccountRow, row: Transfer
         raise ConflictError(f"nonce {tx.nonce} of {plan.sender} is not reserved for transfer {row.id}: plan again")
 
 
-def _ask(account: Account, plan: Plan, signer: PsbtSigner | EthereumSigner) -> Psbt | SignedTransaction:
+def _ask(
+    account: Account, plan: Plan, signer: PsbtSigner | EthereumSigner, original: Psbt | None
+) -> Psbt | SignedTransaction:
     """Ask the signer; the answer is held to the question, and every signature in it verifies."""
     if plan.psbt is not None:
         if not isinstance(signer, PsbtSigner):
@@ -125,7 +129,7 @@ def _ask(account: Account, plan: Plan, signer: PsbtSigner | EthereumSigner) -> P
         if isinstance(account, EthereumAccount):
             raise ConflictError("the plan is of another chain than its account")
         check_signer(signer, account)
-        return request_signatures(signer, Psbt.from_text(plan.psbt), account=account)
+        return request_signatures(signer, Psbt.from_text(plan.psbt), account=account, original=original)
     if not isinstance(signer, EthereumSigner):
         raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
     if not isinstance(account, EthereumAccount):
