@@ -39,6 +39,10 @@ class FilePolicyStore:
         """Those of every device."""
         return tuple(self._read())
 
+    def all(self) -> Sequence[Registration]:
+        """Those of every device."""
+        return tuple(self._read())
+
     def add(self, registration: Registration) -> None:
         """Keep a registration; the same policy registered anew takes the place of the old one, retired or not."""
         with self._locked():

@@ -8,15 +8,20 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
+from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, SignerNotFoundError, UnsupportedError, UserCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from typing import Any
 
+    from bursar.backends.ledger.policies import FilePolicyStore
+    from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.signing.protocols import DeviceAdmin, SignerInfo
+    from bursar.signing.registrations import Registration
 
 _WORDS = click.Choice(["12", "18", "24"])
 
@@ -28,10 +33,12 @@ _WORDS = click.Choice(["12", "18", "24"])
         'bursar device setup trezor:webusb:001:4 --label "Treasury 1"',
         "bursar device check trezor:webusb:001:4",
         "bursar device wipe trezor:webusb:001:4",
+        'bursar device register board --name "Board 2 of 3"',
     ),
 )
 def device() -> None:
-    """Set up, restore, label, back up, check and wipe a hardware wallet. Its keys never leave it.
+    """Set up, restore, label, back up, check and wipe a hardware wallet, and register accounts with it. Its keys never
+    leave it.
 
     DEVICE is named as in 'bursar devices'; with one device attached it may be left out.
     """
@@ -169,6 +176,115 @@ def check(session: Session, selector: str | None) -> None:
         colour = "green" if found.proved else "yellow"
         mark = click.style("genuine" if found.proved else "not proved", fg=colour)
         session.output.answer(document, lambda: click.echo(f"{mark}: {found.text}"))
+
+
+@device.command(
+    "register",
+    examples=(
+        "bursar device register board",
+        'bursar device register board --name "Board 2 of 3" --signer ledger:hid:…',
+    ),
+)
+@click.argument("account", shell_complete=account_names)
+@click.option("--name", help="What the device calls it: 1 to 64 plain characters (default: the account's name).")
+@signer_options
+@pass_session
+def register(session: Session, account: str, name: str | None, unlock: Unlock) -> None:
+    """Have a Ledger check and remember ACCOUNT, so that it signs for it and shows its addresses.
+
+    Compare the name, the policy and every cosigner's key on the device with what the cosigners have. Accounts of one
+    key at the usual paths, and other devices, need no registration. What the device gives back is kept in this
+    wallet's folder; afterwards the first addresses are compared.
+    """
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.signing.policies import FIRST_INDEXES, policy_of, register_policy
+
+    record = compose.wallet(session).account(account)
+    held = record.account
+    if isinstance(held, EthereumAccount):
+        raise InvalidInputError(f"{account} is an ethereum account: there is nothing to register", code="input.account")
+    policy = policy_of(held, name or record.name)
+    session.output.aside(f"Compare on the device: {policy.name}, {policy.template}")
+    for number, key in enumerate(policy.key_texts):
+        session.output.aside(f"  @{number} {key}")
+    with compose.signer(session, unlock, "ledger") as (selector, opened):
+        made = register_policy(opened, held, policy.name)
+    count = len(held.branches) * len(FIRST_INDEXES)
+
+    def words() -> None:
+        click.echo(f"{selector} knows {account} as {policy.name} ({made.identity.hex()[:8]}).")
+        click.echo(f"Its first {count} addresses are those derived here; the first is {held.address(0, 0)}.")
+
+    session.output.answer({"registration": _registration(made), "signer": selector, "compared": count}, words)
+
+
+@device.command("registrations", examples=("bursar device registrations", "bursar device registrations --json"))
+@pass_session
+def registrations(session: Session) -> None:
+    """List what is registered with Ledgers, retired registrations too."""
+    found = _policies(session).all()
+
+    def words() -> None:
+        if not found:
+            click.echo("Nothing is registered: bursar device register ACCOUNT")
+            return
+        rows = [
+            (
+                one.identity.hex()[:8],
+                one.policy.name,
+                str(one.fingerprint),
+                "retired" if one.retired else "in use",
+                one.policy.template,
+            )
+            for one in found
+        ]
+        session.output.table(("id", "name", "device", "state", "policy"), rows)
+
+    session.output.answer({"registrations": [_registration(one) for one in found]}, words)
+
+
+@device.command("retire", examples=("bursar device retire 1f0c33aa", "bursar device retire 1f0c33aa --confirm retire"))
+@click.argument("identity", metavar="ID")
+@_confirm_option
+@pass_session
+def retire(session: Session, identity: str, confirm: str | None) -> None:
+    """Refuse the registration ID from now on.
+
+    The device itself cannot forget one: whoever has a copy of its proof and the device could still use it.
+    """
+    policies = _policies(session)
+    found = [one for one in policies.all() if identity and one.identity.hex().startswith(identity.lower())]
+    if len(found) != 1:
+        raise InvalidInputError(
+            f"{len(found) or 'no'} registrations begin with {identity!r:.80}: see 'bursar device registrations'",
+            code="input.policy",
+        )
+    (one,) = found
+    _confirmed(session, confirm, "retire", f"Nothing is signed or shown for {one.policy.name} then.")
+    policies.retire(one.identity)
+    document = {"registration": {**_registration(one), "retired": True}}
+    session.output.answer(
+        document, lambda: click.echo(f"{one.policy.name} is retired: registering it anew revives it.")
+    )
+
+
+def _policies(session: Session) -> FilePolicyStore:
+    from bursar.backends.ledger.policies import FilePolicyStore
+
+    session.home.require()
+    return FilePolicyStore(session.home.ledger_policies)
+
+
+def _registration(one: Registration) -> dict[str, Any]:
+    """What may be shown of a registration: without the proof."""
+    return {
+        "id": one.identity.hex(),
+        "name": one.policy.name,
+        "fingerprint": str(one.fingerprint),
+        "retired": one.retired,
+        "template": one.policy.template,
+        "keys": list(one.policy.key_texts),
+    }
 
 
 @contextmanager
