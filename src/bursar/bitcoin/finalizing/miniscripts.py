@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Final
 
 from bursar.bitcoin.finalizing.signatures import InputSignatures, unfit, unsigned
 from bursar.bitcoin.miniscript import Context, Materials, Miniscript, satisfy
+from bursar.bitcoin.psbt.script_keys import leaf_keys
 from bursar.bitcoin.psbt.taproot import TAPSCRIPT, TapLeaf, leaves_of
 from bursar.bitcoin.wire import stack
+from bursar.crypto.hashes import hash160
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -33,11 +35,12 @@ def leaf_witness(psbt: Psbt, place: int, script: bytes, signatures: InputSignatu
     leaves = leaves_of(place, psbt.inputs[place], script)
     if not leaves:
         raise unsigned(place)
+    named = {hash160(key): key for key in psbt.inputs[place].tap_bip32_derivations}
     witnesses: list[bytes] = []
     lacking: list[str] = []
     for number, leaf in enumerate(leaves, 1):
         try:
-            witnesses.append(_of_leaf(psbt, place, leaf, signatures))
+            witnesses.append(_of_leaf(psbt, place, leaf, signatures, named))
         except InvalidInputError as error:
             if error.code not in ("input.psbt.unsigned", _NO_MINISCRIPT):
                 raise
@@ -47,11 +50,12 @@ def leaf_witness(psbt: Psbt, place: int, script: bytes, signatures: InputSignatu
     return min(witnesses, key=len)
 
 
-def _of_leaf(psbt: Psbt, place: int, leaf: TapLeaf, signatures: InputSignatures) -> bytes:
+def _of_leaf(psbt: Psbt, place: int, leaf: TapLeaf, signatures: InputSignatures, named: dict[bytes, bytes]) -> bytes:
+    """``named`` are the input's keys by their hashes: of many, only those that hide in this leaf are looked at."""
     if leaf.version != TAPSCRIPT:
         raise unsigned(place, f"a meaning for leaf version 0x{leaf.version:02x}")
     found = signatures.of_leaf(leaf)
-    known = frozenset((*psbt.inputs[place].tap_bip32_derivations, *found))
+    known = frozenset((*(named[pushed] for pushed in leaf_keys(leaf.script) if pushed in named), *found))
     ms = Miniscript.from_script(leaf.script, Context.TAPSCRIPT, known)
     return stack((*_satisfied(psbt, place, ms, found, known), leaf.script, leaf.control))
 

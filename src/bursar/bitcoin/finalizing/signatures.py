@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 class InputSignatures:
     """One input's signature fields. What is handed out was verified, if there are digests to verify it with."""
 
-    __slots__ = ("_digest", "_digests", "fields", "place")
+    __slots__ = ("_by_leaf", "_digest", "_digests", "fields", "place")
 
     def __init__(self, place: int, fields: dict[bytes, bytes], digests: InputDigests | None) -> None:
         self.place = place
         self.fields = fields
         self._digests = digests
         self._digest: bytes | None = None
+        self._by_leaf: dict[bytes, list[tuple[bytes, bytes]]] | None = None
 
     def of(self, fields: dict[bytes, bytes]) -> InputSignatures:
         """The same input's, after fields were added."""
@@ -67,14 +68,17 @@ class InputSignatures:
 
     def of_leaf(self, leaf: TapLeaf) -> dict[bytes, bytes]:
         """The signatures that a leaf carries, by x-only key."""
+        if self._by_leaf is None:
+            self._by_leaf = {}  # once: there may be as many leaves as signatures
+            for field, signature in self.fields.items():
+                if field[0] == r.TAP_SCRIPT_SIG[0]:
+                    self._by_leaf.setdefault(field[33:], []).append((field[1:33], signature))
         found = {}
-        for field, signature in self.fields.items():
-            if field[0] == r.TAP_SCRIPT_SIG[0] and field[33:] == leaf.hash:
-                self._check_schnorr_type(signature)
-                key = field[1:33]
-                if self._digests is not None:
-                    schnorr_verify(key, self._digests.leaf(self.place, leaf).digest, signature[:64])
-                found[key] = signature
+        for key, signature in self._by_leaf.get(leaf.hash, ()):
+            self._check_schnorr_type(signature)
+            if self._digests is not None:
+                schnorr_verify(key, self._digests.leaf(self.place, leaf).digest, signature[:64])
+            found[key] = signature
         return found
 
     def _check_schnorr_type(self, signature: bytes) -> None:
