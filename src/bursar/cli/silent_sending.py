@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.errors import InvalidInputError, UnsupportedError
+from bursar.wallet.transfer import MAX_TEXT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -80,13 +81,12 @@ def resolve(
     ]
     scripts = signer.silent_payment_scripts(psbt, recipients)
     real = {place: str(Address.from_script(script, network)) for place, script in zip(places, scripts, strict=True)}
-    said = ", ".join(_MARK + transfer.payments[place].to for place in places)
     return replace(
         _with(transfer, real),
         coins=tuple(str(spent.outpoint) for spent in psbt.tx.inputs),
         coins_only=True,
         strategy="default",
-        memo=f"{transfer.memo}; {said}" if transfer.memo else said,
+        memo=_memo([transfer.payments[place].to for place in places], transfer.memo),
     )
 
 
@@ -108,10 +108,19 @@ def silent_transfer(wallet: Wallet, record: TransferRecord) -> Transfer | None:
     """The silent payment that a transfer is, or replaces and pays anew; ``None`` for others."""
     seen: TransferRecord | None = record
     while seen is not None:
-        if seen.transfer.memo is not None and _MARK in seen.transfer.memo and seen.transfer.coins_only:
+        if seen.transfer.memo is not None and seen.transfer.memo.startswith(_MARK) and seen.transfer.coins_only:
             return seen.transfer
         seen = None if seen.replaces is None else wallet.transfer(seen.replaces)
     return None
+
+
+def _memo(payees: Sequence[str], given: str | None) -> str:
+    """Whom it pays, before what was said: ``silent_transfer`` looks for the mark."""
+    for said in (", ".join(payees), f"{len(payees)} addresses"):
+        text = f"{_MARK}{said}; {given}" if given else f"{_MARK}{said}"
+        if len(text) <= MAX_TEXT:
+            return text
+    raise InvalidInputError("--memo is too long for a silent payment, which is noted there: shorten it")
 
 
 def _with(transfer: Transfer, addresses: dict[int, str]) -> Transfer:

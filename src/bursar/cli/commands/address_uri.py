@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "uri",
     examples=(
         "bursar address uri savings",
-        "bursar address uri savings --amount 0.1btc --label 'Alice & Co' --message 'invoice 12' --qr",
+        "bursar address uri savings --amount 0.1btc --label 'Corner Shop' --message 'invoice 12' --qr",
         "bursar address uri savings --address bc1q… --png request.png",
     ),
 )

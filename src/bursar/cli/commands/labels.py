@@ -25,7 +25,7 @@ _NETWORK = click.option("--network", help="Bitcoin network, where no account is 
 @group(
     "labels",
     examples=(
-        "bursar labels set savings bc1q… 'Alice, November'",
+        "bursar labels set savings bc1q… 'rent, November'",
         "bursar labels list savings",
         "bursar labels import sparrow.jsonl --account savings",
         "bursar labels export savings -o savings.jsonl",
@@ -59,7 +59,7 @@ def list_labels(session: Session, account: str | None, network: str | None) -> N
 @labels.command(
     "set",
     examples=(
-        "bursar labels set savings bc1q… 'Alice, November'",
+        "bursar labels set savings bc1q… 'rent, November'",
         "bursar labels set savings 5f1c…:0 'rent, November'",
         "bursar labels set savings 5f1c… ''                 # takes it away",
     ),

@@ -33,7 +33,7 @@ _MOST_SCRIPTS = 10_000
     "prove",
     examples=(
         'bursar message prove savings "Reserves of November, for Auditor Ltd" -o reserves.txt',
-        'bursar message prove savings "for Bob" --coin 5f1c…:0 --coin 77aa…:1',
+        'bursar message prove savings "for the landlord" --coin 5f1c…:0 --coin 77aa…:1',
         'bursar message prove board "Reserves" --signer software:alpha --export half.psbt',
     ),
 )
@@ -155,13 +155,13 @@ def _chosen(wallet: Wallet, account: str, named: Sequence[str]) -> list[CoinReco
     if not named:
         found = [one for one in known.values() if one.state == "confirmed"]
         if not found:
-            raise InvalidInputError(f"account {account!r} has no confirmed coins to show", code="input.coin")
+            raise InvalidInputError(f"account {account!r} has no confirmed coins to show", code="input.coin.fixed")
         return found
     chosen = []
     for text in dict.fromkeys(str(OutPoint.from_text(one)) for one in named):
         if text not in known:
             raise InvalidInputError(
-                f"{text} is no confirmed coin of account {account!r}: see 'bursar coins list'", code="input.coin"
+                f"{text} is no confirmed coin of account {account!r}: see 'bursar coins list'", code="input.coin.fixed"
             )
         chosen.append(known[text])
     return chosen
