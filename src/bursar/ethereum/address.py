@@ -1,4 +1,4 @@
-"""Ethereum addresses with the mixed-case checksum of EIP-55."""
+"""Ethereum addresses with the mixed-case checksum of EIP-55, or of their chain (EIP-1191)."""
 
 from __future__ import annotations
 
@@ -26,9 +26,12 @@ def _checksummed(lower: bytes, hashes: bytes, case_bits: int) -> str:
     return (text ^ capital).to_bytes(len(lower), "big").decode("ascii")
 
 
-def checksum_text(address: bytes) -> str:
-    """The EIP-55 text, ``0x`` and 40 digits, of a 20-byte address."""
+def checksum_text(address: bytes, *, chain_id: int | None = None) -> str:
+    """The EIP-55 text, ``0x`` and 40 digits, of a 20-byte address; with ``chain_id`` that of EIP-1191."""
     lower = address.hex().encode("ascii")
+    if chain_id is not None:
+        digits = keccak256(b"%d0x%b" % (chain_id, lower))[:20].hex().encode("ascii")
+        return "0x" + _checksummed(lower, digits, _CASE_BITS[1])
     return "0x" + _checksummed(lower, keccak256(lower)[:20].hex().encode("ascii"), _CASE_BITS[1])
 
 
@@ -62,8 +65,8 @@ class Address:
             raise InvalidInputError("an ethereum address is 20 bytes", code="input.address")
 
     @classmethod
-    def from_text(cls, text: str, *, allow_lowercase: bool = False) -> Self:
-        """Parse EIP-55 text.
+    def from_text(cls, text: str, *, allow_lowercase: bool = False, chain_id: int | None = None) -> Self:
+        """Parse EIP-55 text; with ``chain_id``, text of that chain by EIP-1191 (30 and 31 write their addresses so).
 
         A wrong checksum is refused. Text in one case carries no checksum: it is refused too, unless
         ``allow_lowercase`` accepts all-lower-case text (for data of machines, never for what a human typed).
@@ -80,7 +83,7 @@ class Address:
         if not _HEX.issuperset(digits):
             raise _wrong(text, "it holds a character that is no hexadecimal digit")
         address = cls(bytes.fromhex(digits))
-        if checksum_text(address.value) == text:
+        if checksum_text(address.value, chain_id=chain_id) == text:
             return address
         lower = digits.lower()
         if digits == lower:
@@ -89,7 +92,8 @@ class Address:
             raise _wrong(text, "all lower case carries no checksum, copy it with capitals (EIP-55)")
         if digits == digits.upper():
             raise _wrong(text, "all upper case carries no checksum, copy it as it was given (EIP-55)")
-        raise _wrong(text, "the checksum does not match (EIP-55), a character or its case is wrong")
+        standard = "EIP-55" if chain_id is None else f"EIP-1191 on chain {chain_id}"
+        raise _wrong(text, f"the checksum does not match ({standard}), a character or its case is wrong")
 
     @classmethod
     def from_public_key(cls, public_key: bytes) -> Self:

@@ -114,3 +114,25 @@ def test_a_point_off_the_curve_has_no_address() -> None:
         Address.from_public_key(b"\x02" + b"\xff" * 32)
     with pytest.raises(InvalidInputError):
         Address.from_public_key(b"\x04" + bytes(64))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0x27b1FdB04752BBc536007A920D24ACB045561c26", "0x3599689E6292B81B2D85451025146515070129Bb",
+        "0x42712D45473476B98452f434E72461577d686318", "0x52908400098527886E0F7030069857D2E4169ee7",
+        "0x5aaEB6053f3e94c9b9a09f33669435E7ef1bEAeD", "0x6549F4939460DE12611948B3F82B88C3C8975323",
+        "0x66F9664f97f2B50F62d13EA064982F936de76657",
+        "0x88021160c5C792225E4E5452585947470010289d", "0xD1220A0Cf47c7B9BE7a2e6ba89F429762E7B9adB",
+        "0xDBF03B407c01E7CD3cBea99509D93F8Dddc8C6FB", "0xDe709F2102306220921060314715629080e2FB77",
+        "0xFb6916095cA1Df60bb79ce92cE3EA74c37c5d359",
+    ],
+)  # fmt: skip
+def test_a6_addresses_of_a_chain_carry_its_checksum(text: str) -> None:
+    """EIP-1191's own examples, for chain 30."""
+    address = Address.from_text(text, chain_id=30)
+    assert checksum_text(address.value, chain_id=30) == text
+    for other in (None, 31):
+        if checksum_text(address.value, chain_id=other) != text:  # two of the examples are the same by EIP-55
+            with pytest.raises(InvalidInputError, match="checksum"):
+                Address.from_text(text, chain_id=other)

@@ -35,9 +35,13 @@ Resources:
 - ipfs://bafybeiemxf5abjwjbikoz4mc3a3dla6ual3jsgpdr4cjr3oz3evfyavhwq/
 - https://example.com/my-web2-claim.json"""
 PLAIN = SignInMessage(
-    domain="example.com", address=ME, uri="https://example.com/login", chain_id=1, nonce="abcd1234",
+    domain="example.com",
+    address=ME,
+    uri="https://example.com/login",
+    chain_id=1,
+    nonce="abcd1234",
     issued_at="2026-11-22T11:00:00Z",
-)  # fmt: skip
+)
 
 
 def test_the_example_of_the_specification() -> None:
@@ -51,14 +55,24 @@ def test_the_example_of_the_specification() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"scheme": "https"}, {"scheme": "https", "domain": "localhost:8080"}, {"domain": "[::cafe]"},
-        {"domain": "[1:2:3:4:5:6:7:8]:1"}, {"domain": "[::ffff:1.2.3.4]"}, {"domain": "user@127.0.0.1:80"},
-        {"statement": "Sign in!"}, {"request_id": ""}, {"request_id": "a%20b"}, {"resources": ()},
-        {"resources": ("did:key:z6", "urn:x", "https://h/?a=b#c")}, {"uri": "did:example:123"}, {"chain_id": 2**60},
-        {"issued_at": "2026-11-22T11:00:00.123456789+08:00"}, {"expiration_time": "2016-12-31T23:59:60Z"},
+        {"scheme": "https"},
+        {"scheme": "https", "domain": "localhost:8080"},
+        {"domain": "[::cafe]"},
+        {"domain": "[1:2:3:4:5:6:7:8]:1"},
+        {"domain": "[::ffff:1.2.3.4]"},
+        {"domain": "user@127.0.0.1:80"},
+        {"statement": "Sign in!"},
+        {"request_id": ""},
+        {"request_id": "a%20b"},
+        {"resources": ()},
+        {"resources": ("did:key:z6", "urn:x", "https://h/?a=b#c")},
+        {"uri": "did:example:123"},
+        {"chain_id": 2**60},
+        {"issued_at": "2026-11-22T11:00:00.123456789+08:00"},
+        {"expiration_time": "2016-12-31T23:59:60Z"},
         {"not_before": "2026-11-22t11:00:00z"},
     ],
-)  # fmt: skip
+)
 def test_what_is_written_is_read_back(change: dict[str, Any]) -> None:
     message = replace(PLAIN, **change)
     assert SignInMessage.parse(str(message)) == message
@@ -67,17 +81,45 @@ def test_what_is_written_is_read_back(change: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"scheme": ""}, {"scheme": "1s"}, {"domain": ""}, {"domain": "#x"}, {"domain": "a/b"}, {"domain": "a b"},
-        {"domain": "[::1"}, {"domain": "[1::2::3]"}, {"domain": "ex\u00e4mple.com"}, {"address": str(ME)},
-        {"statement": ""}, {"statement": "a\nb"}, {"statement": 'say "x"'}, {"statement": "\u202e"},
-        {"uri": "example.com"}, {"uri": "https://a b"}, {"uri": ""}, {"uri": "https://x/%zz"}, {"chain_id": 0}, {"chain_id": "1"},
-        {"chain_id": True}, {"nonce": "short12"}, {"nonce": "abcd-1234"}, {"nonce": ""}, {"issued_at": None},
-        {"issued_at": "2026-11-22"}, {"issued_at": "2026-02-30T00:00:00Z"}, {"issued_at": "2026-11-22 11:00:00Z"},
-        {"issued_at": "2026-11-22T24:00:00Z"}, {"issued_at": "2026-11-22T11:00:00"}, {"issued_at": "tomorrow"},
-        {"expiration_time": "2026-11-22T11:00:00+24:00"}, {"not_before": "0001-01-01T00:00:00+01:00"},
-        {"request_id": "a b"}, {"resources": ("x",)}, {"resources": ["https://x"]}, {"resources": ("https://x",) * 65},
+        {"scheme": ""},
+        {"scheme": "1s"},
+        {"domain": ""},
+        {"domain": "#x"},
+        {"domain": "a/b"},
+        {"domain": "a b"},
+        {"domain": "[::1"},
+        {"domain": "[1::2::3]"},
+        {"domain": "ex\u00e4mple.com"},
+        {"address": str(ME)},
+        {"statement": ""},
+        {"statement": "a\nb"},
+        {"statement": 'say "x"'},
+        {"statement": "\u202e"},
+        {"uri": "example.com"},
+        {"uri": "https://a b"},
+        {"uri": ""},
+        {"uri": "https://x/%zz"},
+        {"chain_id": 0},
+        {"chain_id": "1"},
+        {"chain_id": True},
+        {"nonce": "short12"},
+        {"nonce": "abcd-1234"},
+        {"nonce": ""},
+        {"issued_at": None},
+        {"issued_at": "2026-11-22"},
+        {"issued_at": "2026-02-30T00:00:00Z"},
+        {"issued_at": "2026-11-22 11:00:00Z"},
+        {"issued_at": "2026-11-22T24:00:00Z"},
+        {"issued_at": "2026-11-22T11:00:00"},
+        {"issued_at": "tomorrow"},
+        {"expiration_time": "2026-11-22T11:00:00+24:00"},
+        {"not_before": "0001-01-01T00:00:00+01:00"},
+        {"request_id": "a b"},
+        {"resources": ("x",)},
+        {"resources": ["https://x"]},
+        {"resources": ("https://x",) * 65},
     ],
-)  # fmt: skip
+)
 def test_fields_that_leave_the_grammar_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidInputError) as caught:
         replace(PLAIN, **change)
@@ -103,9 +145,18 @@ def test_lines_that_are_doubled_swapped_or_changed_are_refused(place: int) -> No
 
 @pytest.mark.parametrize(
     ("old", "new"),
-    [("Version: 1", "Version: 2"), ("Chain ID: 1", "Chain ID: 01"), ("Chain ID: 1", "Chain ID: one"), ("URI", "Uri"),
-     ("account:", "account"), ("wants", "Wants"), (str(ME), str(ME).lower()), ("Nonce: ", "Nonce:"), ("\n", "\n\n")],
-)  # fmt: skip
+    [
+        ("Version: 1", "Version: 2"),
+        ("Chain ID: 1", "Chain ID: 01"),
+        ("Chain ID: 1", "Chain ID: one"),
+        ("URI", "Uri"),
+        ("account:", "account"),
+        ("wants", "Wants"),
+        (str(ME), str(ME).lower()),
+        ("Nonce: ", "Nonce:"),
+        ("\n", "\n\n"),
+    ],
+)
 def test_other_words_are_refused(old: str, new: str) -> None:
     assert old in "\n".join(LINES)
     with pytest.raises(InvalidInputError):
@@ -128,10 +179,15 @@ def test_e6_a_message_is_held_to_what_the_server_expects() -> None:
     good: dict[str, Any] = {"domain": "example.com", "nonce": "abcd1234", "now": NOW - timedelta(seconds=1)}
     message.check(**good, uri=message.uri, chain_id=1, address=ME)
     for change, words in (
-        ({"domain": "evil.example"}, "domain"), ({"nonce": "abcd1235"}, "nonce"),
-        ({"uri": "https://example.com"}, "uri"), ({"chain_id": 5}, "chain_id"), ({"scheme": "https"}, "scheme"), ({"address": Address(bytes(20))}, "address"),
-        ({"now": NOW}, "expired"), ({"now": NOW - timedelta(minutes=30)}, "valid from"),
-    ):  # fmt: skip
+        ({"domain": "evil.example"}, "domain"),
+        ({"nonce": "abcd1235"}, "nonce"),
+        ({"uri": "https://example.com"}, "uri"),
+        ({"chain_id": 5}, "chain_id"),
+        ({"scheme": "https"}, "scheme"),
+        ({"address": Address(bytes(20))}, "address"),
+        ({"now": NOW}, "expired"),
+        ({"now": NOW - timedelta(minutes=30)}, "valid from"),
+    ):
         with pytest.raises(InvalidInputError, match=words) as caught:
             message.check(**{**good, **change})
         assert caught.value.code == "input.sign-in.expected"

