@@ -104,7 +104,8 @@ class Mnemonic:
             raise _invalid("the text is too long for a mnemonic")
         sentence = _decode(text).split()
         if len(sentence) not in LENGTHS:
-            hint = "" if len(sentence) not in _SHARE_LENGTHS else ": shares of SLIP-39 are another thing, combine them first"
+            share = len(sentence) in _SHARE_LENGTHS
+            hint = ": shares of SLIP-39 are another thing, combine them first" if share else ""
             raise _invalid(f"a mnemonic has 12, 15, 18, 21 or 24 words, not {len(sentence)}{hint}")
         if language is None:
             language = _detect(sentence)
