@@ -171,7 +171,9 @@ class ShareSet:
         others = wanting - len(begun)
         if others > 0:
             begun.append(f"enough shares of {_count(others, 'other group')}")
-        return (" and " if others >= 0 else " or ").join(begun)
+        if others < 0:
+            return ("" if wanting == 1 else f"{wanting} of these: ") + " or ".join(begun)
+        return " and ".join(begun)
 
     def secret(self, passphrase: Secret | None = None, *, largest_exponent: int = LARGEST_EXPONENT) -> Secret:
         """The secret that was split; another passphrase gives another secret, and nothing tells which is right.

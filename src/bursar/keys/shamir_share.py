@@ -176,7 +176,9 @@ def _values(text: Secret | str) -> list[int]:
         raise invalid("a share is written in plain english letters", "word") from None
     sentence = plain.lower().split()
     if not _SHORTEST <= len(sentence) <= _LONGEST:
-        raise invalid(f"a share has {_SHORTEST} (most often) to {_LONGEST} words, not {len(sentence)}", "length")
+        raise invalid(
+            f"a share has {_SHORTEST} to {_LONGEST} words, most often 20 or 33, not {len(sentence)}", "length"
+        )
     known = shamir_words.places()
     wrong = [str(position) for position, word in enumerate(sentence, 1) if word not in known]
     if wrong:

@@ -86,6 +86,13 @@ def test_init_in_shares_and_back(cli: Any, tmp_path: Path) -> None:
     assert " ".join(papers[0].split()[:2]) not in json.dumps(made)
     stored = keystore.unlock(cli.home / "keystores" / "main.json", Secret.from_text(PASSWORD))
     assert stored.seed() == seed
+    written = b"".join(path.read_bytes() for path in cli.home.rglob("*") if path.is_file())
+    for trace in (
+        seed.expose(),
+        seed.expose().hex().encode(),
+        *(" ".join(one.split()[4:7]).encode() for one in papers),
+    ):
+        assert trace not in written
     cli.home = tmp_path / "again"
     again = cli.json("restore", "--shares", answers=[papers[1], papers[0], PASSWORD, PASSWORD])
     assert again["fingerprint"] == made["fingerprint"]

@@ -160,6 +160,13 @@ def test_what_lacks_is_named(grouped: tuple[tuple[Share, ...], ...], chosen: lis
     assert caught.value.code == "input.shamir.missing"
 
 
+def test_what_lacks_where_more_groups_were_begun_than_are_needed() -> None:
+    made = split(SEED, [Group(2, 2)] * 3, group_threshold=2, iteration_exponent=0)
+    found = ShareSet(group[0] for group in made)
+    assert found.lacking().startswith("2 of these: 1 more share of group 1 or 1 more")
+    assert found.lacking().count(" or ") == 2
+
+
 def test_a_set_uses_the_groups_that_are_complete(grouped: tuple[tuple[Share, ...], ...]) -> None:
     found = ShareSet([grouped[1][0], *grouped[0][:2], grouped[2][0]])
     assert found.complete

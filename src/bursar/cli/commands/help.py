@@ -50,6 +50,7 @@ Passwords and mnemonics never come from arguments or the environment, where othe
   at the terminal      asked for, not echoed (the default)
   --password-fd N      the next line of file descriptor N:   bursar send … --password-fd 3 3< <(pass show bursar)
   --mnemonic-fd N      the same for 'init' (written to N) and 'restore' (read from N)
+  --shares-fd N        the same for shares, a line each, and for 'keys split' (written to N)
   --keyring            the password is kept by the operating system (needs the extra 'keyring')
 """
 
