@@ -57,7 +57,7 @@ def account_path(scheme: Scheme, coin_type: int, account: int) -> DerivationPath
 
 
 def silent_payment_paths(coin_type: int, account: int) -> tuple[DerivationPath, DerivationPath]:
-    """The scan key's path ``m / 352' / coin_type' / account' / 1' / 0`` and the spend key's, ``… / 0' / 0``: BIP-352."""
+    """The scan key's path ``m/352'/coin_type'/account'/1'/0`` and the spend key's, ``…/0'/0`` (BIP-352)."""
     _check_index("coin type", coin_type)
     _check_index("account", account)
     home = (HARDENED + 352, HARDENED + int(coin_type), HARDENED + account)
