@@ -55,7 +55,13 @@ class LedgerEthereumSigner:
         return known
 
     def sign_transaction(self, path: DerivationPath, tx: UnsignedTransaction) -> EcdsaSignature:
-        """The signature of a transaction of type 0, 1 or 2; calls the device cannot show need its blind signing."""
+        """The signature of a transaction of type 0, 1 or 2; calls the device cannot show need its blind signing.
+
+        ``SignerError`` (``signer.firmware``) for types and calls that this version of the app does not do rightly.
+        """
+        self._link.check_usable()
+        for feature in (*(("typed-transaction",) if tx.type else ()), *(("contract-call",) if tx.data else ())):
+            self._check_feature(feature)
         token = None if tx.to is None or self._tokens is None or not tx.data else self._tokens(tx.chain_id, tx.to)
         return self._link.run(ethereum.sign_transaction(path, tx, token=token))
 
@@ -69,8 +75,7 @@ class LedgerEthereumSigner:
         Needs the app's blind signing, and a version that hashes rightly (``signer.firmware``).
         """
         self._link.check_usable()
-        for notice in advice.check_feature(self._app, "typed-data"):
-            self._link.notify(DeviceEvent("notice", str(notice)))
+        self._check_feature("typed-data")
         return self._link.run(ethereum_typed_data.sign_typed_data(path, typed, model=self._info.model))
 
     def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
@@ -89,6 +94,10 @@ class LedgerEthereumSigner:
                 code="input.signer.other",
             )
         return str(self._link.run(ethereum_key(account.path(index), show=True, chain_id=account.chain_id)).address)
+
+    def _check_feature(self, feature: str) -> None:
+        for notice in advice.check_feature(self._app, feature):
+            self._link.notify(DeviceEvent("notice", str(notice)))
 
     def close(self) -> None:
         """Let go of the device; idempotent."""

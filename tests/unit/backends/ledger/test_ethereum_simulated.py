@@ -153,3 +153,16 @@ def read(connection: socket.socket, size: int) -> bytes:
         assert more, "the simulator closed the connection"
         data += more
     return data
+
+
+def test_versions_that_do_not_do_it_rightly_are_refused(device: Open) -> None:
+    signer, simulator = device(version="1.21.3")
+    sender = account_of(signer).address(0)
+    request_transaction(signer, HOME / 0 / 0, transaction(2), sender=sender)
+    before = len(simulator.pages)
+    with pytest.raises(SignerError, match="blind signing setting") as caught:
+        request_transaction(
+            signer, HOME / 0 / 0, transaction(2, data=b"\x01\x02\x03\x04", gas_limit=90_000), sender=sender
+        )
+    assert caught.value.code == "signer.firmware"
+    assert len(simulator.pages) == before
