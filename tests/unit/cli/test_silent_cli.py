@@ -6,7 +6,16 @@ from typing import Any
 
 import pytest
 
+from bursar.backends.software.signer import SoftwareSigner
+from bursar.bitcoin.message import message_psbt
+from bursar.bitcoin.network import Network
+from bursar.bitcoin.silent_payments import PayingInput, SilentPaymentAddress, send_outputs
+from bursar.crypto.secp256k1 import taproot_tweak_secret
+from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError, UnsupportedError
+from bursar.keys.bip32 import ExtendedPrivateKey
+from bursar.keys.mnemonic import Mnemonic
+from bursar.wallet.wallet import Wallet
 
 PASSWORD = "correct horse battery"
 
@@ -56,6 +65,29 @@ def test_whom_silent_payments_are_not_for(treasury: Any, words: tuple[str, ...],
     )
     with pytest.raises(error):
         treasury.text("send", *(payee if word == "PAYEE" else word for word in words))
+
+
+def test_the_scripts_are_those_of_the_inputs_keys_and_of_nobody_elses(treasury: Any) -> None:
+    payee = SilentPaymentAddress.from_text(
+        treasury.text("silent", "address", "--signer", "software:beta", answers=[PASSWORD]).strip(), Network.REGTEST
+    )
+    with Wallet.open(treasury.home / "wallet.db") as store:
+        accounts: Any = [store.account(name).account for name in ("savings", "vault", "board")]
+    words = Mnemonic.from_text("abandon " * 11 + "about")
+    with SoftwareSigner.from_mnemonic(words) as main, words.to_seed(None) as seed:
+        for account in accounts[:2]:
+            psbt = message_psbt(account.spending(0, 3), b"any")
+            with ExtendedPrivateKey.from_seed(seed) as root, root.derive(account.path(0, 3)) as node:
+                secret = node.secret()
+            if account is accounts[1]:
+                secret = Secret(taproot_tweak_secret(secret.expose()))
+            paying = PayingInput(psbt.tx.inputs[0].outpoint, account.script(0, 3), secret)
+            assert main.silent_payment_scripts(psbt, [payee, payee]) == send_outputs([paying], [payee, payee])
+        with pytest.raises(InvalidInputError, match="one key of this keystore"):
+            main.silent_payment_scripts(message_psbt(accounts[2].spending(0, 3), b"any"), [payee])
+    with SoftwareSigner.from_mnemonic(Mnemonic.from_text("zoo " * 11 + "wrong")) as stranger:
+        with pytest.raises(InvalidInputError, match="one key of this keystore"):
+            stranger.silent_payment_scripts(message_psbt(accounts[0].spending(0, 3), b"any"), [payee])
 
 
 def test_a_bump_that_would_lose_a_silent_payment_is_refused(treasury: Any) -> None:

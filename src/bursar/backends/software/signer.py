@@ -18,11 +18,14 @@ from bursar.keys.scheme import CoinType
 from bursar.signing.protocols import SignerInfo
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from types import TracebackType
 
     from bursar.backends.software.musig2 import MusigRounds
+    from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt
+    from bursar.bitcoin.silent_payments import SilentPaymentAddress, SilentPaymentKeys
     from bursar.crypto.secret import Secret
     from bursar.ethereum.authorization import Authorization
     from bursar.ethereum.transaction import UnsignedTransaction
@@ -122,6 +125,22 @@ class SoftwareSigner:
         """Second round: a copy with partial signatures. A nonce signs once; ``input.psbt.nonce`` for one not ours."""
         self._root()
         return self._rounds().sign(psbt)
+
+    def silent_payment_keys(self, network: Network, account: int = 0) -> SilentPaymentKeys:
+        """What finds silent payments and cannot spend them (BIP-352): the scan key is secret, wipe it after use."""
+        from bursar.bitcoin.silent_payments import SilentPaymentKeys
+
+        return SilentPaymentKeys.derive(self._root(), network, account)
+
+    def silent_payment_scripts(self, psbt: Psbt, recipients: Sequence[SilentPaymentAddress]) -> tuple[bytes, ...]:
+        """The output script of each recipient if exactly the inputs of ``psbt``, all of them ours, are spent (BIP-352).
+
+        Sign no other transaction that pays these scripts: its payees would never find their money.
+        """
+        from bursar.backends.software.silent import payment_scripts
+
+        self._root()
+        return payment_scripts(self._keys, bytes(self._inputs.fingerprint), psbt, recipients)
 
     def _rounds(self) -> MusigRounds:
         if self._musig is None:
