@@ -2,15 +2,51 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bursar.cli.config import FIRST_USE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bursar.bitcoin.network import Network
-    from bursar.chain.protocols import BitcoinBackend
+    from bursar.bitcoin.units import FeeRate
+    from bursar.chain.protocols import BitcoinBackend, FeeEstimator
     from bursar.cli.config import BitcoinNode
     from bursar.cli.home import Home
+
+
+def fee_estimators(nodes: Mapping[Network, BitcoinNode], home: Home) -> dict[Network, dict[str, FeeEstimator]]:
+    """By name for each network, those the settings name besides the node; a server is asked when a rate is wanted."""
+    from bursar.bitcoin.units import FeeRate
+    from bursar.chain.estimates import FixedRate
+
+    return {
+        network: {
+            f"the rate of {one}" if isinstance(one, FeeRate) else one.url: FixedRate(one)
+            if isinstance(one, FeeRate)
+            else _Asked(one, network, home)
+            for one in node.fees
+        }
+        for network, node in nodes.items()
+        if node.fees
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """Connects for one question."""
+
+    node: BitcoinNode
+    network: Network
+    home: Home
+
+    def fee_rate(self, *, target_blocks: int) -> FeeRate | None:
+        with closing(chain_source(self.node, self.network, self.home)) as source:
+            source.check_network()
+            return source.fee_rate(target_blocks=target_blocks)
 
 
 def chain_source(node: BitcoinNode, network: Network, home: Home) -> BitcoinBackend:

@@ -41,8 +41,13 @@ def wallet(session: Session) -> Wallet:
     """The open wallet; closed when the command ends."""
     from bursar.wallet.wallet import Wallet
 
-    session.home.require()
-    opened = Wallet.open(session.home.wallet)
+    found = settings(session)
+    estimators = {}
+    if any(node.fees for node in found.bitcoin.values()):
+        from bursar.cli.chain_sources import fee_estimators
+
+        estimators = fee_estimators(found.bitcoin, session.home)
+    opened = Wallet.open(session.home.wallet, fee_estimators=estimators)
     return click.get_current_context().with_resource(opened)
 
 

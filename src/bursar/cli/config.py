@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from bursar.bitcoin.network import Network
+from bursar.bitcoin.units import FeeRate
 from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError
 
@@ -28,6 +29,13 @@ chain_id = {chain_id}    # Ethereum chain of new accounts
 # certificate = "first-use"            # or its SHA-256; without it, one that an authority signed
 # url = "https://esplora.example/api"
 # kind = "esplora"
+#
+# Who else is asked for fee rates: what is far off the others is not followed.
+# [[bitcoin.main.fees]]
+# url = "https://esplora.example/api"
+# kind = "esplora"
+# [[bitcoin.main.fees]]
+# rate = "12sat/vb"
 #
 # [ethereum.1]
 # url = "http://127.0.0.1:8545"
@@ -62,6 +70,8 @@ class BitcoinNode:
     kind: str = "bitcoind"
     certificate: str | None = None
     proxy: str | None = None
+    fees: tuple[BitcoinNode | FeeRate, ...] = ()
+    """Who else is asked for fee rates: other sources, and fixed rates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +124,19 @@ def _custody(table: _Table | None) -> bool:
     return allow_export
 
 
+def _fee_source(table: _Table) -> BitcoinNode | FeeRate:
+    rate = table.optional_text("rate")
+    if rate is None:
+        return _bitcoin_node(table)
+    table.finish()
+    try:
+        return FeeRate.from_text(rate)
+    except InvalidInputError as error:
+        raise table.problem(error.message) from error
+
+
 def _bitcoin_node(table: _Table) -> BitcoinNode:
+    fees = tuple(_fee_source(one) for one in table.optional_tables("fees"))
     url, cookie = table.text("url"), table.optional_text("cookie")
     user, password = table.optional_text("user"), table.optional_text("password")
     kind = table.optional_text("kind") or ("electrum" if url.startswith(_SCHEMES["electrum"]) else "bitcoind")
@@ -140,6 +162,7 @@ def _bitcoin_node(table: _Table) -> BitcoinNode:
         kind,
         certificate,
         proxy,
+        fees,
     )
 
 
@@ -219,6 +242,12 @@ class _Table:
             raise self.problem(f"{key} must hold tables, as in [{key}.…]")
         tables = cast("dict[str, dict[str, object]]", value)
         return [(name, _Table(self._path, f"{key}.{name}", inner)) for name, inner in tables.items()]
+
+    def optional_tables(self, key: str) -> list[_Table]:
+        value = self._left.pop(key, [])
+        if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+            raise self.problem(f"{key} must hold tables, as in [[{self._name}.{key}]]")
+        return [_Table(self._path, f"{self._name}.{key}", one) for one in value]
 
     def finish(self) -> None:
         if self._left:

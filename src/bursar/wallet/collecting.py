@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.finalize import combine, extract, finalize
 from bursar.bitcoin.psbt import Psbt
-from bursar.errors import ConflictError, InvalidInputError, UnsupportedError, UserCancelledError
+from bursar.errors import (
+    ConflictError,
+    InvalidInputError,
+    UnsupportedError,
+    UserCancelledError,
+)
 from bursar.ethereum.account import EthereumAccount
 from bursar.signing.adoption import adopt_signatures
 from bursar.signing.checks import name_of, request_signatures
@@ -183,7 +188,7 @@ def keep(
         if news:
             add_signature(connection, row.id, SignatureRow(name, context.now(), str(merged)))
             context.note(connection, "transfer.signature", id=row.id, signer=name, inputs=news)
-        signed = finished(merged)
+        signed = _finished_once_more(row, merged)
         if signed is not None:
             raw, txid = signed
             change_transfer(
@@ -198,7 +203,10 @@ def keep(
 def _collected(connection: Connection, row: TransferRow) -> Psbt:
     """The plan's PSBT with every signature stored."""
     planned = Psbt.from_text(stored_plan(row).psbt or "")
-    return combine([planned, *(Psbt.from_text(one.psbt) for one in signature_rows(connection, row.id))])
+    try:
+        return combine([planned, *(Psbt.from_text(one.psbt) for one in signature_rows(connection, row.id))])
+    except InvalidInputError as error:
+        raise _damaged(row, error.message) from error
 
 
 def _merged(here: Psbt, answer: Psbt) -> tuple[Psbt, int]:
@@ -212,10 +220,25 @@ def _merged(here: Psbt, answer: Psbt) -> tuple[Psbt, int]:
     return merged, news
 
 
-def finished(psbt: Psbt) -> tuple[bytes, str] | None:
+def _finished_once_more(row: TransferRow, psbt: Psbt) -> tuple[bytes, str] | None:
+    """As ``finished``; what was stored is verified again, for a transaction called signed is kept for ever."""
+    try:
+        return finished(psbt, verify=True)
+    except InvalidSignatureError as error:
+        raise _damaged(row, error.message) from error
+
+
+def _damaged(row: TransferRow, reason: str) -> CorruptStoreError:
+    return CorruptStoreError(
+        f"the signatures kept of transfer {row.id} are not those that were stored ({reason}): restore the wallet's store "
+        "from a backup"
+    )
+
+
+def finished(psbt: Psbt, *, verify: bool = False) -> tuple[bytes, str] | None:
     """The bytes to broadcast and their id; ``None`` while signatures lack."""
     try:
-        tx = extract(finalize(psbt, verify=False))
+        tx = extract(finalize(psbt, verify=verify))
     except InvalidInputError as error:
         if error.code != "input.psbt.unsigned":
             raise

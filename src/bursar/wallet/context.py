@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bursar.wallet.journal import append
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from random import Random
 
     from sqlalchemy import Connection
 
+    from bursar.bitcoin.network import Network
     from bursar.chain.fees import FeeCaps
+    from bursar.chain.protocols import FeeEstimator
     from bursar.wallet.store.engine import Store
 
 
@@ -26,6 +28,7 @@ class Context:
     clock: Callable[[], float]
     on_step: Callable[[str], None] | None = None
     rng: Random | None = None  # for coin selection; by default the system's randomness
+    fee_estimators: Mapping[Network, Mapping[str, FeeEstimator]] = field(default_factory=dict)
 
     def now(self) -> int:
         """Unix seconds."""

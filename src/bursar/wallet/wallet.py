@@ -28,14 +28,15 @@ from bursar.wallet.store.places import shown_rows
 from bursar.wallet.store.transfers import transfer_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
     from random import Random
     from types import TracebackType
 
     from bursar.bitcoin.accounts import ScriptAccount
-    from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.bitcoin.network import Network
+    from bursar.chain.protocols import BitcoinBackend, EthereumBackend, FeeEstimator
     from bursar.policy.history import History
     from bursar.policy.review import Asset
     from bursar.wallet.plan import SignedTransfer
@@ -75,13 +76,15 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         on_step: Callable[[str], None] | None = None,
         busy_timeout: float = 5.0,
         rng: Random | None = None,
+        fee_estimators: Mapping[Network, Mapping[str, FeeEstimator]] | None = None,
     ) -> Wallet:
         """Open the store at ``path``; with ``create`` make it when absent (mode 0600), otherwise ``StoreError``.
 
-        ``caps`` bounds fees whatever a node advises. ``clock`` gives Unix seconds. ``on_step`` is called with the name
-        of each step of a transfer as it is passed; ``rng`` makes coin selection repeatable, in tests. A damaged file
-        raises ``CorruptStoreError`` and is left untouched; one written by a newer release raises ``StoreError``
-        (``store.newer``).
+        ``caps`` bounds fees whatever a node advises; ``fee_estimators``, by name for each Bitcoin network, are held
+        against its advice (``chain.estimates.cross_checked``). ``clock`` gives Unix seconds. ``on_step`` is called
+        with the name of each step of a transfer as it is passed; ``rng`` makes coin selection repeatable, in tests. A
+        damaged file raises ``CorruptStoreError`` and is left untouched; one written by a newer release raises
+        ``StoreError`` (``store.newer``).
         """
         if create and not path.exists():
             try:
@@ -92,7 +95,7 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
                 store = Store.open(path, busy_timeout=busy_timeout)  # another process made it first
         else:
             store = Store.open(path, busy_timeout=busy_timeout)
-        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step, rng))
+        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step, rng, fee_estimators or {}))
         try:
             wallet._journal.check_tail()
         except BaseException:

@@ -10,6 +10,7 @@ from bursar.bitcoin.coins import Coin
 from bursar.bitcoin.multisig import MultisigAccount
 from bursar.bitcoin.transaction import Transaction
 from bursar.bitcoin.units import FeeRate
+from bursar.chain.estimates import cross_checked
 from bursar.chain.fees import TARGET_BLOCKS, bitcoin_fee_rate
 from bursar.errors import ChainError, ConflictError, InvalidInputError
 from bursar.wallet.ancestors import Ancestry
@@ -70,13 +71,23 @@ class Workbench:
         return cls(context, row, account, backend, tip, view, SpendPaths(account, choice, tip), index)
 
     def fee_rate(self, fee: FeeChoice) -> FeeRate:
-        """The explicit rate, or the node's estimate for the speed, both within the wallet's caps."""
+        """The explicit rate, or the node's estimate for the speed, both within the wallet's caps.
+
+        Where other estimators are given the node's is one voice among theirs.
+        """
         caps = self.context.caps
         if fee.rate is not None:
             if not isinstance(fee.rate, FeeRate):
                 raise InvalidInputError("a bitcoin fee is a rate in sat/vB", code="input.fee")
             return caps.check_bitcoin(fee.rate)
-        estimate = self.backend.fee_rate(target_blocks=TARGET_BLOCKS[fee.speed])
+        blocks = TARGET_BLOCKS[fee.speed]
+        others = self.context.fee_estimators.get(self.account.network)
+        if others:
+            estimate: FeeRate | None = cross_checked(
+                {"the node": self.backend, **others}, target_blocks=blocks, caps=caps
+            ).rate
+        else:
+            estimate = self.backend.fee_rate(target_blocks=blocks)
         return bitcoin_fee_rate(estimate, self.backend.min_fee_rate(), network=self.account.network, caps=caps)
 
     def change(self, index: int | None = None) -> ChangeKey:

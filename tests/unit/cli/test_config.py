@@ -117,3 +117,21 @@ def test_any_text_is_read_or_refused(tmp_path_factory: pytest.TempPathFactory, t
     folder.mkdir(exist_ok=True)
     with contextlib.suppress(InvalidInputError):
         read(folder, text.encode("utf-8", "ignore").decode())
+
+
+def test_more_sources_of_fee_rates(tmp_path: Path) -> None:
+    found = read(
+        tmp_path,
+        """network = "main"\nchain_id = 1
+        [bitcoin.main]\nurl = "http://127.0.0.1:8332"
+        [[bitcoin.main.fees]]\nurl = "https://esplora.example/api"\nkind = "esplora"
+        [[bitcoin.main.fees]]\nrate = "12.5sat/vb" """,
+    ).bitcoin[Network.MAIN]
+    assert [getattr(one, "url", str(one)) for one in found.fees] == ["https://esplora.example/api", "12.5 sat/vB"]
+    for wrong in (
+        "fees = 5",
+        '[[bitcoin.main.fees]]\nrate = "12"',
+        '[[bitcoin.main.fees]]\nrate = "1sat/vb"\nurl = "x"',
+    ):
+        with pytest.raises(InvalidInputError, match=r"\[bitcoin.main"):
+            read(tmp_path, f'network = "main"\nchain_id = 1\n[bitcoin.main]\nurl = "http://x"\n{wrong}\n')

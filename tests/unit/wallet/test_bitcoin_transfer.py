@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from bursar.bitcoin.network import Network
 from bursar.bitcoin.psbt import Psbt
 from bursar.bitcoin.units import FeeRate
+from bursar.chain.estimates import FixedRate
 from bursar.errors import (
     ApprovalPendingError,
     BroadcastRejectedError,
@@ -29,6 +32,7 @@ from bursar.errors import (
 )
 from bursar.policy.policy import RulePolicy
 from bursar.wallet import ApprovedPlan, FeeChoice, PaymentOrder, Plan, SignedTransfer, Transfer, TransferState
+from bursar.wallet.wallet import Wallet
 
 PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 
@@ -532,6 +536,20 @@ def test_fee_caps_hold(funded: SimpleNamespace) -> None:
     assert absurd.value.code == "chain.fee-absurd"
     funded.node.estimate = None
     assert funded.wallet.plan(transfer(), funded.node, dry_run=True).review.fee_rate.startswith("1")
+
+
+def test_a_node_far_off_the_other_sources_is_not_followed(funded: SimpleNamespace, tmp_path: Path) -> None:
+    path = tmp_path / "wallet.db"
+    funded.wallet.close()
+    others = {"service": FixedRate(FeeRate(8_000)), "file": FixedRate(FeeRate(9_000))}
+    with Wallet.open(path, fee_estimators={Network.REGTEST: others}) as wallet:
+        assert wallet.plan(transfer(), funded.node, dry_run=True).review.fee_rate == "8 sat/vB"
+        funded.node.estimate = FeeRate(400_000)
+        assert wallet.plan(transfer(), funded.node, dry_run=True).review.fee_rate.startswith("8.5")
+    one = {Network.REGTEST: {"service": FixedRate(FeeRate(8_000))}}
+    with Wallet.open(path, fee_estimators=one) as wallet, pytest.raises(ChainError) as torn:
+        wallet.plan(transfer(), funded.node, dry_run=True)
+    assert torn.value.code == "chain.fee-disagreement"
 
 
 def test_warnings_about_payees(funded: SimpleNamespace, policy: RulePolicy, signer: Any) -> None:
