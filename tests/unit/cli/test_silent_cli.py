@@ -85,9 +85,11 @@ def test_the_scripts_are_those_of_the_inputs_keys_and_of_nobody_elses(treasury: 
             assert main.silent_payment_scripts(psbt, [payee, payee]) == send_outputs([paying], [payee, payee])
         with pytest.raises(InvalidInputError, match="one key of this keystore"):
             main.silent_payment_scripts(message_psbt(accounts[2].spending(0, 3), b"any"), [payee])
-    with SoftwareSigner.from_mnemonic(Mnemonic.from_text("zoo " * 11 + "wrong")) as stranger:
-        with pytest.raises(InvalidInputError, match="one key of this keystore"):
-            stranger.silent_payment_scripts(message_psbt(accounts[0].spending(0, 3), b"any"), [payee])
+    with (
+        SoftwareSigner.from_mnemonic(Mnemonic.from_text("zoo " * 11 + "wrong")) as stranger,
+        pytest.raises(InvalidInputError, match="one key of this keystore"),
+    ):
+        stranger.silent_payment_scripts(message_psbt(accounts[0].spending(0, 3), b"any"), [payee])
 
 
 def test_a_bump_that_would_lose_a_silent_payment_is_refused(treasury: Any) -> None:
