@@ -230,7 +230,7 @@ def _finished_once_more(row: TransferRow, psbt: Psbt) -> tuple[bytes, str] | Non
 
 def _damaged(row: TransferRow, reason: str) -> CorruptStoreError:
     return CorruptStoreError(
-        f"the signatures kept of transfer {row.id} are not those that were stored ({reason}): restore the wallet's store "
+        f"the signatures kept of transfer {row.id} are not those that were stored ({reason}): restore the store "
         "from a backup"
     )
 
