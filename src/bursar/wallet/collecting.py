@@ -9,7 +9,9 @@ from bursar.bitcoin.finalize import combine, extract, finalize
 from bursar.bitcoin.psbt import Psbt
 from bursar.errors import (
     ConflictError,
+    CorruptStoreError,
     InvalidInputError,
+    InvalidSignatureError,
     UnsupportedError,
     UserCancelledError,
 )
