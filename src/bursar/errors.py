@@ -27,6 +27,7 @@
     ├─ ChainError
     │  ├─ ChainUnavailableError             try again (retryable)
     │  ├─ WrongChainError                   the node is on another chain than the account
+    │  ├─ ProvidersDisagreeError            several nodes were asked and differ; `evidence` says how
     │  └─ BroadcastRejectedError            the node refused the transaction
     └─ MissingExtraError                    install the named extra
 
@@ -222,6 +223,16 @@ class WrongChainError(ChainError):
     """The node serves another chain than the account belongs to."""
 
     default_code = "chain.wrong"
+
+
+class ProvidersDisagreeError(ChainError):
+    """Not enough providers say the same; ``evidence`` is what each said, by its name."""
+
+    default_code = "chain.disagreement"
+
+    def __init__(self, message: str, *, evidence: tuple[tuple[str, str], ...], code: str | None = None) -> None:
+        super().__init__(message, code=code)
+        self.evidence = evidence
 
 
 class BroadcastRejectedError(ChainError):
