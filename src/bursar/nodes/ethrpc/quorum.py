@@ -1,0 +1,256 @@
+"""Several providers of one Ethereum chain as one source, believed where enough of them say the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
+from bursar.errors import (
+    BroadcastRejectedError,
+    ChainError,
+    ChainUnavailableError,
+    InvalidInputError,
+    WrongChainError,
+)
+from bursar.ethereum.units import Wei
+from bursar.nodes.ethrpc.votes import Vote, agreed, answers, ask, dissent, refuse
+
+if TYPE_CHECKING:
+    from bursar.chain.protocols import EthereumBackend
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.transaction import UnsignedTransaction
+
+_FEES: Final = ("base_fee", "slow", "normal", "fast")
+
+
+@dataclass(frozen=True, slots=True)
+class Dissent:
+    """Providers that said something else than those that were believed: to be looked at, not to be feared at once."""
+
+    what: str
+    believed: str
+    votes: tuple[Vote, ...]
+
+
+class QuorumBackend:
+    """``providers`` by name, of which ``need`` have to agree; fulfils ``EthereumBackend``.
+
+    - Balances, code, calls, logs and receipts: the value that ``need`` of them give. A receipt that fewer have seen is
+      no receipt yet.
+    - Nonces: the highest that ``need`` of them reach, so that neither one that lags nor one that invents decides.
+      ``persisted`` tells the next nonce the caller knows of; an answer more than ``largest_jump`` above it, or below
+      what was agreed on before, is ``chain.nonce``.
+    - Fees: the median; ``need`` of them have to lie within ``spread`` times of it, else ``chain.fee-disagreement``;
+      above ``most_base_fee``, in wei for one gas, it is ``chain.fee-absurd``.
+    - A transaction is sent to all; one that takes it is enough.
+
+    ``ProvidersDisagreeError`` carries what each said. ``alert`` hears of those that differed where enough agreed.
+    Not for several threads at once.
+    """
+
+    def __init__(
+        self,
+        providers: Mapping[str, EthereumBackend],
+        *,
+        need: int = 2,
+        persisted: Callable[[Address], int | None] | None = None,
+        largest_jump: int = 16,
+        spread: int = 3,
+        most_base_fee: Wei | None = None,
+        alert: Callable[[Dissent], None] | None = None,
+    ) -> None:
+        if not 0 < need <= len(providers):
+            raise InvalidInputError(f"of {len(providers)} providers 1 to {len(providers)} can be needed, not {need}")
+        ids = {one.chain_id for one in providers.values()}
+        if len(ids) != 1:
+            raise InvalidInputError(f"the providers are for several chains: {', '.join(map(str, sorted(ids)))}")
+        if largest_jump < 1 or spread < 1:
+            raise InvalidInputError("largest_jump and spread are at least 1")
+        self._providers = dict(providers)
+        self._need = need
+        self._chain_id = ids.pop()
+        self._persisted = persisted
+        self._largest_jump = largest_jump
+        self._spread = spread
+        self._most_base_fee = most_base_fee
+        self._alert = alert
+        self._counted: dict[Address, int] = {}
+
+    @property
+    def chain_id(self) -> int:
+        """The chain every provider is asked for."""
+        return self._chain_id
+
+    def check_chain(self) -> BlockRef:
+        """A block that ``need`` providers have reached; WrongChainError as soon as one of them serves another chain."""
+        votes = self._ask(lambda one: one.check_chain())
+        for vote in votes:
+            if isinstance(vote.error, WrongChainError):
+                raise WrongChainError(f"{vote.provider}: {vote.error.message}")
+        tips = sorted(answers(votes, self._need, "the chain"), key=lambda one: one.height, reverse=True)
+        tip: BlockRef = tips[self._need - 1]
+        return tip
+
+    def genesis_hash(self) -> str:
+        """The hash of block 0."""
+        return str(self._agreed("the first block", lambda one: one.genesis_hash()))
+
+    def balance(self, address: Address, *, pending: bool = False) -> Wei:
+        """The balance that enough providers give; right after a block they may differ for a moment: ask again."""
+        found: Wei = self._agreed(f"the balance of {address}", lambda one: one.balance(address, pending=pending))
+        return found
+
+    def nonce(self, address: Address, *, pending: bool = False) -> int:
+        """The next nonce that enough providers reach; pending, it is never below the one persisted."""
+        what = f"the nonce of {address}"
+        votes = self._ask(lambda one: one.nonce(address, pending=pending))
+        counts: list[int] = sorted(answers(votes, self._need, what), reverse=True)
+        count = counts[self._need - 1]
+        self._tell(what, votes, count)
+        persisted = self._persisted(address) if self._persisted is not None else None
+        if persisted is not None and count > persisted + self._largest_jump:
+            reason = f"{what} is said to be {count}, {persisted} was next here: somebody else signs, or they lie"
+            refuse(votes, reason, code="chain.nonce")
+        before = self._counted.get(address, 0)
+        if count < before:
+            refuse(votes, f"{what} fell from {before} to {count}: a reorganisation, or they lie", code="chain.nonce")
+        if not pending:
+            self._counted[address] = count
+        return max(count, persisted or 0) if pending else count
+
+    def forget_nonce(self, address: Address) -> None:
+        """Accept a lower nonce from now on, once somebody looked into why it fell."""
+        self._counted.pop(address, None)
+
+    def fees(self) -> FeeQuote:
+        """The median of each fee."""
+        votes = self._ask(lambda one: one.fees())
+        quotes: list[FeeQuote] = answers(votes, self._need, "fees")
+        base_fee = _median([one.base_fee for one in quotes])
+        near = [one for one in quotes if self._near(one.base_fee, base_fee)]
+        if len(near) < self._need:
+            refuse(votes, "the providers disagree about fees", code="chain.fee-disagreement")
+        if len(near) < len(votes):
+            far = tuple(one for one in votes if one.error is not None or one.value not in near)
+            self._say(Dissent("fees", f"a base fee of {base_fee}", far))
+        if self._most_base_fee is not None and base_fee > self._most_base_fee:
+            raise ChainError(
+                f"a base fee of {Wei(base_fee).to_gwei_text()} is above the cap of "
+                f"{self._most_base_fee.to_gwei_text()}: wait, or raise the cap",
+                code="chain.fee-absurd",
+            )
+        slow, normal, fast = (_median([getattr(one, name) for one in near]) for name in _FEES[1:])
+        normal = max(slow, normal)
+        return FeeQuote(base_fee=Wei(base_fee), slow=Wei(slow), normal=Wei(normal), fast=Wei(max(normal, fast)))
+
+    def _near(self, value: int, middle: int) -> bool:
+        return value <= middle * self._spread and middle <= value * self._spread
+
+    def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int:
+        """The largest estimate that is near the median; a refusal by the contract where enough providers say so."""
+        votes = self._ask(lambda one: one.estimate_gas(sender, tx))
+        self._raise_reverted(votes)
+        estimates: list[int] = answers(votes, self._need, "gas")
+        middle = _median(estimates)
+        near = [one for one in estimates if self._near(one, middle)]
+        if len(near) < self._need:
+            refuse(votes, "the providers disagree about gas")
+        if len(near) < len(votes):
+            far = tuple(one for one in votes if one.error is not None or one.value not in near)
+            self._say(Dissent("gas", str(middle), far))
+        return max(near)
+
+    def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
+        """What a contract answers; a refusal by the contract where enough providers say so."""
+        votes = self._ask(lambda one: one.call(to, data, sender=sender))
+        self._raise_reverted(votes)
+        return bytes(self._decide(f"an answer of {to}", votes))
+
+    def code(self, address: Address) -> bytes:
+        """The code at an address."""
+        return bytes(self._agreed(f"the code of {address}", lambda one: one.code(address)))
+
+    def broadcast(self, raw: bytes) -> str:
+        """Send to every provider; one that takes it is enough. If none does, what the first refusal said.
+
+        When one of them did not answer and no other took it, nobody can say whether it was taken:
+        ``ChainUnavailableError``, send the same bytes again.
+        """
+        votes = self._ask(lambda one: one.broadcast(raw))
+        taken = [one.value for one in votes if one.error is None]
+        if taken:
+            self._tell("a transaction that was sent", votes, taken[0])
+            return str(taken[0])
+        away = next((one.error for one in votes if isinstance(one.error, ChainUnavailableError)), None)
+        rejected = next((one.error for one in votes if isinstance(one.error, BroadcastRejectedError)), None)
+        error = away or rejected or votes[0].error
+        assert error is not None
+        raise error
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        """The outcome that enough providers give; ``None`` while fewer know it. Two different ones are refused."""
+        votes = self._ask(lambda one: one.receipt(tx_hash))
+        seen = [one for one in answers(votes, self._need, "a receipt") if one is not None]
+        if any(one != seen[0] for one in seen):
+            enough = [one for one in seen if seen.count(one) >= self._need]
+            if not enough or any(one != enough[0] for one in enough):
+                refuse(votes, f"the providers give different receipts of {tx_hash}")
+            seen = enough
+        found = seen[0] if len(seen) >= self._need else None
+        self._tell(f"the receipt of {tx_hash}", votes, found)
+        return found
+
+    def transaction(self, tx_hash: str) -> bytes | None:
+        """The raw bytes of a transaction from any provider: each has checked them against the hash."""
+        votes = self._ask(lambda one: one.transaction(tx_hash))
+        found = next((one.value for one in votes if one.value is not None), None)
+        if found is None:
+            answers(votes, self._need, "a transaction")
+        return found
+
+    def logs(
+        self, *, addresses: Sequence[Address], topics: Sequence[bytes | None], from_block: int, to_block: int
+    ) -> tuple[Log, ...]:
+        """The logs that enough providers give, none more and none less."""
+        found: tuple[Log, ...] = self._agreed(
+            f"logs of the blocks {from_block} to {to_block}",
+            lambda one: one.logs(addresses=addresses, topics=topics, from_block=from_block, to_block=to_block),
+        )
+        return found
+
+    def close(self) -> None:
+        """Hang up everywhere; idempotent."""
+        for one in self._providers.values():
+            one.close()
+
+    def _ask(self, question: Callable[[EthereumBackend], Any]) -> tuple[Vote, ...]:
+        return ask(self._providers, question)
+
+    def _agreed(self, what: str, question: Callable[[EthereumBackend], Any]) -> Any:
+        return self._decide(what, self._ask(question))
+
+    def _decide(self, what: str, votes: tuple[Vote, ...]) -> Any:
+        value = agreed(votes, self._need, what)
+        self._tell(what, votes, value)
+        return value
+
+    def _raise_reverted(self, votes: tuple[Vote, ...]) -> None:
+        reverted = [one.error for one in votes if one.error is not None and one.error.code == "chain.reverted"]
+        if len(reverted) >= self._need:
+            raise reverted[0]
+
+    def _tell(self, what: str, votes: tuple[Vote, ...], value: Any) -> None:
+        others = dissent(votes, value)
+        if others:
+            self._say(Dissent(what, str(value), others))
+
+    def _say(self, found: Dissent) -> None:
+        if self._alert is not None:
+            self._alert(found)
+
+
+def _median(values: Sequence[int]) -> int:
+    """The middle one, the lower of two: one provider of two cannot raise it."""
+    return int(sorted(values)[(len(values) - 1) // 2])
