@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.backends.trezor.abilities import Firmware
-    from bursar.backends.trezor.bitcoin_request import OwnInput
+    from bursar.backends.trezor.bitcoin_own import OwnInput
     from bursar.bitcoin.psbt import Psbt
     from bursar.bitcoin.transaction import Transaction
 

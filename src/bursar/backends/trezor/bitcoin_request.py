@@ -16,6 +16,7 @@ from bursar.backends.trezor.bitcoin_multisig import (
     redeem_message,
 )
 from bursar.backends.trezor.bitcoin_outputs import Homes, Outputs
+from bursar.backends.trezor.bitcoin_own import OwnInput
 from bursar.backends.trezor.bitcoin_replacement import tell
 from bursar.bitcoin.account import single_key_script
 from bursar.bitcoin.script import ScriptType, classify
@@ -36,31 +37,6 @@ _IN_BIP32: Final = 0x06
 _IN_TAP_BIP32: Final = 0x16
 _FINAL_WITNESS: Final = b"\x08"
 _SINGLE: Final = frozenset(paths.INPUT_TYPES)
-_LEGACY: Final = frozenset({"SPENDADDRESS", "SPENDMULTISIG"})
-
-
-@dataclass(frozen=True, slots=True)
-class OwnInput:
-    """An input the device is to sign: its type by the device's name, the key as the PSBT names it, and where it is.
-
-    ``script_type`` is that of a single key, ``None`` for a multisig script.
-    """
-
-    spend: str
-    key: bytes
-    path: Path
-    script_type: ScriptType | None = None
-    placed: Placed | None = None
-    multisig: Any = None
-
-    @property
-    def taproot(self) -> bool:
-        return self.script_type is ScriptType.P2TR
-
-    @property
-    def legacy(self) -> bool:
-        """Whether its signature hashes the whole transaction anew."""
-        return self.spend in _LEGACY
 
 
 @dataclass(slots=True)

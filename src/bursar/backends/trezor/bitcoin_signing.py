@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.backends.trezor.bitcoin_keys import KeyBook, Path
-from bursar.backends.trezor.bitcoin_request import Draft, OwnInput, unsigned
+from bursar.backends.trezor.bitcoin_request import Draft, unsigned
 from bursar.backends.trezor.bitcoin_stream import Stream, misbehaved
 from bursar.backends.trezor.exchange import Exchange, expect
 from bursar.backends.trezor.public_keys import public_key_at
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bursar.backends.trezor.abilities import Firmware
+    from bursar.backends.trezor.bitcoin_own import OwnInput
     from bursar.bitcoin.network import Network
     from bursar.bitcoin.psbt import Psbt
     from bursar.keys.bip32 import ExtendedPublicKey
