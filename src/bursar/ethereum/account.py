@@ -9,6 +9,7 @@ from bursar.crypto.hashes import keccak256
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address, checksum_texts
 from bursar.ethereum.chain_id import check_chain_id
+from bursar.ethereum.path_scheme import EthereumScheme
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import KeyOrigin
 
@@ -24,11 +25,15 @@ def _invalid(message: str) -> InvalidInputError:
 
 @dataclass(frozen=True, slots=True)
 class EthereumAccount:
-    """An account on one chain: ``xpub`` sits at ``origin.path`` (``m/44h/60h/0h``), its addresses at ``/0/index``."""
+    """An account on one chain: ``xpub`` sits at ``origin.path`` (``m/44h/60h/0h``), its addresses at ``/0/index``.
+
+    In the ``LEGACY`` scheme they are at ``/index``; in that of Ledger Live an account has index 0 only.
+    """
 
     chain_id: int
     origin: KeyOrigin
     xpub: ExtendedPublicKey
+    scheme: EthereumScheme = EthereumScheme.BIP44
     _branch: ExtendedPublicKey = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -36,18 +41,34 @@ class EthereumAccount:
         indexes = self.origin.path.indexes
         if self.xpub.depth != len(indexes) or (indexes and self.xpub.index != indexes[-1]):
             raise _invalid(f"the extended public key is not the one at {self.origin.path}: depth or index differ")
-        object.__setattr__(self, "_branch", self.xpub.child(0))
+        if not isinstance(self.scheme, EthereumScheme):
+            raise _invalid("the scheme of an ethereum account is an EthereumScheme")
+        branch = self.xpub
+        for step in self.scheme.branch:
+            branch = branch.child(step)
+        object.__setattr__(self, "_branch", branch)
 
     def path(self, index: int) -> DerivationPath:
         """The absolute path of the key at ``index``."""
-        return self.origin.path / 0 / index
+        self._check(index)
+        path = self.origin.path
+        for step in self.scheme.branch:
+            path = path / step
+        return path / index
+
+    def _check(self, index: int) -> None:
+        if index and self.scheme is EthereumScheme.LEDGER_LIVE:
+            raise _invalid(f"an account of ledger live has one address, at index 0, and none at {index!r}")
 
     def address(self, index: int) -> Address:
         """The address at ``index``."""
+        self._check(index)
         return Address.from_public_key(self._branch.child(index).key)
 
     def addresses(self, start: int, count: int) -> list[str]:
         """The EIP-55 texts of ``count`` addresses from index ``start``, quicker than one by one."""
+        if self.scheme is EthereumScheme.LEDGER_LIVE:
+            count = min(count, 1) if start == 0 else 0
         points = self._branch.children_uncompressed(start, count)
         return checksum_texts([keccak256(point[1:])[12:] for point in points])
 
@@ -59,16 +80,21 @@ class EthereumAccount:
             "chain_id": self.chain_id,
             "origin": str(self.origin),
             "xpub": str(self.xpub),
+            **({} if self.scheme is EthereumScheme.BIP44 else {"scheme": self.scheme.value}),
         }
 
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The account of :meth:`to_json`."""
-        if not isinstance(data, dict) or set(data) != _MEMBERS:
+        if not isinstance(data, dict) or set(data) - {"scheme"} != _MEMBERS:
             raise _invalid(f"a stored ethereum account has exactly {', '.join(sorted(_MEMBERS))}")
         if type(data["version"]) is not int or data["version"] != 1 or data["kind"] != "ethereum":
             raise _invalid("this is no ethereum account of version 1")
         if not isinstance(data["origin"], str) or not isinstance(data["xpub"], str):
             raise _invalid("the origin and the extended public key of a stored account are texts")
         origin, xpub = KeyOrigin.from_text(data["origin"]), ExtendedPublicKey.from_text(data["xpub"])
-        return cls(check_chain_id(data["chain_id"]), origin, xpub)
+        name = data.get("scheme", EthereumScheme.BIP44.value)
+        scheme = next((one for one in EthereumScheme if one.value == name), None)
+        if scheme is None or (scheme is EthereumScheme.BIP44 and "scheme" in data):
+            raise _invalid(f"the scheme of a stored account is not {name!r:.40}")
+        return cls(check_chain_id(data["chain_id"]), origin, xpub, scheme)

@@ -6,7 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bursar.backends.software.key_signer import MODEL as KEY_MODEL
+from bursar.backends.software.key_signer import KeySigner
 from bursar.backends.software.keystore import read_header
+from bursar.backends.software.keystore_v3 import KeystoreV3
+from bursar.backends.software.private_file import read_private
 from bursar.backends.software.signer import MODEL, NAME, SoftwareSigner
 from bursar.errors import KeystoreError, SignerNotFoundError
 from bursar.signing.protocols import SecretRequest, SignerInfo
@@ -51,16 +55,23 @@ class SoftwareBackend:
             raise KeystoreError(f"{folder} cannot be listed: {error.strerror}", code="keystore.io") from error
         return tuple(map(_look, paths))
 
-    def open(self, info: SignerInfo, prompt: Prompt) -> SoftwareSigner:
-        """Ask for the password and open the keystore at ``info.location``, locked until the signer is closed."""
+    def open(self, info: SignerInfo, prompt: Prompt) -> SoftwareSigner | KeySigner:
+        """Ask for the password and open the keystore at ``info.location``, locked until the signer is closed.
+
+        A file of version 3, which holds one key of Ethereum, gives a ``KeySigner``.
+        """
         if info.backend != self.name:
             raise SignerNotFoundError(
                 f"{info.backend}:{info.location} is no software keystore: open it by its own backend"
             )
         path = Path(info.location)
-        read_header(path)  # a missing or damaged file must not cost the human a password
+        single = _is_single_key(path)
+        if not single:
+            read_header(path)  # a missing or damaged file must not cost the human a password
         request = SecretRequest("password", f"Password of the keystore {info.label or path.stem}")
         with prompt.ask(request) as password:
+            if single:
+                return KeySigner.open(path, password)
             return SoftwareSigner.open(path, password, verify_after_sign=self._verify_after_sign, low_r=self._low_r)
 
 
@@ -68,5 +79,15 @@ def _look(path: Path) -> SignerInfo:
     try:
         header = read_header(path)
     except KeystoreError as error:
+        if _is_single_key(path):
+            return SignerInfo(NAME, str(path), KEY_MODEL, label=path.stem, trouble=LOCKED)
         return SignerInfo(NAME, str(path), MODEL, label=path.stem, trouble=error.message)
     return SignerInfo(NAME, str(path), MODEL, label=path.stem, fingerprint=header.fingerprint, trouble=LOCKED)
+
+
+def _is_single_key(path: Path) -> bool:
+    try:
+        KeystoreV3.parse(read_private(path))
+    except KeystoreError:
+        return False
+    return True
