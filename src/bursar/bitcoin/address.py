@@ -10,6 +10,7 @@ from bursar.crypto import base58, bech32
 from bursar.errors import InvalidInputError
 
 _MAX_TEXT = 90
+_MAX_BASE58 = 35
 _HRPS = frozenset(network.hrp for network in NETWORKS)
 _VERSIONS = frozenset(version for network in NETWORKS for version in (network.p2pkh, network.p2sh))
 
@@ -34,7 +35,8 @@ class Address:
         """
         if not 14 <= len(text) <= _MAX_TEXT or not text.isascii() or not text.isalnum():
             raise InvalidInputError(
-                f"address {text[:_MAX_TEXT]!r} is not an address of any kind: copy it in full", code="input.address"
+                f"this text of {len(text)} characters is not an address of any kind: copy it in full",
+                code="input.address",
             )
         if len(text) == 42 and text[:2] in ("0x", "0X"):
             raise InvalidInputError(
@@ -68,12 +70,13 @@ class Address:
             payload = base58.decode_check(text)
         except InvalidInputError as error:
             if _is_foreign_bech32(text):
-                raise _wrong_network(text, network) from error
+                raise _wrong_network(f"{text.rpartition('1')[0]}1…", network) from error
             raise InvalidInputError(
-                f"address {text} has a wrong checksum or character: copy it again", code="input.address.checksum"
+                f"address {_shown(text)} has a wrong checksum or character: copy it again",
+                code="input.address.checksum",
             ) from error
         if len(payload) != 21:
-            raise InvalidInputError(f"address {text} has a wrong length", code="input.address")
+            raise InvalidInputError(f"address {_shown(text)} has a wrong length", code="input.address")
         version, digest = payload[0], payload[1:]
         if version == network.p2pkh:
             return cls(text, network, scripts.p2pkh(digest))
@@ -110,6 +113,11 @@ class Address:
 
     def __str__(self) -> str:
         return self.text
+
+
+def _shown(text: str) -> str:
+    """What was taken for an address and is too long for one may be a private key, and is not repeated."""
+    return text if len(text) <= _MAX_BASE58 else f"of {len(text)} characters"
 
 
 def _is_foreign_bech32(text: str) -> bool:

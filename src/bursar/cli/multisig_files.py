@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 300_000  # bytes of a file
 _LONGEST_TOKEN = 1000
+_LONGEST_NAME = 44
 
 
 def read_token(path: str | None) -> SetupToken | None:
@@ -39,7 +40,7 @@ def read_key(given: str, token: SetupToken | None) -> tuple[KeyOrigin, ExtendedP
         path = Path(text)
         if not path.is_file():
             raise InvalidInputError(
-                f"{text[:80]!r} is no key with its origin ([d34db33f/48h/0h/0h/2h]xpub…) and no file", code="input.key"
+                f"{_shown(text)} is no key with its origin ([d34db33f/48h/0h/0h/2h]xpub…) and no file", code="input.key"
             )
         with path.open("rb") as file:
             text = file.read(_LONGEST).decode("utf-8", "replace").strip()
@@ -53,6 +54,11 @@ def read_key(given: str, token: SetupToken | None) -> tuple[KeyOrigin, ExtendedP
             )
         text = token.decrypt(text)
     return _extended(KeyRecord.parse(text, token=token).written, given)
+
+
+def _shown(text: str) -> str:
+    """A name may be repeated; what is longer may be a private key or words."""
+    return repr(text) if len(text) <= _LONGEST_NAME else f"a text of {len(text)} characters"
 
 
 def written_key(signer: Signer, origin: KeyOrigin, xpub: ExtendedPublicKey, token: SetupToken, description: str) -> str:

@@ -12,6 +12,7 @@ from bursar.errors import InvalidInputError
 
 _HEX = frozenset("0123456789abcdefABCDEF")
 _BULK = 256
+_LONGEST_SHOWN = 44
 
 # One hexadecimal digit is one byte of a large integer here. Bit 6 is set in letters only; in a digit of the hash bit 6
 # (a-f) or bit 3 (8, 9) says that the digit is 8 or more; bit 5 is what tells a lower-case letter from a capital.
@@ -50,7 +51,8 @@ def checksum_texts(addresses: Sequence[bytes]) -> list[str]:
 
 
 def _wrong(text: str, problem: str) -> InvalidInputError:
-    shown = ascii(text if len(text) <= 60 else text[:60] + "…")
+    # what is longer may be a private key or words, and is not repeated
+    shown = ascii(text) if len(text) <= _LONGEST_SHOWN else f"this text of {len(text)} characters"
     return InvalidInputError(f"{shown} is not an ethereum address: {problem}", code="input.address")
 
 
