@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bursar.bitcoin.package import AncestorPackage, Unconfirmed
 from bursar.bitcoin.transaction import Transaction, Txid
 from bursar.bitcoin.units import Sats
+from bursar.errors import ChainError
 from bursar.wallet.bitcoin_view import raw_transactions
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ class Ancestry:
             self._asked += 1
             answer = self._backend.transaction(Txid.from_text(txid))
             if answer is not None:
+                if str(answer.tx.txid) != txid:  # it would have us pay for an ancestor that is none
+                    raise ChainError(f"the node was asked for {txid} and gave {answer.tx.txid}", code="chain.reply")
                 self._known[txid] = answer.tx
                 if answer.block is not None:
                     self._mined.add(txid)
