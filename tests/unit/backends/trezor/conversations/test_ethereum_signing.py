@@ -33,7 +33,7 @@ def transaction(kind: int = 2, **fields: Any) -> UnsignedTransaction:
     price = {"gas_price": Wei(2 * 10**9)}
     if kind == 2:
         price = {"max_fee_per_gas": Wei(3 * 10**9), "max_priority_fee_per_gas": Wei(10**9)}
-    known = {"chain_id": 1, "nonce": 0, "to": SOMEBODY, "value": Wei(1), "gas_limit": 100_000, **price, **fields}
+    known = {"chain_id": 1, "nonce": 0, "to": SOMEBODY, "value": Wei(1), "gas_limit": 1_000_000, **price, **fields}
     return UnsignedTransaction(type=kind, **known)
 
 
