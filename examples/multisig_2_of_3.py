@@ -44,7 +44,7 @@ def main() -> None:
             stack.enter_context(closing(signer))
 
         path = multisig_path(MultisigScript.WSH, bursar.CoinType.TESTNET, 0)
-        cosigners = []
+        cosigners: list[tuple[bursar.KeyOrigin, bursar.ExtendedPublicKey]] = []
         for signer in signers:
             master = signer.info.fingerprint
             assert master is not None

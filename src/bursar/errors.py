@@ -65,7 +65,7 @@ class InvalidSignatureError(InvalidInputError):
 
 
 class InvalidContributionError(InvalidInputError):
-    """What a cosigner sent is not acceptable: ``contribution`` is what, ``signer`` its place from 0 (None: nobody's)."""
+    """What a cosigner sent is not acceptable: ``contribution`` is what, ``signer`` its place from 0, or None."""
 
     default_code = "input.contribution"
 

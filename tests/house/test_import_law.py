@@ -28,6 +28,8 @@ HOMES = {
     "sqlalchemy": "wallet",
     "alembic": "wallet",
     "web3": "nodes/ethrpc/wire.py",
+    "eth_abi": "ethereum/abi",
+    "ckzg": "ethereum/blobs/kzg.py",
     "pbk": "nodes/sandbox",
     "eth": "nodes/sandbox",
     "keyring": "cli",

@@ -15,7 +15,7 @@ from bursar.ethereum.units import Wei
 
 _AMOUNTS = ("value", "gas_price", "max_fee_per_gas", "max_priority_fee_per_gas", "max_fee_per_blob_gas")
 _NAMES = ("type", "chain_id", "nonce", "to", "value", "data", "gas_limit", *_AMOUNTS[1:4], "access_list")
-FIELD_NAMES = {
+FIELD_NAMES: dict[int, tuple[str, ...]] = {
     LEGACY: _NAMES,
     ACCESS_LIST: _NAMES,
     FEE_MARKET: _NAMES,

@@ -25,7 +25,7 @@ _FEE_MARKET_FIELDS: Final = (
     "max_fee_per_gas",
     *_ACCESS_LIST_FIELDS[3:],
 )
-TYPED_FIELDS: Final = {
+TYPED_FIELDS: Final[dict[int, tuple[str, ...]]] = {
     ACCESS_LIST: _ACCESS_LIST_FIELDS,
     FEE_MARKET: _FEE_MARKET_FIELDS,
     BLOB: (*_FEE_MARKET_FIELDS, "max_fee_per_blob_gas", "blob_versioned_hashes"),

@@ -19,6 +19,7 @@ def rebuild_raw(body: dict[str, Any], *, chain_id: int) -> bytes:
     fees = {"gas_price": "gasPrice"}
     if kind == FEE_MARKET:
         fees = {"max_fee_per_gas": "maxFeePerGas", "max_priority_fee_per_gas": "maxPriorityFeePerGas"}
+    prices: dict[str, Any] = {name: read_wei(body.get(key), name=key) for name, key in fees.items()}
     v = read_quantity(body.get("v"), name="v")
     entries = read_list(body.get("accessList") or [], name="the access list", most=_MOST_ENTRIES)
     try:
@@ -31,7 +32,7 @@ def rebuild_raw(body: dict[str, Any], *, chain_id: int) -> bytes:
             data=read_data(body.get("input"), name="the input"),
             gas_limit=read_quantity(body.get("gas"), name="the gas limit"),
             access_list=tuple(_entry(entry) for entry in entries),
-            **{name: read_wei(body.get(key), name=key) for name, key in fees.items()},
+            **prices,
         )
         signature = EcdsaSignature(
             read_quantity(body.get("r"), name="r"),
