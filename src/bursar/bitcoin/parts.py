@@ -128,6 +128,24 @@ def read_outputs(data: bytes, at: int) -> tuple[tuple[TxOut, ...], int]:
     return tuple(outputs), at
 
 
+def skip_inputs(data: bytes, at: int) -> tuple[int, int]:
+    """The number of the counted inputs at ``at`` and the offset behind them; ``IndexError`` past the end."""
+    count, at = read_compact_size(data, at)
+    total = len(data)
+    if count > (total - at) // 41:
+        raise IndexError(count)
+    for _ in range(count):
+        size = data[at + 36]
+        if size < 253:
+            at += size + 41
+        else:
+            size, end = read_compact_size(data, at + 36)
+            at = end + size + 4
+        if at > total:
+            raise IndexError(at)
+    return count, at
+
+
 def read_inputs(data: bytes, at: int) -> tuple[list[TxIn], int]:
     """The counted inputs at ``at``, without witnesses, and the offset behind them; ``IndexError`` past the end."""
     count, at = read_compact_size(data, at)

@@ -16,6 +16,7 @@ from bursar.bitcoin.parts import (
     read_inputs,
     read_outputs,
     read_u32,
+    skip_inputs,
 )
 from bursar.bitcoin.wire import compact_size, read_compact_size, read_stack, sized, stack
 from bursar.crypto.hashes import sha256d
@@ -32,13 +33,14 @@ _EMPTY_STACKS: Final = (b"", b"\0")
 class Transaction:
     """A transaction, immutable; ids and sizes are computed once. What was parsed serialises to the same bytes."""
 
-    __slots__ = ("_inputs", "_outputs", "_raw", "_stride_count", "_stripped", "_txid", "locktime", "version")
+    __slots__ = ("_inputs", "_outputs", "_pieces", "_raw", "_stride_count", "_stripped", "_txid", "locktime", "version")
 
     version: int
     locktime: int
     _inputs: tuple[TxIn, ...] | None
     _outputs: tuple[TxOut, ...] | None
     _stride_count: int  # the number of inputs when every one is known to take 41 bytes in _stripped, else 0
+    _pieces: tuple[list[bytes], list[bytes], bytes] | None
     _raw: bytes | None
     _stripped: bytes | None
     _txid: Txid | None
@@ -67,6 +69,7 @@ class Transaction:
         put(self, "_raw", raw)
         put(self, "_stripped", stripped)
         put(self, "_stride_count", 0)
+        put(self, "_pieces", None)
         put(self, "_txid", None)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -98,11 +101,11 @@ class Transaction:
     def _unfold(self) -> None:
         """Build inputs and outputs from ``_raw``, whose form was checked when it was taken."""
         assert self._raw is not None
-        if self._stride_count:
+        if self._raw is self._stripped and self._outputs is not None:
             object.__setattr__(self, "_inputs", tuple(read_inputs(self._raw, 4)[0]))
             return
         whole, _ = self._read(self._raw, self._raw is not self._stripped)
-        object.__setattr__(self, "_inputs", whole._inputs)
+        object.__setattr__(self, "_inputs", whole.inputs)
         object.__setattr__(self, "_outputs", whole._outputs)
 
     @classmethod
@@ -135,26 +138,32 @@ class Transaction:
                 )
             segwit = True
             at = 6
-        inputs, at = read_inputs(data, at)
+        inputs: tuple[TxIn, ...] | None = None  # built when asked for, except where witnesses belong to them
+        if segwit:
+            bare, at = read_inputs(data, at)
+        else:
+            _, at = skip_inputs(data, at)
         outputs, at = read_outputs(data, at)
         end = at
         if segwit:
             stacks: list[tuple[bytes, ...]] = []
-            for _ in inputs:
+            for _ in bare:
                 items, at = read_stack(data, at)
                 stacks.append(items)
             if not any(stacks):
                 raise InvalidInputError("transaction has a witness flag but no witness", code="input.transaction")
-            inputs = [
-                TxIn(spent.outpoint, spent.script_sig, spent.sequence, items)
-                for spent, items in zip(inputs, stacks, strict=True)
-            ]
+            inputs = tuple(
+                [
+                    TxIn(spent.outpoint, spent.script_sig, spent.sequence, items)
+                    for spent, items in zip(bare, stacks, strict=True)
+                ]
+            )
         (locktime,) = read_u32(data, at)
         at += 4
         tx = object.__new__(cls)
         raw = data if at == len(data) else data[:at]
         stripped = data[:4] + data[6:end] + data[at - 4 : at] if segwit else raw
-        tx._set(version, tuple(inputs), outputs, locktime, raw, stripped)
+        tx._set(version, inputs, outputs, locktime, raw, stripped)
         return tx, at
 
     def serialize(self, *, witness: bool = True) -> bytes:
@@ -235,7 +244,17 @@ class Transaction:
         return tx
 
     def pieces(self) -> tuple[list[bytes], list[bytes], bytes]:
-        """Serialised: the outpoint and the sequence of every input, and the outputs behind their count."""
+        """Serialised: the outpoint and the sequence of every input, and the outputs behind their count.
+
+        The lists are made once and shared: not to be changed.
+        """
+        if self._pieces is None:
+            object.__setattr__(self, "_pieces", self._cut())
+        pieces = self._pieces
+        assert pieces is not None
+        return pieces
+
+    def _cut(self) -> tuple[list[bytes], list[bytes], bytes]:
         count = self._stride_count
         if count:
             data = self._stripped

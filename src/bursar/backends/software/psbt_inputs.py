@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -38,6 +39,7 @@ _TAP_MERKLE_ROOT: Final = b"\x18"
 _MUSIG2_PARTICIPANTS: Final = 0x1A
 _ETHEREUM: Final = (HARDENED + CoinType.ETHEREUM).to_bytes(4, "little")
 _FINAL: Final = frozenset({b"\x07", b"\x08"})
+_AT_ONCE: Final = 32
 _SINGLE_KEY: Final = frozenset({ScriptType.P2WPKH, ScriptType.P2SH_P2WPKH, ScriptType.P2PKH})
 _SCRIPTED: Final = frozenset({ScriptType.P2PK, ScriptType.P2PKH, ScriptType.MULTISIG})
 
@@ -48,13 +50,14 @@ _Named = tuple[bytes, bytes, bytes]  # key, path, leaf hashes joined
 class InputSigner:
     """Signs for the master key ``fingerprint``; keys come from ``keys`` and stay there."""
 
-    __slots__ = ("_keys", "_low_r", "_verify", "fingerprint")
+    __slots__ = ("_fresh", "_keys", "_low_r", "_verify", "fingerprint")
 
     def __init__(self, keys: KeyTree, fingerprint: bytes, *, verify: bool, low_r: bool) -> None:
         self._keys = keys
         self.fingerprint = fingerprint
         self._verify = verify
         self._low_r = low_r
+        self._fresh = b""
 
     def sign(self, psbt: Psbt) -> Psbt:
         """A copy of ``psbt`` with a signature for every key of ours that its open inputs name.
@@ -65,6 +68,7 @@ class InputSigner:
         one of the script, or no input of ours at all. ``UnsupportedError``: scripts that are neither of one key, nor
         plain multisig, nor miniscript.
         """
+        self._fresh = b""
         outpoints, _, _ = psbt.tx.pieces()
         if len(set(outpoints)) != len(outpoints):
             raise InvalidInputError(
@@ -201,7 +205,11 @@ class InputSigner:
             fields[field] = self._schnorr(index, secret, key, digests.leaf(index, leaf))
 
     def _schnorr(self, index: int, secret: bytes, x_only: bytes, asked: InputDigest) -> bytes:
-        signature = schnorr_sign(secret, asked.digest, public=x_only)
+        fresh = self._fresh
+        if not fresh:  # many signatures' randomness at once: asking the system for each costs as much as hashing it
+            fresh = os.urandom(32 * _AT_ONCE)
+        self._fresh = fresh[32:]
+        signature = schnorr_sign(secret, asked.digest, fresh[:32], public=x_only)
         if self._verify:
             try:
                 schnorr_verify(x_only, asked.digest, signature)

@@ -209,14 +209,21 @@ class Psbt:
 
     def _previous(self, index: int, one: PsbtInput) -> TxOut:
         """The output spent, from a previous transaction that is the right one."""
+        outpoint = self.tx.pieces()[0][index]
+        raw = one.fields[r.NON_WITNESS_UTXO]
+        known = one._proven
+        if known is not None and known[0] is raw and known[1] == outpoint:
+            return known[2]
         previous = one.non_witness_utxo
         assert previous is not None
-        txid, vout = self.tx.inputs[index].outpoint
-        if previous.txid != txid:
+        vout = int.from_bytes(outpoint[32:], "little")
+        if previous.txid != outpoint[:32]:
             raise _bad_utxo(index, f"its previous transaction is {previous.txid}, not the one it spends")
         if vout >= len(previous.outputs):
             raise _bad_utxo(index, f"its previous transaction has no output {vout}")
-        return previous.outputs[vout]
+        output = previous.outputs[vout]
+        one._proven = (raw, outpoint, output)
+        return output
 
     def utxo_bytes(self, index: int) -> bytes:
         """As ``utxo``, serialised; without a previous transaction to check against it is the field itself."""

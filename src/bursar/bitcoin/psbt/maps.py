@@ -54,7 +54,7 @@ class PsbtInput:
     ``sequence``, ``required_time`` and ``required_height`` are of version 2 and ``None`` in version 0.
     """
 
-    __slots__ = ("_previous", "fields")
+    __slots__ = ("_previous", "_proven", "fields")
     rules: ClassVar[r.Rules] = r.INPUT_RULES
     where: ClassVar[str] = "input"
 
@@ -76,6 +76,7 @@ class PsbtInput:
     def __init__(self, fields: dict[bytes, bytes] | None = None) -> None:
         self.fields: dict[bytes, bytes] = {} if fields is None else fields
         self._previous: tuple[bytes, Transaction] | None = None
+        self._proven: tuple[bytes, bytes, TxOut] | None = None  # raw previous transaction, outpoint, what it made there
 
     @property
     def non_witness_utxo(self) -> Transaction | None:
@@ -175,6 +176,7 @@ class PsbtInput:
         """An input with other raw fields that still knows the previous transaction it parsed."""
         twin = PsbtInput(fields)
         twin._previous = self._previous
+        twin._proven = self._proven
         return twin
 
     def copy(self) -> PsbtInput:
