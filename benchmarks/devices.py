@@ -129,7 +129,7 @@ def with_trezorlib(location: str, psbt: Psbt) -> int:
     client = get_client(AppManifest(app_name="benchmark"), UdpTransport(f"{host}:{port}"))
     with client:
         session = client.get_session(passphrase=PassphraseSetting.STANDARD_WALLET)
-        return clock(sign)[0]
+        return clock(sign, parallel=True)[0]
 
 
 def with_ledger_client(location: str, psbt: Psbt) -> int:
@@ -143,7 +143,7 @@ def with_ledger_client(location: str, psbt: Psbt) -> int:
         path = "84'/1'/0'"
         policy = WalletPolicy("", "wpkh(@0/**)", [f"[{master}/{path}]{client.get_extended_pubkey('m/' + path)}"])
         text = str(psbt)
-        return clock(lambda: client.sign_psbt(text, policy, None))[0]
+        return clock(lambda: client.sign_psbt(text, policy, None), parallel=True)[0]
     finally:
         client.stop()
 
@@ -153,7 +153,7 @@ def with_bursar(family: str, location: str, psbt: Psbt) -> int:
     signer = Registry.installed().open(f"{family}:{location}", Nobody())
     with closing(signer):
         assert isinstance(signer, PsbtSigner)
-        return clock(lambda: request_signatures(signer, psbt))[0]
+        return clock(lambda: request_signatures(signer, psbt), parallel=True)[0]
 
 
 VENDORS: dict[str, tuple[str, Callable[[str, Psbt], int]]] = {

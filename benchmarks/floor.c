@@ -1,8 +1,9 @@
 /* The floor of `make bench`: the same work as Bursar's in C, one key at a time, same bytes out.
  *
- * Reads one request a line from standard input and answers each with "<nanoseconds> <sha256 of every byte produced>".
+ * Reads one request a line from standard input and answers each with "<nanoseconds> <nanoseconds of processor time>
+ * <sha256 of every byte produced>".
  * Curve: Debian's libsecp256k1. SHA-2, RIPEMD-160, HMAC, PBKDF2: OpenSSL. Keccak: keccak.h. BIP-32, 39, 143, 173, 174,
- * 341, 350, 352; EIP-55, EIP-1559.
+ * 341, 350, 352; EIP-55, EIP-1559 (others: floor_ethereum.h).
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
@@ -51,10 +52,16 @@ static u8 *reserve(size_t size) {
 }
 static void emit(const void *data, size_t size) { memcpy(reserve(size), data, size); }
 
-static long long now(void) {
+static long long clock_of(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(clock, &t);
     return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+static long long busy, busy_before; /* processor time at the last call of now() and at the one before it */
+static long long now(void) { /* every request calls it twice: around its timed part */
+    busy_before = busy;
+    busy = clock_of(CLOCK_PROCESS_CPUTIME_ID);
+    return clock_of(CLOCK_MONOTONIC);
 }
 
 /* ---- hashes ---- */
@@ -697,6 +704,8 @@ static long long eip1559(void) {
     return now() - start;
 }
 
+#include "floor_ethereum.h"
+
 /* bip39 <count> <mnemonic, hex>: the passphrase is the number in decimal */
 static long long bip39(void) {
     unsigned count = number();
@@ -808,11 +817,13 @@ int main(void) {
         else if (!strcmp(name, "sign")) elapsed = sign();
         else if (!strcmp(name, "psbt")) elapsed = psbt();
         else if (!strcmp(name, "eip1559")) elapsed = eip1559();
+        else if (!strcmp(name, "transaction")) elapsed = transaction();
+        else if (!strcmp(name, "permit")) elapsed = permit();
         else if (!strcmp(name, "bip39")) elapsed = bip39();
         else if (!strcmp(name, "silent")) elapsed = silent();
         else fail("unknown request");
         SHA256(out, used, digest);
-        printf("%lld ", elapsed);
+        printf("%lld %lld ", elapsed, busy - busy_before);
         for (int i = 0; i < 32; i++) printf("%02x", digest[i]);
         printf("\n");
         fflush(stdout);

@@ -45,8 +45,8 @@ def install() -> None:
 
 def build() -> None:
     """Both forms of the floor, when the source is newer than they are."""
-    source, header = HERE / "floor.c", HERE / "keccak.h"
-    newest = max(source.stat().st_mtime, header.stat().st_mtime)
+    source = HERE / "floor.c"
+    newest = max(one.stat().st_mtime for one in (source, *HERE.glob("*.h")))
     targets = {
         BUILD / "floor": (*FLAGS, str(source), "-lsecp256k1", "-lcrypto"),
         BUILD / "floor.so": (*FLAGS, "-shared", "-fPIC", "-Dmain=floor_main", str(source), "-lcrypto"),
@@ -61,7 +61,7 @@ def build() -> None:
 
 
 class Floor:
-    """One running floor; ``ask`` returns (nanoseconds, SHA-256 of all bytes produced)."""
+    """One running floor; ``ask`` returns (nanoseconds of processor time, on the wall, SHA-256 of the output)."""
 
     def __init__(self, name: str, command: list[str]) -> None:
         self.name = name
@@ -83,12 +83,12 @@ class Floor:
             raise FloorError(f"the {self.name} floor ended (exit code {self._process.wait()})")
         return line
 
-    def ask(self, request: str) -> tuple[int, str]:
+    def ask(self, request: str) -> tuple[int, int, str]:
         assert self._process.stdin is not None
         self._process.stdin.write(request + "\n")
         self._process.stdin.flush()
-        elapsed, digest = self._read().split()
-        return int(elapsed), digest
+        elapsed, busy, digest = self._read().split()
+        return int(busy), int(elapsed), digest
 
     def close(self) -> None:
         assert self._process.stdin is not None

@@ -15,6 +15,7 @@ from pathlib import Path
 import coin_selection
 import cold_start
 import electrum_sync
+import ethereum
 import ours
 import silent
 from floor import Floor, FloorError, build, curve_version, install
@@ -54,8 +55,8 @@ def address_rows(threads: ThreadPoolExecutor, processes: ProcessPoolExecutor) ->
             if half == "public":
                 by_two = ours.addresses_by_two
                 contenders += [
-                    Contender("bursar, 2 threads", by_two(half, kind, threads), target=0.92),
-                    Contender("bursar, 2 processes", by_two(half, kind, processes), target=0.80),
+                    Contender("bursar, 2 threads", by_two(half, kind, threads), target=0.92, parallel=True),
+                    Contender("bursar, 2 processes", by_two(half, kind, processes), target=0.80, parallel=True),
                 ]
             request = f"{half} {letter} {{}} {keys}".format
             rows.append(Row(f"{half} {kind}", f"{source} -> {name} address", request, contenders))
@@ -184,6 +185,7 @@ def main() -> int:
     with ThreadPoolExecutor(2) as threads, ProcessPoolExecutor(2) as processes:
         list(processes.map(ours.warm, range(4)))
         rows = [*address_rows(threads, processes), *signature_rows(), *psbt_rows(), *silent_rows(), *other_rows()]
+        rows += [Row(*one, count=2000) for one in ethereum.rows()]
         for row in rows:
             if options.only not in row.id and options.only not in row.title:
                 continue
