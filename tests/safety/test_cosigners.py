@@ -141,3 +141,17 @@ def test_signatures_changed_in_the_store_complete_nothing(vault: SimpleNamespace
     assert plan.id in caught.value.message
     assert wallet.transfer(plan.id).state is TransferState.APPROVED
     assert wallet.transfer(plan.id).raw is None
+
+
+def test_a_psbt_from_outside_is_not_signed_for_several_without_their_rules(
+    line: Any, party: Any, tmp_path: Any
+) -> None:
+    account = party.account("wsh(sortedmulti(2,@A,@B,@C))")
+    line.text("account", "add", "board", "--descriptor", party.text("wsh(sortedmulti(2,@A,@B,@C))"))
+    file = tmp_path / "from outside.psbt"
+    file.write_text(str(party.question(account)))
+    for words in (("--account", "board"), ()):
+        result = line.run("psbt", "sign", str(file), "--yes", *words)
+        assert isinstance(result.exception, InvalidInputError)
+        assert "ethereum" not in result.exception.message
+        assert result.stdout == ""

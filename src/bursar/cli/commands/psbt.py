@@ -108,6 +108,7 @@ def sign(
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.cli import psbt_file
     from bursar.cli.psbt_review import review_of
+    from bursar.ethereum.account import EthereumAccount
     from bursar.policy.render import review_text
     from bursar.policy.verdict import require_allowed
     from bursar.signing.checks import request_signatures
@@ -122,7 +123,14 @@ def sign(
     record = wallet.account(account) if account else _account_of(wallet, question)
     held = record.account
     if not isinstance(held, BitcoinAccount):
-        raise InvalidInputError(f"account {record.name!r} is an ethereum account", code="input.account")
+        kind = (
+            "an ethereum account" if isinstance(held, EthereumAccount) else "an account of several signers or scripts"
+        )
+        raise InvalidInputError(
+            f"account {record.name!r} is {kind}: psbts from outside are signed for accounts of one key, transfers of "
+            "this wallet with 'bursar sign'",
+            code="input.account",
+        )
     review = review_of(question, held, record.name, external=external_inputs)
     rules = compose.policy(session)
     past = wallet.policy_history()
