@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.hwi.command import HUMAN_SECONDS, QUICK_SECONDS
+from bursar.bitcoin.descriptor import add_checksum, strip_checksum
 from bursar.bitcoin.psbt import Psbt
 from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError, SignerMisbehavedError, SignerUnavailableError, UnsupportedError
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from bursar.backends.hwi.command import HwiCommand
     from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.crypto.secret import Secret
     from bursar.ethereum.account import EthereumAccount
     from bursar.signing.protocols import Prompt, SignerInfo
@@ -30,7 +32,7 @@ _TYPES = {Scheme.BIP44: "legacy", Scheme.BIP49: "sh_wit", Scheme.BIP84: "wit", S
 
 
 class HwiSigner:
-    """Fulfils ``PsbtSigner``, ``MessageSigner`` and ``AddressDisplay``; made by ``HwiBackend.open``."""
+    """Fulfils ``PsbtSigner``, ``MessageSigner``, ``AddressDisplay``, ``ScriptAddressDisplay``; see ``HwiBackend``."""
 
     def __init__(
         self,
@@ -104,6 +106,16 @@ class HwiSigner:
         words = ["--chain", account.network.chain, "displayaddress", "--addr-type", _TYPES[account.scheme]]
         answer = self._ask([*words, "--path", str(account.path(branch, index))], seconds=HUMAN_SECONDS)
         return str(answer.get("address"))
+
+    def display_script_address(self, account: ScriptAccount, branch: int, index: int) -> str:
+        """Have the device show an address of an account of several keys, by the descriptor of that one address.
+
+        Which it knows, and whether they must be registered first, is for ``hwi`` to say.
+        """
+        self._prompt.notify(DeviceEvent("confirm", f"Compare the address on the {self._info.model}."))
+        text = strip_checksum(account.descriptor(branch), required=False).replace("/*", f"/{index}")
+        words = ["--chain", account.network.chain, "displayaddress", "--desc", add_checksum(text)]
+        return str(self._ask(words, seconds=HUMAN_SECONDS).get("address"))
 
     def close(self) -> None:
         """Forget the passphrase."""

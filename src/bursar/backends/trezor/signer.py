@@ -12,6 +12,7 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.accounts import plainest
 from bursar.bitcoin.multisig import MultisigAccount
 from bursar.errors import InvalidInputError, SignerMisbehavedError
+from bursar.signing.firmware import check_may_receive
 from bursar.signing.protocols import DeviceEvent, SigningContext
 
 if TYPE_CHECKING:
@@ -103,10 +104,15 @@ class TrezorSigner:
         )
 
     def display_address(self, account: BitcoinAccount | EthereumAccount, branch: int, index: int) -> str:
-        """Show the account's address on the device, and return what the device says it showed."""
+        """Show the account's address on the device, and return what the device says it showed.
+
+        None is shown on firmware that must not sign, or of a seed that others can guess (``signer.seed``), even where
+        somebody accepted to sign in spite of it.
+        """
+        state = self._wallet.state
+        check_may_receive(state.notices())
         if not isinstance(account, BitcoinAccount):
             return self._display_ethereum(account, branch, index)
-        state = self._wallet.state
         return self._wallet.run(
             addresses.show_address(
                 vendor.messages(),
@@ -124,6 +130,7 @@ class TrezorSigner:
         ``UnsupportedError`` for scripts of other kinds, which no Trezor knows.
         """
         known, state = plainest(account), self._wallet.state
+        check_may_receive(state.notices())
         if isinstance(known, MultisigAccount):
             shown = addresses.show_multisig_address(
                 vendor.messages(),

@@ -15,6 +15,7 @@ from bursar.backends.hwi import HwiBackend, HwiSigner
 from bursar.backends.hwi.command import HwiCommand
 from bursar.backends.software import keystore
 from bursar.bitcoin.account import BitcoinAccount
+from bursar.bitcoin.descriptor_account import DescriptorAccount
 from bursar.bitcoin.message import encode_signature, verify_message
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.script import ScriptType
@@ -306,3 +307,22 @@ def test_the_command_is_never_this_package_under_another_name(tmp_path: Path, mo
     monkeypatch.setenv("BURSAR_HWI", str(link))
     monkeypatch.setenv("BURSAR_HOME", str(tmp_path))
     assert HwiBackend().discover() == ()
+
+
+def test_an_address_of_several_keys_is_asked_for_by_its_descriptor() -> None:
+    class Told:
+        def ask(self, words: list[str], **_: Any) -> dict[str, Any]:
+            self.words = words
+            return {"address": "tb1q…"}
+
+    told = Told()
+    info = SignerInfo("hwi", "coldcard:x", "coldcard", fingerprint=Fingerprint.from_text(FINGERPRINT))
+    signer = HwiSigner(info, told, ["-t", "coldcard"], Person())  # type: ignore[arg-type]
+    key = "[73c5da0a/48h/1h/0h/2h]"
+    key += "tpubDFH9dgzveyD8zTbPUFuLrGmCydNvxehyNdUXKJAQN8x4aZ4j6UZqGfnq"
+    key += "FrD4NqyaTVGKbvEW54tsvPTK2UoSbCC1PJY8iCNiwTL3RWZEheQ"
+    account = DescriptorAccount.from_text(f"wsh(multi(1,{key}/<0;1>/*))", Network.TESTNET)
+    assert signer.display_script_address(account, 1, 7) == "tb1q…"
+    assert told.words[:-1] == ["-t", "coldcard", "--chain", "test", "displayaddress", "--desc"]
+    asked = DescriptorAccount.from_text(told.words[-1], Network.TESTNET)
+    assert asked.address(0, 0) == account.address(1, 7)

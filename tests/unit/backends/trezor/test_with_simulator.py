@@ -325,3 +325,18 @@ def test_a_set_up_refused_changes_nothing(
         with pytest.raises(BursarError):
             admin.set_up(label="a", words=12, passphrase=False)
         assert admin.info.trouble_code == "signer.uninitialized"
+
+
+def test_firmware_accepted_for_signing_still_shows_no_address(
+    simulate: Callable[..., TrezorSimulator], backend: Callable[..., TrezorBackend]
+) -> None:
+    simulator = simulate(model="T1B1", firmware="1.9.0")
+    with pytest.raises(SignerError, match="believes the host"):
+        opened(backend(), simulator)
+    with opened(backend(accepted=["CVE-2020-14199"]), simulator) as signer:
+        account = account_of(signer)
+        signature = request_message(signer, ACCOUNT / 0 / 0, b"hello", public_key=account.key(0, 0))
+        assert signature.low_s
+        with pytest.raises(SignerError, match="no receive address is given out") as caught:
+            confirm_address(signer, account, 0)
+        assert caught.value.code == "signer.firmware"
