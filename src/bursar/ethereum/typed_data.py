@@ -12,7 +12,7 @@ from bursar.errors import InvalidSignatureError
 from bursar.ethereum.message import recover_signer
 from bursar.ethereum.typed_data_json import read_json, read_struct, read_types, written
 from bursar.ethereum.typed_data_types import DOMAIN, StructTypes, chain_error
-from bursar.ethereum.typed_data_values import hash_struct, struct_held_to_type
+from bursar.ethereum.typed_data_values import hash_domain, hash_struct, struct_held_to_type
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
@@ -89,16 +89,17 @@ class TypedData:
     @property
     def domain_separator(self) -> bytes:
         """hashStruct of the domain, 32 bytes: what devices call the domain hash."""
-        return hash_struct(DOMAIN, self.domain, self.types, {})
+        return hash_domain(self.domain, self.types)
 
     @property
     def message_hash(self) -> bytes:
         """hashStruct of the message, 32 bytes."""
-        return hash_struct(self.primary_type, self.message, self.types, {})
+        return hash_struct(self.primary_type, self.message, self.types)
 
     def digest(self) -> bytes:
         """The 32 bytes to sign: Keccak-256 of 0x19, 0x01 and the two hashes (EIP-191 version 0x01)."""
-        return keccak256(b"\x19\x01" + self.domain_separator + self.message_hash)
+        domain = hash_domain(self.domain, self.types)
+        return keccak256(b"\x19\x01" + domain + hash_struct(self.primary_type, self.message, self.types))
 
     def check_chain(self, chain_id: int, *, absent: bool = False) -> None:
         """Refuse a domain of another chain than ``chain_id``, and one of no chain unless ``absent`` accepts it.

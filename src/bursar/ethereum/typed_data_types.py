@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from bursar.crypto.hashes import keccak256
 from bursar.errors import InvalidInputError
@@ -107,6 +108,13 @@ class StructTypes:
     """Every struct by its name, ``EIP712Domain`` among them, its fields in order. Whatever exists is sound."""
 
     structs: Mapping[str, tuple[Field, ...]]
+    compiled: dict[str, Any] = dataclasses.field(init=False, repr=False, compare=False, default_factory=dict)
+    """How each struct is checked and hashed, kept by ``typed_data_values`` once it was worked out."""
+    domains: dict[tuple[Any, ...], bytes] = dataclasses.field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """The hashes of domains by their values, the last few: one contract is signed for many times."""
+    _primaries: set[str] = dataclasses.field(init=False, repr=False, compare=False, default_factory=set)
 
     def __post_init__(self) -> None:
         if DOMAIN not in self.structs:
@@ -156,11 +164,14 @@ class StructTypes:
 
     def check_primary(self, primary: object) -> None:
         """``primary`` must be a struct here other than the domain, and every other struct must serve it."""
+        if isinstance(primary, str) and primary in self._primaries:
+            return
         if not isinstance(primary, str) or primary not in self.structs or primary == DOMAIN:
             raise typed_data_error(f"primaryType: {primary!r:.60} is no struct of the types that can be signed")
         unused = sorted(self.structs.keys() - {DOMAIN} - set(self.needed_by(primary)))
         if unused:
             raise typed_data_error(f"types.{unused[0]}: {primary} has no use for it, so it would not be signed")
+        self._primaries.add(primary)
 
 
 def typed_data_error(message: str) -> InvalidInputError:

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from bursar.crypto.hashes import keccak256
 from bursar.ethereum.address import Address
-from bursar.ethereum.typed_data_types import MOST_ITEMS, FieldType, Kind, StructTypes, typed_data_error
+from bursar.ethereum.typed_data_types import DOMAIN, MOST_ITEMS, FieldType, Kind, StructTypes, typed_data_error
+
+_PADDING = bytes(12)
+_MOST_DOMAINS: Final = 64
+_PLAIN: Final[Mapping[Kind, type]] = {
+    Kind.UINT: int,
+    Kind.ADDRESS: Address,
+    Kind.BOOL: bool,
+    Kind.BYTES: bytes,
+    Kind.FIXED_BYTES: bytes,
+    Kind.STRING: str,
+}
 
 
 def held_to_type(value: object, kind: FieldType, types: StructTypes, where: str) -> Any:
@@ -40,13 +51,39 @@ def held_to_type(value: object, kind: FieldType, types: StructTypes, where: str)
 
 def struct_held_to_type(value: object, struct: str, types: StructTypes, where: str) -> Mapping[str, Any]:
     """The same for a struct: exactly its fields, in their order."""
-    fields = types.structs[struct]
-    if not isinstance(value, Mapping):
+    if value.__class__ is not dict and not isinstance(value, Mapping):
         raise typed_data_error(f"{where}: {_named(value)} is no value of the struct {struct}")
+    quick = _quickly(value, types.compiled.get(struct) or _plan(struct, types))
+    if quick is not None:
+        return MappingProxyType(quick)
+    fields = types.structs[struct]
     check_fields(value, struct, types, where)
     return MappingProxyType(
         {field.name: held_to_type(value[field.name], field.type, types, f"{where}.{field.name}") for field in fields}
     )
+
+
+def _quickly(value: Mapping[Any, Any], plan: _Plan) -> dict[str, Any] | None:
+    """The fields of a struct of plain values, when a look at each finds nothing wrong; whatever fails is checked at
+    leisure, with reasons."""
+    checks = plan.checks
+    if len(value) != len(checks):
+        return None
+    held = {}
+    for name, kind, most in checks:
+        one: Any = value.get(name)
+        if one.__class__ is not kind:
+            return None
+        if kind is int:
+            if not 0 <= one <= most:
+                return None
+        elif kind is str:
+            if not one.isascii():
+                return None
+        elif most and len(one) != most:
+            return None
+        held[name] = one
+    return held
 
 
 def check_fields(value: Mapping[Any, object], struct: str, types: StructTypes, where: str) -> None:
@@ -74,32 +111,75 @@ def integer_range(kind: FieldType) -> tuple[int, int]:
     return (-(1 << bits - 1), (1 << bits - 1) - 1) if kind.kind is Kind.INT else (0, (1 << bits) - 1)
 
 
-def hash_struct(struct: str, value: Mapping[str, Any], types: StructTypes, known: dict[str, bytes]) -> bytes:
-    """hashStruct of a value that was held to its type; ``known`` keeps type hashes from one call to the next."""
-    if struct not in known:
-        known[struct] = types.type_hash(struct)
-    words = [_word(value[field.name], field.type, types, known) for field in types.structs[struct]]
-    return keccak256(known[struct] + b"".join(words))
+def hash_struct(struct: str, value: Mapping[str, Any], types: StructTypes) -> bytes:
+    """hashStruct of a value that was held to its type."""
+    plan: _Plan = types.compiled.get(struct) or _plan(struct, types)
+    return keccak256(plan.type_hash + b"".join([word(value[name]) for name, word in plan.words]))
 
 
-def _word(value: Any, kind: FieldType, types: StructTypes, known: dict[str, bytes]) -> bytes:
-    """The 32 bytes that stand for a value in its struct's encodeData."""
+def hash_domain(value: Mapping[str, Any], types: StructTypes) -> bytes:
+    """hashStruct of a domain that was held to its type."""
+    key, known = tuple(value.values()), types.domains
+    found = known.get(key)
+    if found is None:
+        if len(known) >= _MOST_DOMAINS:
+            known.clear()
+        found = known[key] = hash_struct(DOMAIN, value, types)
+    return found
+
+
+class _Plan:
+    """How values of one struct are checked at a look, and turned into the words of encodeData."""
+
+    __slots__ = ("checks", "type_hash", "words")
+
+    def __init__(self, struct: str, types: StructTypes) -> None:
+        fields = types.structs[struct]
+        self.type_hash = types.type_hash(struct)
+        self.checks: tuple[tuple[str, Any, int], ...] = tuple(_check(field.name, field.type) for field in fields)
+        self.words = tuple((field.name, _word(field.type, types)) for field in fields)
+
+
+def _plan(struct: str, types: StructTypes) -> _Plan:
+    found: _Plan | None = types.compiled.get(struct)
+    if found is None:
+        found = types.compiled[struct] = _Plan(struct, types)
+    return found
+
+
+class _Never:
+    """The class of no value: what is not plain is never right at a look."""
+
+
+def _check(name: str, kind: FieldType) -> tuple[str, type, int]:
+    """The class of a right value and the largest number or the length it has; only kinds that a look can judge."""
+    if kind.levels or kind.kind not in _PLAIN:
+        return name, _Never, 0
+    most = {Kind.UINT: integer_range(kind)[1], Kind.FIXED_BYTES: kind.size or 0}
+    return name, _PLAIN[kind.kind], most.get(kind.kind, 0)
+
+
+def _word(kind: FieldType, types: StructTypes) -> Callable[[Any], bytes]:
+    """The function that gives the 32 bytes which stand for a value in its struct's encodeData."""
     if kind.levels:
-        item = kind.item
-        return keccak256(b"".join([_word(one, item, types, known) for one in value]))
+        item = _word(kind.item, types)
+        return lambda value: keccak256(b"".join([item(one) for one in value]))
     match kind.kind:
         case Kind.STRUCT:
-            return hash_struct(kind.name, value, types, known)
+            struct = kind.name
+            return lambda value: hash_struct(struct, value, types)
         case Kind.STRING:
-            return keccak256(value.encode("utf-8"))
+            return lambda value: keccak256(value.encode("utf-8"))
         case Kind.BYTES:
-            return keccak256(value)
+            return keccak256
         case Kind.FIXED_BYTES:
-            return bytes(value).ljust(32, b"\0")
+            return lambda value: value.ljust(32, b"\0")
         case Kind.ADDRESS:
-            return bytes(value).rjust(32, b"\0")
+            return lambda value: _PADDING + value.value
+        case Kind.INT:
+            return lambda value: value.to_bytes(32, "big", signed=True)
         case _:
-            return int(value).to_bytes(32, "big", signed=kind.kind is Kind.INT)
+            return lambda value: value.to_bytes(32, "big")
 
 
 def _array(value: object, kind: FieldType, types: StructTypes, where: str) -> tuple[Any, ...]:

@@ -10,7 +10,9 @@ from bursar.crypto.hashes import keccak256
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover
 from bursar.errors import InvalidSignatureError
 from bursar.ethereum import payload
+from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
+from bursar.ethereum.authorization import SignedAuthorization
 from bursar.ethereum.chain_id import MAX_CHAIN_ID
 from bursar.ethereum.payload import integer, malformed, string, wrapped
 from bursar.ethereum.transaction.json_form import FIELD_NAMES, fields_from_json, fields_to_json, signed_parts_from_json
@@ -33,8 +35,6 @@ from bursar.ethereum.units import Wei
 
 if TYPE_CHECKING:
     from bursar.crypto.rlp import Decoded
-    from bursar.ethereum.access_list import AccessListEntry
-    from bursar.ethereum.authorization import SignedAuthorization
     from bursar.ethereum.blobs.sidecar import BlobSidecar
 
 _SURELY_NO_OVERFLOW = 1 << 192  # times any gas limit it stays below 2^256
@@ -97,11 +97,8 @@ class UnsignedTransaction:
         _set_blob_hashes(self, blob_versioned_hashes)
         _set_authorizations(self, authorization_list)
         _set_body(self, b"")
-        if not (  # the usual case in one look; whatever fails here is checked at leisure, with reasons
-            max_fee_per_gas.__class__ is Wei
-            and max_priority_fee_per_gas.__class__ is Wei
-            and max_priority_fee_per_gas <= max_fee_per_gas < _SURELY_NO_OVERFLOW
-            and value.__class__ is Wei
+        if not (  # the usual cases in one look; whatever fails here is checked at leisure, with reasons
+            value.__class__ is Wei
             and nonce.__class__ is int
             and 0 <= nonce <= MAX_NONCE
             and gas_limit.__class__ is int
@@ -110,13 +107,33 @@ class UnsignedTransaction:
             and 0 < chain_id <= MAX_CHAIN_ID
             and to.__class__ is Address
             and data.__class__ is bytes
-            and access_list == ()
-            and gas_price is None
             and type.__class__ is int
-            and type == FEE_MARKET
             and max_fee_per_blob_gas is None
             and blob_versioned_hashes == ()
-            and authorization_list == ()
+            and (
+                (
+                    max_fee_per_gas.__class__ is Wei
+                    and max_priority_fee_per_gas.__class__ is Wei
+                    and max_priority_fee_per_gas <= max_fee_per_gas < _SURELY_NO_OVERFLOW
+                    and gas_price is None
+                    and (
+                        (type == FEE_MARKET and authorization_list == ())
+                        or (type == SET_CODE and _all_of(authorization_list, SignedAuthorization) > 0)
+                    )
+                    and access_list == ()
+                )
+                or (
+                    gas_price.__class__ is Wei
+                    and gas_price < _SURELY_NO_OVERFLOW
+                    and max_fee_per_gas is None
+                    and max_priority_fee_per_gas is None
+                    and authorization_list == ()
+                    and (
+                        (access_list == () and 0 <= type <= ACCESS_LIST)
+                        or (type == ACCESS_LIST and _all_of(access_list, AccessListEntry) > 0)
+                    )
+                )
+            )
         ):
             check_fields(self)
 
@@ -212,6 +229,11 @@ class UnsignedTransaction:
     def from_json(cls, data: object) -> Self:
         """The transaction of :meth:`to_json`."""
         return cls(**fields_from_json(data))
+
+
+def _all_of(held: Any, kind: type) -> int:
+    """How many items a tuple of nothing but ``kind`` has; 0 for anything else."""
+    return len(held) if held.__class__ is tuple and all(one.__class__ is kind for one in held) else 0
 
 
 _slots: Any = UnsignedTransaction
