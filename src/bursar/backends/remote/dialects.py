@@ -10,11 +10,13 @@ from bursar.crypto.hashes import keccak256
 from bursar.errors import InvalidInputError, UnsupportedError
 from bursar.ethereum.address import Address
 from bursar.ethereum.transaction import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY
+from bursar.ethereum.typed_data_types import Kind
 
 if TYPE_CHECKING:
     from bursar.backends.remote.json_rpc import RpcClient
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.ethereum.typed_data import TypedData
+    from bursar.ethereum.typed_data_types import FieldType
 
 QUICK_SECONDS: Final = 3.0
 _MACHINE_SECONDS: Final = 30.0
@@ -79,7 +81,16 @@ class Web3Signer:
         return self._client.ask("eth_sign", [str(address), "0x" + message.hex()], seconds=seconds)
 
     def sign_typed_data(self, address: Address, typed: TypedData, *, seconds: float) -> Any:
-        """``eth_signTypedData``."""
+        """``eth_signTypedData``. What its library (web3j) hashes otherwise than EIP-712 is not asked."""
+        for struct, fields in typed.types.structs.items():
+            odd = next((field for field in fields if _hashed_otherwise(field.type)), None)
+            if odd is not None:
+                raise UnsupportedError(
+                    f"web3signer hashes {odd.type} otherwise than EIP-712 ({struct}.{odd.name}), its signature would "
+                    "be one of something else: use another signer for this",
+                    operation="sign_typed_data",
+                    model="web3signer",
+                )
         return self._client.ask("eth_signTypedData", [str(address), typed.to_json()], seconds=seconds)
 
 
@@ -161,6 +172,12 @@ def _transaction_fields(address: Address, tx: UnsignedTransaction) -> dict[str, 
         fields["maxFeePerBlobGas"] = hex(tx.max_fee_per_blob_gas)
         fields["blobVersionedHashes"] = ["0x" + one.hex() for one in tx.blob_versioned_hashes]
     return fields
+
+
+def _hashed_otherwise(kind: FieldType) -> bool:
+    """Arrays that web3j 5 flattens, fills up on the wrong side, or leaves out."""
+    short = kind.kind is Kind.FIXED_BYTES and kind.size != 32
+    return len(kind.levels) > 1 or (len(kind.levels) == 1 and (short or kind.kind is Kind.BOOL))
 
 
 def _unsupported(model: str, what: str) -> UnsupportedError:

@@ -89,6 +89,25 @@ def test_what_web3signer_would_leave_out_is_not_asked(bench: Any) -> None:
         bench.open().sign_transaction(ROOT, set_code)
 
 
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("bool[]", [True]), ("bytes4[]", [b"abcd"]), ("uint8[2][]", [[1, 2]]), ("bytes31[1]", [bytes(31)])],
+)
+def test_typed_data_that_web3signer_hashes_otherwise_is_not_asked(bench: Any, kind: str, value: Any) -> None:
+    typed = TypedData.of(
+        {"EIP712Domain": [("chainId", "uint256")], "Odd": [("items", kind)]},
+        "Odd",
+        {"chainId": 31337},
+        {"items": value},
+    )
+    fake = bench.serve("web3signer")
+    with pytest.raises(UnsupportedError, match="otherwise than EIP-712"):
+        bench.open().sign_typed_data(ROOT, typed)
+    assert not fake.asked
+    bench.serve("clef")
+    request_typed_data(bench.open(), ROOT, typed, sender=bench.holder, chain_id=31337)
+
+
 def _raw(bench: Any, signer: Any) -> bytes:
     tx = bench.make()
     return tx.sign_with(signer.sign_transaction(ROOT, tx)).serialize()
