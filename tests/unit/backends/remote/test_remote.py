@@ -28,6 +28,7 @@ from bursar.errors import (
 )
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
+from bursar.ethereum.address_account import AddressAccount
 from bursar.ethereum.authorization import Authorization
 from bursar.ethereum.transaction import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE, SignedTransaction
 from bursar.ethereum.typed_data import TypedData
@@ -274,6 +275,14 @@ def test_http_that_is_no_answer(bench: Any, status: int, error: type[SignerError
     assert caught.value.code == code
     (info,) = bench.backend.discover()
     assert (info.trouble is not None, info.trouble_code) == (True, code)
+
+
+def test_an_account_of_one_address_is_signed_for(bench: Any) -> None:
+    bench.serve("web3signer")
+    account = AddressAccount(bench.chain, bench.holder)
+    tx = bench.make()
+    signed = request_transaction(bench.open(), account.path(0), tx, sender=account.address(0))
+    assert signed.sender == bench.holder
 
 
 def test_one_key_at_one_path(bench: Any) -> None:
