@@ -130,7 +130,7 @@ class SignInMessage:
         if address is not None and self.address != address:
             raise _wrong(f"address: it is {self.address}, expected was {address}", code=_UNEXPECTED)
         if now.tzinfo is None:
-            raise InvalidInputError("the time of a check has a time zone", code="input.time")
+            raise InvalidInputError("the time of a check has a time zone")
         if self.expiration_time is not None and now >= _time(self.expiration_time, ""):
             raise _wrong(f"Expiration Time: it expired at {self.expiration_time}", code=_UNEXPECTED)
         if self.not_before is not None and now < _time(self.not_before, ""):
