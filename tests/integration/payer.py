@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
@@ -119,7 +120,16 @@ def child(told: dict[str, Any], result: Path) -> None:
         os._exit(status)
 
 
+def warm_up() -> None:
+    """What every fork needs once: word lists, the store's machinery, the policy's."""
+    WitnessedSigner(Path(os.devnull), "").close()
+    RulePolicy.from_toml(POLICY)
+    with tempfile.TemporaryDirectory() as folder, Wallet.open(Path(folder) / "wallet.db", create=True) as wallet:
+        wallet.transfers()
+
+
 def main() -> None:
+    warm_up()
     for number, line in enumerate(sys.stdin):
         told = json.loads(line)
         result = Path(told["log"]).with_name(f"result-{os.getpid()}-{number}.json")
