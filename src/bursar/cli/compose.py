@@ -127,12 +127,17 @@ def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> Bitc
 def registry(session: Session, passphrase: PassphraseChoice | None = None) -> Registry:
     """Every installed signer backend; those that keep files look into this wallet's folder."""
     from bursar.backends.airgap import AirgapBackend
+    from bursar.backends.remote import RemoteBackend
     from bursar.backends.software import SoftwareBackend
     from bursar.cli.device_backends import device_backends
     from bursar.signing.registry import Registry
 
     home = session.home
-    mine: list[SignerBackend] = [SoftwareBackend(home.keystores), AirgapBackend(home.airgap)]
+    mine: list[SignerBackend] = [
+        SoftwareBackend(home.keystores),
+        AirgapBackend(home.airgap),
+        RemoteBackend(home.remote),
+    ]
     return Registry.installed([*mine, *device_backends(home, passphrase)])
 
 

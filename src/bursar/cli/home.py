@@ -37,6 +37,11 @@ class Home:
         return self.folder / "airgap"
 
     @property
+    def remote(self) -> Path:
+        """A file for each remote signer."""
+        return self.folder / "remote"
+
+    @property
     def trezor_definitions(self) -> Path:
         """The vendor's signed definitions of Ethereum networks and tokens, where somebody put them."""
         return self.folder / "trezor" / "definitions"
