@@ -16,6 +16,7 @@ import coin_selection
 import cold_start
 import electrum_sync
 import ethereum
+import growth
 import ours
 import silent
 from floor import Floor, FloorError, build, curve_version, install
@@ -247,6 +248,12 @@ def main() -> int:
         for size, alone, whole in curve:
             print(f"  {size:>9,} coins: selection {alone:,.2f} ms, transfer {whole:,.2f} ms")
         record.append({"row": "coin selection", "twin": [asdict(one) for one in chosen], "debian": [], "curve": curve})
+    if not options.only or options.only in "growth":
+        print("\ngrowth")
+        grown = growth.rows(options.rounds)
+        for one in grown:
+            print(f"  {one.name:<52}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}  {one.note}")
+        record.append({"row": "growth", "twin": [asdict(one) for one in grown], "debian": []})
     for floor in floors.values():
         floor.close()
     misses = [
