@@ -142,6 +142,13 @@ class SoftwareSigner:
         self._root()
         return payment_scripts(self._keys, bytes(self._inputs.fingerprint), psbt, recipients)
 
+    def sign_silent_payments(self, psbt: Psbt) -> Psbt:
+        """A copy of ``psbt``, which spends silent payments to our spend keys and nothing else, signed (BIP-376)."""
+        from bursar.backends.software.silent import sign_spends
+
+        self._root()
+        return sign_spends(self._keys, bytes(self._inputs.fingerprint), psbt)
+
     def _rounds(self) -> MusigRounds:
         if self._musig is None:
             from bursar.backends.software.musig2 import MusigRounds
