@@ -22,7 +22,10 @@ _KEPT = 144  # blocks whose hashes are kept, to notice a reorganised chain
 
 @dataclass
 class Found:
-    """One payment: ``tweak`` added to the secret spend key spends it; nobody can spend with the tweak alone."""
+    """One payment: ``tweak`` added to the secret spend key spends it; nobody can spend with the tweak alone.
+
+    ``spent`` is the transaction that a sweep signed for it; whether it was mined, the node alone knows.
+    """
 
     coin: str
     amount: int
@@ -30,6 +33,7 @@ class Found:
     label: int | None
     height: int
     tweak: str = field(repr=False)
+    spent: str | None = None
 
 
 @dataclass
@@ -111,6 +115,7 @@ class Book:
                     "label": one.label,
                     "height": one.height,
                     "tweak": one.tweak,
+                    "spent": one.spent,
                 }
                 for one in self.found.values()
             ],

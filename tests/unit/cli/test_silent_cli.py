@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -12,7 +13,16 @@ from bursar.bitcoin.network import Network
 from bursar.bitcoin.silent_payments import PayingInput, SilentPaymentAddress, send_outputs
 from bursar.crypto.secp256k1 import taproot_tweak_secret
 from bursar.crypto.secret import Secret
-from bursar.errors import InvalidInputError, UnsupportedError
+from bursar.errors import (
+    BroadcastRejectedError,
+    ChainUnavailableError,
+    ConflictError,
+    CorruptStoreError,
+    InvalidInputError,
+    PolicyDeniedError,
+    UnsupportedError,
+    UserCancelledError,
+)
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar.wallet.wallet import Wallet
@@ -103,3 +113,116 @@ def test_a_bump_that_would_lose_a_silent_payment_is_refused(treasury: Any) -> No
         treasury.text("bump", sent["id"], "--fee-rate", "80sat/vb", "--yes", answers=[PASSWORD])
     states = [one["state"] for one in treasury.json("history", "pots", "--transfers")["transfers"]]
     assert states[-2:] == ["sent", "cancelled"]
+
+
+def found_payments(treasury: Any, box: Any, *amounts: str) -> list[str]:
+    """Paid to the keystore beta from ``pots``, mined and scanned; the coins."""
+    payee = treasury.text("silent", "address", "--signer", "software:beta", answers=[PASSWORD]).strip()
+    pairs = [word for amount in amounts for word in (payee, amount)]
+    box.mine(1)  # what other tests left waiting
+    treasury.json("send", "pots", *pairs, "--yes", answers=[PASSWORD])
+    box.mine(1)
+    scan = ("silent", "scan", "--from-height", str(box.bitcoin.chain.height), "--signer", "software:beta")
+    (found,) = treasury.json(*scan, answers=[PASSWORD])["silent"]
+    return [one["coin"] for one in found["payments"]]
+
+
+def test_found_payments_are_swept_into_an_account_once(treasury: Any, box: Any) -> None:
+    with pytest.raises(InvalidInputError, match="no silent payment was found"):
+        treasury.text("silent", "sweep", "bcrt1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqdku202")
+    coins = found_payments(treasury, box, "0.004btc", "0.005btc", "0.0000033btc")
+    where = treasury.json("address", "new", "savings")["address"]["address"]
+    sweep = ("silent", "sweep", where)
+    dry = treasury.json(*sweep, "--dry-run")["review"]
+    assert [one["to"] for one in dry["payments"]] == [where]
+    assert {"own-address", "linked-coins"} <= {one["code"] for one in dry["warnings"]}
+    assert dry["account"].startswith("silent-")
+    with pytest.raises(UserCancelledError):
+        treasury.text(*sweep, answers=["n"])
+    assert where in treasury.answers.heard[-2]
+    assert "not worth its fee" in treasury.run_or_raise(*sweep, "--dry-run", "--fee-rate", "20sat/vb").output
+    with pytest.raises(InvalidInputError) as dear:
+        treasury.text(*sweep, "--max-fee", "10sat")
+    assert dear.value.code == "input.fee.cap"
+    one = treasury.json(*sweep, "--coin", coins[0], "--fee-rate", "3sat/vb", "--yes", answers=[PASSWORD])["sweep"]
+    assert one["coins"] == coins[:1]
+    with pytest.raises(ConflictError, match=one["txid"]) as taken:
+        treasury.text(*sweep, "--coin", coins[0], "--yes")
+    assert taken.value.code == "conflict.coin"
+    both = treasury.run_or_raise(*sweep, "--fee-rate", "1sat/vb", answers=["y", PASSWORD])
+    assert f"{coins[0]} is left alone" in treasury.answers.heard[-3]
+    assert "Transaction " in both.output
+    with pytest.raises(ConflictError):
+        treasury.text(*sweep, "--yes")
+    assert treasury.text("silent", "list").count("swept") == 3
+    box.mine(1)
+    with pytest.raises(InvalidInputError) as nothing:
+        treasury.text(*sweep, "--yes")
+    assert nothing.value.code == "input.silent-payment.spent"
+    with pytest.raises(InvalidInputError) as spent:
+        treasury.text(*sweep, "--coin", coins[0], "--yes")
+    assert spent.value.code == "input.coin.fixed"
+    treasury.text("balance", "savings")
+    mine = {coin["outpoint"] for coin in treasury.json("coins", "list", "savings")["coins"]}
+    assert {f"{one['txid']}:0", f"{both.output.split()[-1]}:0"} <= mine
+
+
+def test_a_sweep_that_was_signed_and_not_sent_is_told_and_the_policy_decides(
+    treasury: Any, box: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bursar.nodes.bitcoind import BitcoindBackend
+
+    found_payments(treasury, box, "0.004btc")
+    where = treasury.json("address", "new", "savings")["address"]["address"]
+    sweep = ("silent", "sweep", where, "--yes")
+    page = next((treasury.home / "silent").glob("*.json"))
+    for error in (ChainUnavailableError("gone"), BroadcastRejectedError("no", node_code=-26, reason="no")):
+        with monkeypatch.context() as patch:
+
+            def fail(*_: object, error: Exception = error) -> None:
+                raise error
+
+            patch.setattr(BitcoindBackend, "broadcast", fail)
+            with pytest.raises(type(error)):
+                treasury.text(*sweep, answers=[PASSWORD])
+        (kept,) = json.loads(page.read_text())["found"]
+        assert kept["spent"] is not None  # of the first, whose fate nobody knew
+    rules = treasury.home / "policy.toml"
+    kind = rules.read_text()
+    rules.write_text(kind.replace('max = "1btc"', 'max = "0.001btc"'))
+    with pytest.raises(PolicyDeniedError):
+        treasury.text(*sweep)
+    rules.write_text(kind)
+    done = treasury.run_or_raise(*sweep, answers=[PASSWORD])
+    assert f"Signed before: {kept['spent']}" in done.output
+
+
+def test_a_record_that_lies_is_not_spent_from(treasury: Any, box: Any) -> None:
+    coins = found_payments(treasury, box, "0.004btc", "0.005btc")
+    where = treasury.json("address", "new", "savings")["address"]["address"]
+    page = next((treasury.home / "silent").glob("*.json"))
+    good = json.loads(page.read_text())
+    first, second = good["found"]
+    lies: list[tuple[dict[str, Any], type[Exception]]] = [
+        ({**first, "amount": first["amount"] + 1}, CorruptStoreError),
+        ({**first, "amount": -1}, CorruptStoreError),
+        ({**first, "amount": "400000"}, CorruptStoreError),
+        ({**first, "tweak": second["tweak"]}, CorruptStoreError),
+        ({**first, "tweak": "zz"}, CorruptStoreError),
+        ({**first, "tweak": 5}, CorruptStoreError),
+        ({**first, "address": second["address"], "tweak": second["tweak"]}, InvalidInputError),
+        ({**first, "address": 7}, CorruptStoreError),
+        ({**first, "coin": "ff" * 32 + ":0"}, InvalidInputError),
+    ]
+    for lie, error in lies:
+        page.write_text(json.dumps({**good, "found": [lie]}))
+        with pytest.raises(error):
+            treasury.text("silent", "sweep", where, "--yes")
+    with SoftwareSigner.from_mnemonic(Mnemonic.from_text("zoo " * 11 + "wrong")) as other:
+        theirs = str(other.silent_payment_keys(Network.REGTEST).address())
+    page.write_text(json.dumps({**good, "address": theirs}))
+    with pytest.raises(CorruptStoreError):
+        treasury.text("silent", "sweep", where, "--yes")
+    page.write_text(json.dumps(good))
+    swept = treasury.json("silent", "sweep", where, "--yes", answers=[PASSWORD])["sweep"]
+    assert sorted(swept["coins"]) == sorted(coins)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import compose
+from bursar.cli.commands.silent_sweep import sweep
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, UnsupportedError
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.transaction import Transaction
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
-    from bursar.cli.silent_book import Book
+    from bursar.cli.silent_book import Book, Found
     from bursar.nodes.bitcoind import BitcoindBackend
 
 _SAVED_EVERY = 200  # blocks
@@ -36,13 +37,14 @@ _NETWORK = click.option("--network", help="Bitcoin network (default: the one in 
         "bursar silent address",
         "bursar silent scan --from-height 870000          # the first time; later from where it stopped",
         "bursar silent list",
+        "bursar silent sweep $(bursar address new savings)",
     ),
 )
 def silent() -> None:
     """Be paid at one public address without anybody seeing the payments belong together (BIP-352).
 
     Keystores in software only. The scan key is derived anew from the keystore each time its password is given; no key
-    is kept in the wallet's folder. Coins found here cannot be spent by Bursar yet: see the how-to page.
+    is kept in the wallet's folder. Coins found here belong to no account until 'bursar silent sweep' moves them.
     """
 
 
@@ -147,6 +149,9 @@ def list_found(session: Session, network: str | None) -> None:
     _answer(session, Book.every(_folder(session), _network(session, network).name), None)
 
 
+silent.add_command(sweep)
+
+
 def _folder(session: Session) -> Path:
     session.home.require()
     return session.home.folder / "silent"
@@ -246,6 +251,7 @@ def _answer(session: Session, books: Sequence[Book], unspent: set[str] | None) -
                 "label": one.label,
                 "height": one.height,
                 "unspent": None if unspent is None else one.coin in unspent,
+                "spent": one.spent,
             }
             for one in book.found.values()
         ]
@@ -274,10 +280,17 @@ def _answer(session: Session, books: Sequence[Book], unspent: set[str] | None) -
                     Sats(one.amount).to_btc_text(),
                     "change" if one.label == 0 else "" if one.label is None else str(one.label),
                     str(one.height),
-                    "" if unspent is None else "unspent" if one.coin in unspent else "spent",
+                    _state(one, unspent),
                 )
                 for one in found
             ]
             session.output.table(("coin", "amount", "label", "block", "state"), rows, numbers=("amount",))
 
     session.output.answer({"silent": [document(book) for book in books]}, words)
+
+
+def _state(one: Found, unspent: set[str] | None) -> str:
+    """As the node sees it where it was asked; else what this wallet did."""
+    if unspent is None or (one.coin in unspent and one.spent is not None):
+        return "" if one.spent is None else "swept"
+    return "unspent" if one.coin in unspent else "spent"
