@@ -7,7 +7,7 @@ import hmac
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import InvalidInputError
+from bursar.errors import InvalidInputError, MissingExtraError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -126,3 +126,14 @@ def pbkdf2_hmac_sha512(password: bytes, salt: bytes, iterations: int) -> bytes:
     from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
     return PBKDF2HMAC(algorithm=hashes.SHA512(), length=64, salt=salt, iterations=iterations).derive(password)
+
+
+def scrypt_of_pycryptodome(password: bytes, salt: bytes, length: int, *, n: int, r: int, p: int) -> bytes:
+    """scrypt with parameters beyond RFC 7914 (n of 2^(16 * r) and more), which OpenSSL refuses; the caller bounds them."""
+    try:
+        from Crypto.Protocol import KDF
+    except ImportError as error:
+        problem = f"scrypt with n = {n} and r = {r} needs pycryptodome: install bursar[ethereum]"
+        raise MissingExtraError(problem, extra="ethereum") from error
+    function: Any = KDF.scrypt  # its stub knows texts only
+    return bytes(function(password, salt, length, n, r, p))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from bursar.crypto.curve import check_length
+from bursar.crypto.hashes import scrypt_of_pycryptodome
 from bursar.crypto.kdf import MAX_MEMORY
-from bursar.errors import InvalidInputError, KeystoreError, MissingExtraError
+from bursar.errors import InvalidInputError, KeystoreError
 
 _DERIVED = 32
 _MOST_WORK = 4 * MAX_MEMORY
@@ -48,22 +49,13 @@ class StorageScrypt:
         """32 bytes of key."""
         try:
             if self.n.bit_length() > 16 * self.r:  # more than RFC 7914 allows, and old files of Ethereum have it
-                return self._derive_beyond_the_rfc(password, salt)
+                return scrypt_of_pycryptodome(password, salt, _DERIVED, n=self.n, r=self.r, p=self.p)
             from cryptography.hazmat.primitives.kdf.scrypt import Scrypt as Function
 
             return Function(salt=salt, length=_DERIVED, n=self.n, r=self.r, p=self.p).derive(password)
         except MemoryError:
             size = 128 * self.n * self.r >> 20
             raise KeystoreError(f"deriving the key takes {size} MiB of memory, which this machine has not") from None
-
-    def _derive_beyond_the_rfc(self, password: bytes, salt: bytes) -> bytes:
-        try:
-            from Crypto.Protocol import KDF
-        except ImportError as error:
-            problem = f"scrypt with n = {self.n} and r = {self.r} needs pycryptodome: install bursar[ethereum]"
-            raise MissingExtraError(problem, extra="ethereum") from error
-        scrypt: Any = KDF.scrypt  # its stub knows texts only
-        return bytes(scrypt(password, salt, _DERIVED, self.n, self.r, self.p))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,4 @@
-"""What a check needs to know of a chain, asked by generators: no node is named here, whoever drives them asks one.
-
-A driver sends each answer back: the bytes, or ``None`` where a contract refused the call (it reverted).
-"""
+"""What a check needs to know of a chain, asked by generators: no node is named here, whoever drives them asks one."""
 
 from __future__ import annotations
 
@@ -32,3 +29,4 @@ class CodeAt:
 
 Question: TypeAlias = Call | CodeAt
 Answers: TypeAlias = "Generator[Question, bytes | None, Result]"
+"""Each answer is sent back: the bytes, or ``None`` where a contract refused the call (it reverted)."""
