@@ -129,7 +129,7 @@ def pbkdf2_hmac_sha512(password: bytes, salt: bytes, iterations: int) -> bytes:
 
 
 def scrypt_of_pycryptodome(password: bytes, salt: bytes, length: int, *, n: int, r: int, p: int) -> bytes:
-    """scrypt with parameters beyond RFC 7914 (n of 2^(16 * r) and more), which OpenSSL refuses; the caller bounds them."""
+    """scrypt beyond RFC 7914 (n of 2^(16 * r) and more), which OpenSSL refuses; the caller bounds the parameters."""
     try:
         from Crypto.Protocol import KDF
     except ImportError as error:
