@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SAID = {
     "released": "was planned and not signed; what it held is free again",
-    "resumable": "waits to be signed; see 'bursar resume' or 'bursar sign', or 'bursar bump --cancel' to give it up",
+    "resumable": "waits to be signed; see 'bursar resume' or 'bursar sign', or 'bursar cancel' to give it up",
     "rebroadcast": "was signed and may not have been sent; the same transaction was handed to the node again",
     "rejected": "is signed, and the node refuses it",
     "unknown": "was sent, and the node does not find it; a sync tells what became of it",

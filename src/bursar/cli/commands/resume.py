@@ -27,7 +27,7 @@ def resume(session: Session, transfer: str, unlock: Unlock) -> None:
     """Go on with TRANSFER (its id, or its transaction's id), which was approved and then interrupted.
 
     An approved transfer is signed and sent as it was approved, a signed one is sent; nothing is signed twice. To give
-    it up instead, see 'bursar bump --cancel'.
+    it up instead, see 'bursar cancel'.
     """
     wallet = compose.wallet(session)
     found = find_transfer(wallet, transfer)
