@@ -16,16 +16,17 @@ from bursar.signing.remarks import remarks
 from bursar.signing.spending import check_inputs
 
 if TYPE_CHECKING:
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.psbt import Psbt
 
 
-def review_of(psbt: Psbt, account: BitcoinAccount, name: str, *, external: bool = False) -> Review:
+def review_of(psbt: Psbt, account: ScriptAccount, name: str, *, external: bool = False) -> Review:
     """What a human and the policy must see of ``psbt`` before ``account`` signs it; refused PSBTs raise here.
 
     ``external`` lets strangers pay with the account; the account is held to all that is paid nevertheless.
     """
-    check_psbt(psbt, fingerprint=account.origin.fingerprint)
+    signers = account.fingerprints
+    check_psbt(psbt, fingerprint=signers[0] if len(signers) == 1 else None)
     coin = Asset("bitcoin", account.network.name, "BTC", 8)
     check_inputs(psbt, account, external=external)
     returning = change_paths(psbt, account)
@@ -53,7 +54,7 @@ def review_of(psbt: Psbt, account: BitcoinAccount, name: str, *, external: bool 
     )
 
 
-def _payee(script: bytes, account: BitcoinAccount) -> str:
+def _payee(script: bytes, account: ScriptAccount) -> str:
     try:
         return str(Address.from_script(script, account.network))
     except InvalidInputError:

@@ -7,9 +7,6 @@ from typing import Any
 
 import pytest
 
-from bursar.backends.software.signer import SoftwareSigner
-from bursar.bitcoin.psbt import Psbt
-from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError, PolicyDeniedError, UserCancelledError
 
 PASSWORD = "correct horse battery"
@@ -63,8 +60,10 @@ def test_signatures_here_and_by_file(treasury: Any, box: Any, tmp_path: Path) ->
         treasury.text("sign", transfer, answers=["n"])
     out, back = tmp_path / "out.psbt", tmp_path / "back.psbt"
     treasury.text("sign", transfer[:8], "--export", str(out))
-    with SoftwareSigner.open(treasury.home / "keystores" / "beta.json", Secret.from_text(PASSWORD)) as beta:
-        back.write_text(str(beta.sign_psbt(Psbt.from_text(out.read_text()))))
+    treasury.text(
+        "psbt", "sign", str(out), "--signer", "software:beta", "-o", str(back), answers=["y", PASSWORD]
+    )  # as a cosigner elsewhere does, whose wallet knows the account and not the transfer
+    assert "0.1 BTC  to" in "".join(treasury.answers.heard)
     held = treasury.json("sign", transfer, "--import", str(back), "--no-send")
     assert (held["transfer"]["state"], held["signing"]["count"]) == ("signed", 2)
     sent = treasury.json("sign", transfer, "--yes")

@@ -8,6 +8,7 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.completion import account_names
+from bursar.cli.cosigning import needs_several, reachable
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
 from bursar.errors import InvalidInputError, UnsupportedError, UserCancelledError
@@ -105,7 +106,6 @@ def sign(
     Only signatures are added, each is checked, and outputs that claim to be change are computed anew. The policy
     counts what was sent from this wallet before; what is signed here it does not count later.
     """
-    from bursar.bitcoin.account import BitcoinAccount
     from bursar.cli import psbt_file
     from bursar.cli.psbt_review import review_of
     from bursar.ethereum.account import EthereumAccount
@@ -122,15 +122,8 @@ def sign(
     wallet = compose.wallet(session)
     record = wallet.account(account) if account else _account_of(wallet, question)
     held = record.account
-    if not isinstance(held, BitcoinAccount):
-        kind = (
-            "an ethereum account" if isinstance(held, EthereumAccount) else "an account of several signers or scripts"
-        )
-        raise InvalidInputError(
-            f"account {record.name!r} is {kind}: psbts from outside are signed for accounts of one key, transfers of "
-            "this wallet with 'bursar sign'",
-            code="input.account",
-        )
+    if isinstance(held, EthereumAccount):
+        raise InvalidInputError(f"account {record.name!r} is an ethereum account", code="input.account")
     review = review_of(question, held, record.name, external=external_inputs)
     rules = compose.policy(session)
     past = wallet.policy_history()
@@ -139,7 +132,10 @@ def sign(
     require_allowed(rules.decide(review, past))
     if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
-    with compose.signer(session, unlock, record.signer) as (selector, opened):
+    usual = record.signer or None
+    if unlock.signer is None and needs_several(record):
+        usual = reachable(session, record.signers)
+    with compose.signer(session, unlock, usual) as (selector, opened):
         if not isinstance(opened, PsbtSigner):
             raise UnsupportedError(f"{selector} does not sign psbts", operation="sign_psbt", model=opened.info.model)
         limits = PreflightLimits(external_inputs=external_inputs)
@@ -204,19 +200,15 @@ def _network(session: Session, name: str | None) -> Network:
 
 def _account_of(wallet: Wallet, question: Psbt) -> AccountRecord:
     """The one account whose keys the inputs name."""
-    from bursar.bitcoin.account import BitcoinAccount
+    from bursar.ethereum.account import EthereumAccount
     from bursar.signing.ownership import named_keys
 
     origins = [origin for one in question.inputs for _key, origin in named_keys(one)]
     found = [
         record
         for record in wallet.accounts()
-        if isinstance(record.account, BitcoinAccount)
-        and any(
-            origin.fingerprint == record.account.origin.fingerprint
-            and record.account.origin.path.is_prefix_of(origin.path)
-            for origin in origins
-        )
+        if not isinstance(record.account, EthereumAccount)
+        and any(record.account.locate(origin) is not None for origin in origins)
     ]
     if len(found) == 1:
         return found[0]
