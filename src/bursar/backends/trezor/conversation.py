@@ -26,6 +26,7 @@ T = TypeVar("T")
 MOST_QUESTIONS = 500
 INVALID_PROTOCOL = 17  # how a device that speaks THP answers protocol v1
 _CANCEL_SECONDS = 3.0
+_CANCELS = 3
 _MOST_STALE = 16
 _CLOSED = "the trezor is closed: open it again"
 
@@ -57,18 +58,32 @@ class Link(Protocol):
 def settle(link: Link, wire: Wire, seconds: float) -> Any:
     """Bring a device back to rest, whatever it was asked before: cancel, then a question only it can have answered.
 
-    Returns the failure by which it acknowledged the cancel. Replies from before are thrown away.
+    Returns the failure by which it acknowledged the cancel. Replies from before are thrown away. A device that was
+    left with half a message takes a cancel for the rest of it: one that stays unanswered is sent again.
     """
     messages = vendor.messages()
     nonce = secrets.token_hex(16)
+    failed = _cancelled(link, wire, seconds)
     wire.allow(seconds)
-    link.write(messages.Cancel())
-    failed = _await(link, lambda reply: isinstance(reply, messages.Failure))
     if int(failed.code or 0) == INVALID_PROTOCOL:
         return failed
     link.write(messages.Ping(message=nonce))
     _await(link, lambda reply: isinstance(reply, messages.Success) and reply.message == nonce)
     return failed
+
+
+def _cancelled(link: Link, wire: Wire, seconds: float) -> Any:
+    messages = vendor.messages()
+    attempt = 1
+    while True:
+        wire.allow(seconds / _CANCELS)
+        link.write(messages.Cancel())
+        try:
+            return _await(link, lambda reply: isinstance(reply, messages.Failure))
+        except SignerUnavailableError:
+            if attempt == _CANCELS:
+                raise
+            attempt += 1
 
 
 def _await(link: Link, fits: Callable[[Any], bool]) -> Any:
