@@ -10,10 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bursar.errors import ConflictError, CorruptStoreError, StoreError
+from bursar.errors import ConflictError, CorruptStoreError, InvalidInputError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
     from pathlib import Path
 
 _LARGEST = 64 << 20
@@ -62,27 +62,54 @@ class Book:
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         try:
-            document = json.loads(data)
-            if len(data) > _LARGEST or document["version"] != 1:
-                raise ValueError("version")
-            book.address = str(document["address"])
-            book.labels = [int(label) for label in document["labels"]]
-            book.scanned = [(int(height), str(name)) for height, name in document["scanned"]]
-            book.found = {one["coin"]: Found(**one) for one in document["found"]}
+            if len(data) > _LARGEST:
+                raise ValueError("length")
+            book._fill(json.loads(data))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CorruptStoreError(
                 f"{path} is damaged: delete it and scan again, with the labels given out"
             ) from error
         return book
 
+    def _fill(self, document: dict[str, Any]) -> None:
+        if document["version"] != 1:
+            raise ValueError("version")
+        self.address = str(document["address"])
+        self.labels = [int(label) for label in document["labels"]]
+        self.scanned = [(int(height), str(name)) for height, name in document["scanned"]]
+        self.found = {one["coin"]: Found(**one) for one in document["found"]}
+
     @classmethod
-    def every(cls, folder: Path, network: str) -> list[Book]:
-        """The pages of one network."""
+    def every(cls, folder: Path, network: str | None = None) -> list[Book]:
+        """The pages of one network, or all."""
         found = []
-        for path in sorted(folder.glob(f"*-{network}-*.json")):
-            fingerprint, _, number = path.stem.split("-")
-            found.append(cls.of(folder, fingerprint, network, int(number)))
+        for path in sorted(folder.glob(f"*-{network or '*'}-*.json")):
+            fingerprint, named, number = path.stem.split("-")
+            found.append(cls.of(folder, fingerprint, named, int(number)))
         return found
+
+    @classmethod
+    def adopt(cls, folder: Path, documents: Sequence[dict[str, Any]]) -> int:
+        """Write the pages of a backup that are not there, none if one is damaged; how many those were."""
+        from bursar.bitcoin.network import Network
+        from bursar.keys.origin import Fingerprint
+
+        books = []
+        for document in documents:
+            try:
+                owner, network = Fingerprint.from_text(document["fingerprint"]), Network.from_text(document["network"])
+                number = int(document["number"])
+                book = cls(folder / f"{owner}-{network.name}-{number}.json", str(owner), network.name, number)
+                book._fill(document)
+            except (InvalidInputError, KeyError, TypeError, ValueError, AttributeError) as error:
+                raise CorruptStoreError(
+                    "the backup's record of silent payments is damaged", code="store.backup"
+                ) from error
+            books.append(book)
+        missing = [book for book in books if not book.path.exists()]
+        for book in missing:
+            book.write()
+        return len(missing)
 
     @property
     def height(self) -> int | None:

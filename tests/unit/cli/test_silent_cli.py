@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,6 +12,8 @@ from bursar.backends.software.signer import SoftwareSigner
 from bursar.bitcoin.message import message_psbt
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.silent_payments import PayingInput, SilentPaymentAddress, send_outputs
+from bursar.cli.silent_book import Book
+from bursar.crypto.kdf import Scrypt
 from bursar.crypto.secp256k1 import taproot_tweak_secret
 from bursar.crypto.secret import Secret
 from bursar.errors import (
@@ -226,3 +229,25 @@ def test_a_record_that_lies_is_not_spent_from(treasury: Any, box: Any) -> None:
     page.write_text(json.dumps(good))
     swept = treasury.json("silent", "sweep", where, "--yes", answers=[PASSWORD])["sweep"]
     assert sorted(swept["coins"]) == sorted(coins)
+
+
+def test_a_backup_takes_the_record_along(wallet: Any, cli: Any, tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bursar.crypto.sealed.Scrypt", partial(Scrypt, log_n=14))
+    wallet.text("silent", "address", "--label", "3", answers=[PASSWORD])
+    file = str(tmp_path / "wallet.backup")
+    wallet.text("backup", "write", file, answers=[PASSWORD, PASSWORD])
+    assert wallet.json("backup", "check", file, answers=[PASSWORD])["check"]["missing"] == []
+    wallet.text("silent", "address", "--label", "4", answers=[PASSWORD])
+    (missing,) = wallet.json("backup", "check", file, answers=[PASSWORD])["check"]["missing"]
+    assert "silent payment address" in missing
+    assert wallet.json("backup", "restore", file, answers=[PASSWORD])["restored"]["silent"] == 0
+    cli.home = tmp_path / "elsewhere"
+    assert cli.json("backup", "restore", file, answers=[PASSWORD])["restored"]["silent"] == 1
+    (again,) = cli.json("silent", "list")["silent"]
+    assert again["labels"] == [3]
+    good = json.loads(next((cli.home / "silent").glob("*.json")).read_text())
+    for lie in ({"fingerprint": "../../x"}, {"network": "moon"}, {"number": None}, {"version": 2}, {"found": [5]}):
+        with pytest.raises(CorruptStoreError) as raised:
+            Book.adopt(tmp_path / "silent", [good, {**good, **lie}])
+        assert raised.value.code == "store.backup"
+    assert not (tmp_path / "silent").exists()

@@ -54,7 +54,8 @@ def backup() -> None:
 def write(session: Session, file: str, password_fd: int | None) -> None:
     """Write a new FILE, sealed under a password of its own, and open it again to see that it can be.
 
-    In it: every account's public half, labels and frozen coins, tokens, what is registered on Ledgers, and policy.toml.
+    In it: every account's public half, labels and frozen coins, tokens, what is registered on Ledgers, silent payment
+    addresses and what was found for them, and policy.toml.
     Not in it: private keys and seed phrases. Choose six random words or more as its password: whoever finds the file
     may guess for ever.
     """
@@ -135,6 +136,7 @@ def restore(session: Session, file: str, password_fd: int | None) -> None:
     """
     from bursar.cli import setup
     from bursar.cli.ledger_registrations import adopt
+    from bursar.cli.silent_book import Book
     from bursar.wallet.backup import restore as restore_bundle
     from bursar.wallet.backup import restore_drill
 
@@ -148,6 +150,7 @@ def restore(session: Session, file: str, password_fd: int | None) -> None:
         setup.furnish(session, network=network, chain_id=chain_id)
     report = restore_bundle(bundle, compose.wallet(session))
     policies = adopt(home.ledger_policies, bundle.policies)
+    silent = Book.adopt(home.folder / "silent", bundle.silent)
     document = {
         "home": str(home.folder),
         "new": new,
@@ -155,6 +158,7 @@ def restore(session: Session, file: str, password_fd: int | None) -> None:
         "labels": report.labels,
         "tokens": report.tokens,
         "policies": policies,
+        "silent": silent,
         "rules": None if rules is None else str(rules),
     }
     session.output.answer({"restored": document}, lambda: _restored(session, bundle, report, policies, rules))
@@ -162,12 +166,14 @@ def restore(session: Session, file: str, password_fd: int | None) -> None:
 
 def _bundle(session: Session) -> Bundle:
     from bursar.cli.ledger_registrations import registered
+    from bursar.cli.silent_book import Book
     from bursar.wallet.backup import gather
 
     home = session.home
     wallet = compose.wallet(session)
     rules = home.policy.read_text(encoding="utf-8") if home.policy.is_file() else None
-    return gather(wallet, policies=registered(home.ledger_policies), rules=rules)
+    silent = [one.to_json() for one in Book.every(home.folder / "silent")]
+    return gather(wallet, policies=registered(home.ledger_policies), rules=rules, silent=silent)
 
 
 def _opened(session: Session, file: str, password_fd: int | None) -> Bundle:
@@ -196,6 +202,7 @@ def _password(session: Session, password_fd: int | None, kind: str, question: st
 def _beside(session: Session, wallet: Wallet, bundle: Bundle) -> list[str]:
     """What the drill does not compare: labels, rules and registrations."""
     from bursar.cli.ledger_registrations import registered
+    from bursar.cli.silent_book import Book
 
     home = session.home
     found = []
@@ -205,10 +212,21 @@ def _beside(session: Session, wallet: Wallet, bundle: Bundle) -> list[str]:
     rules = home.policy.read_text(encoding="utf-8") if home.policy.is_file() else None
     if rules != bundle.rules:
         found.append("policy.toml is not the one in the backup")
+    kept = {_page(one): one.get("labels") for one in bundle.silent}
+    found += [
+        f"silent payment address {one.address[:12]}… or a label of it is not in the backup"
+        for one in Book.every(home.folder / "silent")
+        if kept.get(_page(one.to_json())) != one.labels
+    ]
     here = set(registered(home.ledger_policies))
     found += [f"registration {one.policy.name} is not in the backup" for one in here - set(bundle.policies)]
     found += [f"registration {one.policy.name} is not in this folder" for one in set(bundle.policies) - here]
     return found
+
+
+def _page(record: dict[str, Any]) -> tuple[str, ...]:
+    """Whose record of silent payments it is."""
+    return tuple(str(record.get(name)) for name in ("fingerprint", "network", "number"))
 
 
 def _restore_rules(session: Session, bundle: Bundle) -> Path | None:

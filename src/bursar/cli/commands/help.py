@@ -42,7 +42,7 @@ The wallet's folder is --home, else $BURSAR_HOME, else ~/.bursar. Only its owner
   keystores/NAME.json  encrypted keys. Without the password it is useless, so back up the mnemonic
   wallet.db            accounts, coins, transfers and the journal
   ledger/              what is registered on Ledgers, with their proofs; 'bursar backup' takes it along
-  silent/              silent payments: addresses, labels given out, what scans found; no keys
+  silent/              silent payments: addresses, labels given out, what scans found; no keys; 'bursar backup' has it
   sandbox/             the private chains of 'bursar sandbox'
 """
 

@@ -118,6 +118,8 @@ class RegisteredPolicy:
 class Bundle:
     """A backup's content. ``labels`` belong to networks; ``rules`` is the text of the policy file, if there was one.
 
+    ``silent`` are records of silent payments as their keeper writes them, who judges them when they come back.
+
     ``journal`` is the journal's head when the backup was made: a journal that does not hold it was cut or rewritten.
     """
 
@@ -129,6 +131,7 @@ class Bundle:
     tokens: tuple[Token, ...] = ()
     policies: tuple[RegisteredPolicy, ...] = ()
     rules: str | None = None
+    silent: tuple[dict[str, Any], ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -141,6 +144,7 @@ class Bundle:
             "tokens": [[one.chain_id, str(one.contract), one.symbol, one.decimals] for one in self.tokens],
             "policies": [one.to_json() for one in self.policies],
             "rules": self.rules,
+            "silent": list(self.silent),
             "journal": self.journal.to_json(),
         }
 
@@ -164,6 +168,7 @@ class Bundle:
                 tuple(_token(one) for one in member(record, "tokens", list)),
                 _all(record, "policies", RegisteredPolicy.from_json),
                 rules,
+                _all({"silent": [], **record}, "silent", dict),
             )
         except (BursarError, TypeError, ValueError) as error:
             raise corrupt(error.message if isinstance(error, BursarError) else "a field has a wrong type") from error

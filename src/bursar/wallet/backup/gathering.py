@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bursar.ethereum.account import EthereumAccount
 from bursar.version import __version__
@@ -22,7 +22,13 @@ if TYPE_CHECKING:
     from bursar.wallet.wallet import Wallet
 
 
-def gather(wallet: Wallet, *, policies: Sequence[RegisteredPolicy] = (), rules: str | None = None) -> Bundle:
+def gather(
+    wallet: Wallet,
+    *,
+    policies: Sequence[RegisteredPolicy] = (),
+    rules: str | None = None,
+    silent: Sequence[dict[str, Any]] = (),
+) -> Bundle:
     """Everything of ``wallet`` that no signer and no chain can give back, and what the caller keeps beside it.
 
     The journal is verified first: ``CorruptStoreError`` rather than a backup of a wallet that was tampered with.
@@ -32,9 +38,9 @@ def gather(wallet: Wallet, *, policies: Sequence[RegisteredPolicy] = (), rules: 
     with context.store.read() as connection:
         accounts = tuple(_account(connection, row) for row in all_accounts(connection))
         labels = stored_labels(connection)
-    return Bundle(
-        context.now(), f"bursar {__version__}", accounts, head, labels, wallet.tokens(), tuple(policies), rules
-    )
+    tokens = wallet.tokens()
+    written = f"bursar {__version__}"
+    return Bundle(context.now(), written, accounts, head, labels, tokens, tuple(policies), rules, tuple(silent))
 
 
 def _account(connection: Connection, row: AccountRow) -> BackedUpAccount:
