@@ -27,7 +27,7 @@ from bursar.keys.path import DerivationPath
         (0x6A80, "0003", MESSAGE, InvalidInputError, "does not accept (status 6a80, detail 0003)"),
         (0x6A82, "0009", SIGN, UnsupportedError, "more change outputs"),
         (0x6A82, "", SIGN, UnsupportedError, "does not allow these paths"),
-        (0xB008, "", SIGN, SignerError, "register the policy again"),
+        (0xB008, "", SIGN, UnsupportedError, "register the policy again"),
         (0xB007, "", SIGN, SignerError, "close the app"),
         (0x6985, "", SIGN, UserCancelledError, "the transaction was refused on the ledger"),
         (0x5515, "", SIGN, SignerUnavailableError, "enter the PIN"),
