@@ -34,7 +34,7 @@ def bursar_error(error: BursarError, session: Session) -> int:
 
 def _next_step(error: BursarError, session: Session) -> str:
     """Where to look where the message cannot say it."""
-    if isinstance(error, PolicyDeniedError):
+    if isinstance(error, PolicyDeniedError) and error.rule != "custody":  # that one stands in config.toml, and says so
         return f"The rules are in {session.home.policy}; 'bursar policy explain' asks them without a transfer."
     if isinstance(error, InsufficientFundsError):
         return "'bursar balance' shows what may be spent, and what is pending or reserved."
