@@ -58,7 +58,7 @@ def codes_raised() -> set[str]:
                 found.add(str(node.value.value))
             elif isinstance(node, ast.Assign | ast.AnnAssign) and "default_code" in ast.unparse(node).partition("=")[0]:
                 found.add(ast.literal_eval(node.value or ast.Constant("")))
-            elif isinstance(node, ast.Constant) and re.fullmatch(r"signer\.[a-z-]+", str(node.value)):
+            elif isinstance(node, ast.Constant) and re.fullmatch(r"(signer|input)\.[a-z.-]+[a-z]", str(node.value)):
                 found.add(str(node.value))  # chosen from a table, or carried by what discovery found
             elif isinstance(node, ast.Constant) and str(node.value).startswith("input.") and str(node.value)[-1] == ".":
                 found.add(str(node.value)[:-1])  # a family whose members are put together where they are raised

@@ -297,7 +297,9 @@ def test_row_68_shares_that_do_not_belong_together() -> None:
     for threshold in (0, 4):
         assert kind_of(split, secret, rules, group_threshold=threshold) == "threshold"
     words = one[0].text().expose().decode().split()
-    assert kind_of(Share.from_text, " ".join([words[1], words[0], *words[2:]])) == "checksum"
+    at = next(at for at in range(len(words)) if words[at] != words[at + 1])  # a share may repeat a word
+    words[at], words[at + 1] = words[at + 1], words[at]
+    assert kind_of(Share.from_text, " ".join(words)) == "checksum"
     assert kind_of(Share.from_text, " ".join(words[:-1])) in ("checksum", "length")
 
 
