@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
 
 _WIDE = 150
 
@@ -23,6 +24,7 @@ class Output:
     def __init__(self, *, json: bool) -> None:
         self.json = json
         self._live: Console | None = None
+        self._status: Status | None = None
 
     def answer(self, document: Mapping[str, object], words: Callable[[], None]) -> None:
         """Print ``document`` as JSON, or let ``words`` print the same for a person."""
@@ -80,10 +82,23 @@ class Output:
 
         self._live = Console(stderr=True, highlight=False)
         try:
-            with self._live.status(escape(text)) as status:
-                yield lambda more: status.update(escape(f"{text}: {more}"))
+            with self._live.status(escape(text)) as shown:
+                self._status = shown
+                yield lambda more: shown.update(escape(f"{text}: {more}"))
         finally:
-            self._live = None
+            self._live = self._status = None
+
+    @contextmanager
+    def paused(self) -> Generator[None, None, None]:
+        """Show nothing that moves, so that a question is not written over."""
+        status = self._status
+        if status is not None:
+            status.stop()
+        try:
+            yield
+        finally:
+            if status is not None:
+                status.start()
 
 
 def error_document(code: str, message: str, *, retryable: bool = False, **details: object) -> dict[str, object]:

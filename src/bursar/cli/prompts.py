@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from functools import wraps
@@ -38,6 +39,7 @@ class SecretSource:
     password_fd: int | None = None
     keyring: bool = False
     keyring_entry: str = ""
+    paused: Callable[[], AbstractContextManager[None]] = nullcontext
 
     @property
     def interactive(self) -> bool:
@@ -46,6 +48,10 @@ class SecretSource:
 
     def ask(self, request: SecretRequest) -> Secret:
         """Fulfils ``signing.protocols.Prompt``."""
+        with self.paused():
+            return self._asked(request)
+
+    def _asked(self, request: SecretRequest) -> Secret:
         if request.kind in ("password", "new-password"):
             if self.password_fd is not None:
                 return read_line(self.password_fd, what="password")
@@ -107,7 +113,8 @@ class Unlock:
 
     def source(self, session: Session, *, entry: str = "") -> SecretSource:
         """The ``Prompt`` for it."""
-        return SecretSource(session.human, session.output.aside, self.password_fd, self.keyring, entry)
+        output = session.output
+        return SecretSource(session.human, output.aside, self.password_fd, self.keyring, entry, output.paused)
 
 
 def password_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bursar.errors import InvalidInputError, PolicyDeniedError, UserCancelledError
+from bursar.errors import ConflictError, InvalidInputError, PolicyDeniedError, UserCancelledError
 
 PASSWORD = "correct horse battery"
 PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
@@ -71,6 +71,18 @@ def test_signatures_here_and_by_file(treasury: Any, box: Any, tmp_path: Path) ->
     assert sent["review"]["payments"][0]["amount"] == "10000000"
     box.mine(1)
     assert treasury.json("history", "board", "--transfers")["transfers"][0]["state"] == "confirmed"
+
+
+def test_a_transfer_some_signed_and_others_will_not(treasury: Any) -> None:
+    pay = ("send", "board", PAYEE, "0.03btc", "--yes", "--signer", "software:main")
+    transfer = treasury.json(*pay, answers=[PASSWORD])["transfer"]["id"]
+    with pytest.raises(ConflictError):
+        treasury.text("cancel", transfer)
+    with pytest.raises(UserCancelledError):
+        treasury.text("cancel", transfer, "--abandon", answers=["n"])
+    assert "other hands" in "".join(treasury.answers.heard)
+    assert treasury.json("cancel", transfer, "--abandon", answers=["y"])["transfer"]["state"] == "cancelled"
+    assert not any(coin["reserved_by"] for coin in treasury.json("coins", "list", "board", "--offline")["coins"])
 
 
 def test_one_signer_that_is_here_is_found(treasury: Any) -> None:
