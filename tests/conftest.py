@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,16 @@ from hypothesis import settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 _MISSING = pytest.StashKey[bool]()
+# What floors 1-5 are measured by: their own tests and those of their promises. Elsewhere the tracer only costs time.
+_MEASURED = tuple(
+    PROJECT / "tests" / name
+    for name in (
+        "conformance",
+        "safety",
+        *(f"unit/{room}" for room in ("bitcoin", "chain", "crypto", "ethereum", "keys", "policy", "signing")),
+        "unit/test_nesting.py",
+    )
+)
 
 
 @pytest.fixture(scope="session")
@@ -55,6 +66,18 @@ def pytest_configure() -> None:
     if examples:  # how many of each property, where its test does not say
         settings.register_profile("asked", settings(), max_examples=int(examples))
         settings.load_profile("asked")
+
+
+@cache
+def _measured(path: Path) -> bool:
+    return any(path.is_relative_to(part) for part in _MEASURED)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep coverage off where other floors are tested."""
+    for item in items:
+        if not _measured(item.path):
+            item.add_marker("no_cover")
 
 
 def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
