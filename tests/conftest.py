@@ -21,6 +21,7 @@ _MEASURED = tuple(
         "conformance",
         "safety",
         *(f"unit/{room}" for room in ("bitcoin", "chain", "crypto", "ethereum", "keys", "policy", "signing")),
+        "unit/backends/software",  # MuSig2 and secret storage come to life there
         "unit/test_nesting.py",
     )
 )
