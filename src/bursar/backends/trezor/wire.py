@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 MOST_PACKETS = 1 << 15  # two megabytes of packets for one answer
+_PINGS = 10  # each waits a tenth of a second
 _FORGOTTEN = (AttributeError, AssertionError)  # trezorlib's transports, closed by another thread while they wait
 
 
@@ -107,9 +108,9 @@ class Wire:
         return self._open
 
     def is_ready(self) -> bool:
-        """For UDP, whether anything answers; elsewhere, whether it is open."""
+        """For UDP, whether anything answers, now or on a busy machine a moment later; elsewhere, whether it is open."""
         try:
-            return self._open and bool(self._transport.is_ready())
+            return self._open and any(self._transport.is_ready() for _ in range(_PINGS))
         except self._faults:
             return False
 
