@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import ConflictError, CorruptStoreError, InvalidInputError, StoreError
+from bursar.nesting import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
     from pathlib import Path
 
 _LARGEST = 64 << 20
+_DEEPEST = 8
 _KEPT = 144  # blocks whose hashes are kept, to notice a reorganised chain
 
 
@@ -62,8 +64,8 @@ class Book:
         except OSError as error:
             raise StoreError(f"{path} cannot be read: {error.strerror}") from error
         try:
-            if len(data) > _LARGEST:
-                raise ValueError("length")
+            if len(data) > _LARGEST or nested_deeply(data, most=_DEEPEST):
+                raise ValueError("too large")
             book._fill(json.loads(data))
         except (KeyError, TypeError, ValueError, RecursionError) as error:
             raise CorruptStoreError(
