@@ -43,19 +43,26 @@ class Cache:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
             path.chmod(0o600)
             self._database = sqlite3.connect(path, timeout=10, check_same_thread=False, isolation_level=None)
-            self._database.execute("pragma journal_mode=wal")
-            self._database.execute("pragma synchronous=normal")
-            self._database.executescript(_TABLES)
-            about = dict(self._database.execute("select name, value from about").fetchall())
-            if about and about != {"version": VERSION, "start": start}:
-                self._empty()
-                about = {}
-            if not about:
-                rows = [("version", VERSION), ("start", start)]
-                self._database.executemany("insert or replace into about values (?, ?)", rows)
         except (OSError, sqlite3.Error) as error:
             raise self._unusable(error) from error
+        try:
+            self._prepare(start)
+        except sqlite3.Error as error:
+            self._database.close()
+            raise self._unusable(error) from error
         self._saved: tuple[int, bytes] | None = None  # height and hash of the last header in the file
+
+    def _prepare(self, start: str) -> None:
+        self._database.execute("pragma journal_mode=wal")
+        self._database.execute("pragma synchronous=normal")
+        self._database.executescript(_TABLES)
+        about = dict(self._database.execute("select name, value from about").fetchall())
+        if about and about != {"version": VERSION, "start": start}:
+            self._empty()
+            about = {}
+        if not about:
+            rows = [("version", VERSION), ("start", start)]
+            self._database.executemany("insert or replace into about values (?, ?)", rows)
 
     def _unusable(self, error: Exception) -> ChainError:
         return ChainError(f"{self._path} cannot be used as a cache ({error}): remove it", code="chain.cache")
