@@ -248,7 +248,7 @@ def test_row_80_a_nonce_the_host_took_part_in_is_opened_or_refused() -> None:
 
 
 def test_row_80_another_implementation_agrees() -> None:
-    wally = pytest.importorskip("wallycore", reason="wallycore comes with `make bench` only: its answers are not compared")
+    wally = pytest.importorskip("wallycore", reason="wallycore comes with `make bench` only")
     for number in range(1, 6):
         secret, digest = bytes([number]) * 32, hashlib.sha256(bytes([number])).digest()
         host = HostNonce()
