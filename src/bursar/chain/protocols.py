@@ -158,12 +158,22 @@ class FeeQuote:
 
 
 @dataclass(frozen=True, slots=True)
+class LogPlace:
+    """Where a log stands: two logs are the same one only if this is the same."""
+
+    block: BlockRef
+    tx_hash: str
+    index: int  # within the block
+
+
+@dataclass(frozen=True, slots=True)
 class Log:
-    """One event log of a receipt."""
+    """One event log of a receipt; ``place`` is ``None`` only where the source did not say it."""
 
     address: Address
     topics: tuple[bytes, ...]
     data: bytes
+    place: LogPlace | None = None
 
 
 @dataclass(frozen=True, slots=True)
