@@ -1,4 +1,4 @@
-"""What an Ethereum source may offer beyond the basic contract: heads, whole blocks, traces, many balances, simulation."""
+"""What an Ethereum source may offer beyond the basic contract: heads, blocks, traces, many balances, simulation."""
 
 from __future__ import annotations
 
