@@ -17,7 +17,7 @@ from bursar.errors import BursarError
 from bursar.version import __version__
 
 _COMPLETE = "_BURSAR_COMPLETE"
-KEYS, MONEY, FILES, CONTROL, TOOLS = "Keys", "Money", "Signing by file", "Control", "Tools"
+KEYS, MONEY, ETHEREUM, FILES, CONTROL, TOOLS = "Keys", "Money", "Ethereum", "Signing by file", "Control", "Tools"
 
 
 def _entry(section: str, name: str, text: str) -> tuple[str, Entry]:
@@ -47,6 +47,7 @@ COMMANDS = dict(
         _entry(MONEY, "cpfp", "Lift a stuck payment to us: child pays for parent."),
         _entry(MONEY, "consolidate", "Join small coins while fees are low."),
         _entry(MONEY, "resume", "Go on with a transfer that was interrupted."),
+        _entry(ETHEREUM, "eth", "What only Ethereum has: messages, contracts, tokens, nonces."),
         _entry(FILES, "psbt", "Inspect, sign, combine, finalize and broadcast PSBT files."),
         _entry(FILES, "airgap", "Work with a signing device that is never connected: by file and QR code."),
         _entry(FILES, "message", "Sign and verify messages."),
