@@ -28,7 +28,8 @@ class TransferState(StrEnum):
     DENIED = "denied"
     CANCELLED = "cancelled"
     REPLACED = "replaced"
-    FAILED = "failed"  # mined and reverted, or its coin or nonce was spent by something else: see ``reason``
+    FAILED = "failed"  # mined and reverted, or its coin was spent by something else: see ``reason``
+    SUPERSEDED = "superseded"  # its nonce was used by a transaction that is not ours: never sent again
 
     def __str__(self) -> str:
         return self.value

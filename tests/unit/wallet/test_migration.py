@@ -21,6 +21,18 @@ from bursar.wallet.wallet import Wallet
 
 PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 BACK = (
+    "DROP TABLE blocks_seen",
+    "DROP INDEX ix_deposits_height",
+    "ALTER TABLE accounts DROP COLUMN deposits_height",
+    "ALTER TABLE spends DROP COLUMN kind",
+    "ALTER TABLE spends DROP COLUMN token_id",
+    "ALTER TABLE deposits RENAME TO newer",
+    "CREATE TABLE deposits (account_id INTEGER NOT NULL REFERENCES accounts (id), position INTEGER NOT NULL, "
+    "contract TEXT NOT NULL, address TEXT NOT NULL, sender TEXT, txid TEXT, amount TEXT NOT NULL, "
+    "height INTEGER NOT NULL, block_time INTEGER NOT NULL, PRIMARY KEY (account_id, position))",
+    "INSERT INTO deposits SELECT account_id, position, contract, address, sender, txid, amount, height, block_time "
+    "FROM newer",
+    "DROP TABLE newer",
     "DROP TABLE signatures",
     "DROP TABLE labels",
     "DROP INDEX ix_addresses_script",
@@ -125,3 +137,10 @@ def test_everything_is_kept(old: SimpleNamespace, policy: Any, signer: Any) -> N
         wallet.journal.verify(anchor=old.before["head"])
     with closing(sqlite3.connect(old.path)) as connection:
         assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == (SCHEMA_VERSION,)
+        assert connection.execute("PRAGMA foreign_key_check").fetchall() == []
+        assert not [row for row in connection.execute("SELECT sql FROM sqlite_master") if "_0003" in str(row[0])]
+        with pytest.raises(sqlite3.IntegrityError, match="never replaced"):
+            connection.execute("UPDATE transfers SET raw = x'00' WHERE raw IS NOT NULL")
+        with pytest.raises(sqlite3.IntegrityError, match="CHECK"):
+            connection.execute("UPDATE transfers SET state = 'lost'")
+        connection.execute("UPDATE transfers SET state = 'superseded' WHERE state = 'planned'")

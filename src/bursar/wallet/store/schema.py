@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0002"
+SCHEMA_VERSION = "0003"
 APPLICATION_ID = 0x42525352  # "BRSR", in the SQLite header
 
 metadata = MetaData()
@@ -44,6 +44,7 @@ accounts = Table(
     Column("seen_height", Integer),
     Column("gap_limit", Integer, nullable=False, server_default="20"),
     Column("scanned", Text),
+    Column("deposits_height", Integer),
     CheckConstraint("chain IN ('bitcoin', 'ethereum')", name="ck_accounts_chain"),
 )
 
@@ -119,6 +120,21 @@ deposits = Table(
     Column("amount", Text, nullable=False),
     Column("height", Integer, nullable=False),
     Column("block_time", Integer, nullable=False),
+    Column("block_hash", Text),
+    Column("log_index", Integer),
+    Column("kind", Text, nullable=False, server_default="unexplained"),
+    Column("token_id", Text),
+    Column("state", Text, nullable=False, server_default="seen"),
+    CheckConstraint("state IN ('seen', 'confirmed', 'reversed')", name="ck_deposits_state"),
+    Index("ix_deposits_height", "account_id", "height"),
+)
+
+blocks_seen = Table(
+    "blocks_seen",
+    metadata,
+    Column("account_id", Integer, ForeignKey("accounts.id"), primary_key=True),
+    Column("height", Integer, primary_key=True),
+    Column("hash", Text, nullable=False),
 )
 
 transfers = Table(
@@ -146,7 +162,8 @@ transfers = Table(
     Column("reason", Text),
     Column("created", Integer, nullable=False),
     CheckConstraint(
-        "state IN ('planned', 'approved', 'signed', 'sent', 'confirmed', 'denied', 'cancelled', 'replaced', 'failed')",
+        "state IN ('planned', 'approved', 'signed', 'sent', 'confirmed', 'denied', 'cancelled', "
+        "'replaced', 'failed', 'superseded')",
         name="ck_transfers_state",
     ),
     Index("ix_transfers_account", "account_id", "state"),
@@ -165,6 +182,8 @@ spends = Table(
     Column("contract", Text),
     Column("payee", Text, nullable=False),
     Column("amount", Text, nullable=False),
+    Column("kind", Text, nullable=False, server_default="payment"),
+    Column("token_id", Text),
     Index("ix_spends_payee", "payee"),
 )
 
