@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bursar.errors import InvalidInputError
-from bursar.ethereum.review import Caution
+from bursar.ethereum.effects.model import Caution
 from bursar.ethereum.sign_in import SignInMessage
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 

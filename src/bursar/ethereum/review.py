@@ -3,71 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bursar.ethereum.effects.model import Allowance, CallView, Caution, Delegation, Effects, Movement
 from bursar.ethereum.token import Erc20Call, Token, decode_call
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
     from bursar.ethereum.transaction import UnsignedTransaction
-    from bursar.ethereum.units import Wei
 
 
-@dataclass(frozen=True, slots=True)
-class Movement:
-    """Value that leaves the sender: ``amount`` in wei, or in base units of ``contract`` when that is set."""
-
-    recipient: Address
-    amount: int
-    contract: Address | None = None
-    token: Token | None = None
-    owner: Address | None = None  # whose tokens move, when not the sender's own (transferFrom)
-
-
-@dataclass(frozen=True, slots=True)
-class Allowance:
-    """A spender who may take up to ``amount`` base units of ``contract`` from the sender, now or later."""
-
-    spender: Address
-    amount: int
-    contract: Address
-    token: Token | None
-    unlimited: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Delegation:
-    """``authority`` runs the code of ``delegate`` from now on (EIP-7702), which may do all its key may; zero ends it.
-
-    ``effective`` is false where the nonce shows that chains will skip it.
-    """
-
-    authority: Address
-    delegate: Address
-    any_chain: bool
-    nonce: int
-    effective: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Caution:
-    """Something a human should weigh; ``code`` is stable."""
-
-    code: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """The effects of one transaction, decoded; ``decoded`` is false when calldata or init code stays opaque."""
-
-    movements: tuple[Movement, ...]
-    allowances: tuple[Allowance, ...]
-    decoded: bool
-    max_fee: Wei
-    cautions: tuple[Caution, ...] = ()
-    delegations: tuple[Delegation, ...] = ()
+__all__ = ["Allowance", "CallView", "Caution", "Delegation", "Effects", "Movement", "effects"]
 
 
 def effects(

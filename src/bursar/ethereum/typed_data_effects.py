@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.ethereum.review import Caution, Movement
+from bursar.ethereum.effects.model import Caution, Movement
 from bursar.ethereum.token import is_unlimited
 from bursar.ethereum.typed_data_types import Kind
 

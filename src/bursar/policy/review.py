@@ -9,6 +9,8 @@ from typing import Any
 OPAQUE_CALL = "opaque-call"  # calldata nobody could read; the payments then name the contract called
 CREATION = "creation"  # code that becomes a contract
 UNLIMITED_ALLOWANCE = "unlimited-allowance"  # a spender may take every token, now and later
+DELEGATE_CALL = "delegate-call"  # code of others runs as an account, and can do anything with it
+SAFE_CHANGE = "safe-change"  # who rules a Safe becomes another: its owners, modules, guards, code
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,49 @@ class Payment:
     to: str
     amount: int
     label: str | None = None
+    token_id: int | None = None  # of an ERC-721 or ERC-1155 token; its asset has a contract and no decimals
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """An allowance: ``spender`` may take up to ``amount`` base units of the account's, now or later; 0 takes it back.
+
+    Of an ERC-721 contract the token ``token_id`` only, or all of them, which is ``unlimited`` too. ``until`` is when
+    it ends, in seconds since 1970.
+    """
+
+    asset: Asset
+    spender: str
+    amount: int
+    token_id: int | None = None
+    unlimited: bool = False
+    until: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """``authority`` runs the code of ``delegate`` from now on (EIP-7702); the zero address ends that."""
+
+    authority: str
+    delegate: str
+    any_chain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Called:
+    """One call of a contract as people read it, with the calls it makes in turn.
+
+    ``name`` is ``None`` for an unknown function; ``understood`` is true where its effects are among payments and
+    allowances; ``delegate`` where the code called runs as the caller. ``value`` is in base units of the chain's coin.
+    """
+
+    to: str | None
+    value: int
+    name: str | None = None
+    arguments: tuple[tuple[str, str], ...] = ()
+    understood: bool = True
+    delegate: bool = False
+    calls: tuple[Called, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +111,12 @@ class Review:
     replaces: str | None = None  # txid this plan replaces
     version: int = 1
     extra: dict[str, Any] = field(default_factory=dict)  # shown, never decided upon: nonce, gas limit, locktime
+    allowances: tuple[Granted, ...] = ()
+    delegations: tuple[Delegated, ...] = ()
+    calls: tuple[Called, ...] = ()
+
+    @property
+    def spending(self) -> tuple[Payment, ...]:
+        """Payments, and allowances as payments to their spenders up to their amounts: what limits add up."""
+        granted = [Payment(one.asset, one.spender, one.amount, None, one.token_id) for one in self.allowances]
+        return (*self.payments, *[one for one in granted if one.amount])

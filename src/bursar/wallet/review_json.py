@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bursar.errors import InvalidInputError
-from bursar.policy.review import Asset, Change, Payment, Review, ReviewWarning
+from bursar.policy.review import Asset, Called, Change, Delegated, Granted, Payment, Review, ReviewWarning
 from bursar.wallet.canonical import field, open_record
 from bursar.wallet.transfer import read_amount
+
+_DEEPEST = 16  # calls inside calls
 
 
 def asset_to_json(asset: Asset) -> dict[str, Any]:
@@ -32,6 +34,15 @@ def asset_from_json(data: object) -> Asset:
 
 
 def review_to_json(review: Review) -> dict[str, Any]:
+    """The record; what only some reviews have is left out where there is none, as in records written before it was."""
+    found = {
+        "allowances": [_granted_to_json(one) for one in review.allowances],
+        "delegations": [
+            {"authority": one.authority, "delegate": one.delegate, "any_chain": one.any_chain}
+            for one in review.delegations
+        ],
+        "calls": [_called_to_json(one) for one in review.calls],
+    }
     return {
         "kind": "review",
         "version": review.version,
@@ -40,6 +51,7 @@ def review_to_json(review: Review) -> dict[str, Any]:
         "account": review.account,
         "payments": [
             {"asset": asset_to_json(p.asset), "to": p.to, "amount": str(p.amount), "label": p.label}
+            | _number_to_json(p.token_id)
             for p in review.payments
         ],
         "change": [{"address": c.address, "amount": str(c.amount), "path": c.path} for c in review.change],
@@ -50,6 +62,7 @@ def review_to_json(review: Review) -> dict[str, Any]:
         "warnings": [{"code": w.code, "text": w.text} for w in review.warnings],
         "replaces": review.replaces,
         "extra": dict(review.extra),
+        **{name: rows for name, rows in found.items() if rows},
     }
 
 
@@ -69,6 +82,9 @@ def review_from_json(data: object) -> Review:
         replaces=field(record, "replaces", (str, type(None))),
         version=1,
         extra=field(record, "extra", dict),
+        allowances=tuple(_granted(item) for item in _rows(record, "allowances")),
+        delegations=tuple(_delegated(item) for item in _rows(record, "delegations")),
+        calls=tuple(_called(item, _DEEPEST) for item in _rows(record, "calls")),
     )
 
 
@@ -79,7 +95,80 @@ def _payment(data: object) -> Payment:
         to=field(item, "to", str),
         amount=read_amount(item, "amount"),
         label=field(item, "label", (str, type(None))),
+        token_id=_number(item),
     )
+
+
+def _granted_to_json(one: Granted) -> dict[str, Any]:
+    row = {"asset": asset_to_json(one.asset), "spender": one.spender, "amount": str(one.amount)}
+    return row | _number_to_json(one.token_id) | {"unlimited": one.unlimited, "until": one.until}
+
+
+def _granted(data: object) -> Granted:
+    item = _object(data, "allowance")
+    return Granted(
+        asset=asset_from_json(item.get("asset")),
+        spender=field(item, "spender", str),
+        amount=read_amount(item, "amount"),
+        token_id=_number(item),
+        unlimited=field(item, "unlimited", bool),
+        until=field(item, "until", (int, type(None))),
+    )
+
+
+def _delegated(data: object) -> Delegated:
+    item = _object(data, "delegation")
+    return Delegated(
+        authority=field(item, "authority", str),
+        delegate=field(item, "delegate", str),
+        any_chain=field(item, "any_chain", bool),
+    )
+
+
+def _called_to_json(one: Called) -> dict[str, Any]:
+    return {
+        "to": one.to,
+        "value": str(one.value),
+        "name": one.name,
+        "arguments": [list(pair) for pair in one.arguments],
+        "understood": one.understood,
+        "delegate": one.delegate,
+        "calls": [_called_to_json(inner) for inner in one.calls],
+    }
+
+
+def _called(data: object, depth: int) -> Called:
+    item = _object(data, "call")
+    if not depth:
+        raise InvalidInputError(f"calls lie deeper than {_DEEPEST} in one another", code="input.json")
+    return Called(
+        to=field(item, "to", (str, type(None))),
+        value=read_amount(item, "value"),
+        name=field(item, "name", (str, type(None))),
+        arguments=tuple(_argument(pair) for pair in field(item, "arguments", list)),
+        understood=field(item, "understood", bool),
+        delegate=field(item, "delegate", bool),
+        calls=tuple(_called(inner, depth - 1) for inner in field(item, "calls", list)),
+    )
+
+
+def _argument(data: object) -> tuple[str, str]:
+    if not isinstance(data, list) or len(data) != 2 or not all(isinstance(text, str) for text in data):
+        raise InvalidInputError("an argument of a call is a label and a text", code="input.json")
+    return data[0], data[1]
+
+
+def _number_to_json(token_id: int | None) -> dict[str, str]:
+    return {} if token_id is None else {"token_id": str(token_id)}
+
+
+def _number(item: dict[str, Any]) -> int | None:
+    return read_amount(item, "token_id") if "token_id" in item else None
+
+
+def _rows(record: dict[str, Any], name: str) -> list[Any]:
+    rows: list[Any] = field(record, name, list) if name in record else []
+    return rows
 
 
 def _change(data: object) -> Change:

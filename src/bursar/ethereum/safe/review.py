@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 from bursar.errors import InvalidInputError
-from bursar.ethereum.review import Caution
+from bursar.ethereum.effects.model import Caution
 from bursar.ethereum.safe.delegates import KNOWN_DELEGATES, MULTI_SENDS
 from bursar.ethereum.safe.multisend import MULTI_SEND, MultiSendCall, decode_multi_send
 from bursar.ethereum.safe.operation import Operation
