@@ -30,6 +30,7 @@ HOMES = {
     "web3": "nodes/ethrpc/wire.py",
     "eth_abi": "ethereum/abi",
     "ckzg": "ethereum/blobs/kzg.py",
+    "ens_normalize": "ethereum/ens/names.py",
     "pbk": "nodes/sandbox",
     "eth": "nodes/sandbox",
     "keyring": "cli",
