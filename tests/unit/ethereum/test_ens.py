@@ -70,7 +70,7 @@ def test_what_is_typed_gets_one_normal_form(typed: str, normal: str) -> None:
 def test_A7_names_that_look_like_others_or_like_nothing_are_refused(typed: str) -> None:
     with pytest.raises(InvalidInputError) as caught:
         EnsName.from_text(typed)
-    assert caught.value.code == "input.name"
+    assert caught.value.code == "input.ens-name"
     assert caught.value.message.isascii()
 
 

@@ -14,7 +14,7 @@ _MOST_LABEL = 255  # bytes; the length on the wire is one byte
 
 
 def _invalid(message: str) -> InvalidInputError:
-    return InvalidInputError(message, code="input.name")
+    return InvalidInputError(message, code="input.ens-name")
 
 
 def _library() -> Any:
@@ -33,7 +33,7 @@ class EnsName:
 
     @classmethod
     def from_text(cls, text: str) -> Self:
-        """The normal form of what was typed; ``InvalidInputError`` (``input.name``) for what has none.
+        """The normal form of what was typed; ``InvalidInputError`` (``input.ens-name``) for what has none.
 
         Refused are mixtures of scripts that look like another name, invisible characters, empty labels, and names
         without a dot.
