@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from dataclasses import dataclass
@@ -128,6 +129,35 @@ class EthereumChain:
     def address_url(self, address: Address) -> str | None:
         """Where the explorer shows an account (EIP-3091)."""
         return None if self.explorer is None else f"{self.explorer.rstrip('/')}/address/{address}"
+
+    def to_toml(self) -> str:
+        """The text of a chain's file, which :meth:`from_toml` reads back to the same."""
+        rows: list[tuple[str, object]] = [
+            ("id", self.id),
+            ("name", self.name),
+            ("short_name", self.short_name),
+            ("testnet", self.testnet),
+            ("explorer", self.explorer),
+            ("eip1191", self.eip1191 or None),
+            ("providers", list(self.providers) or None),
+            ("[currency]", ""),
+            ("name", self.currency_name),
+            ("symbol", self.currency_symbol),
+            ("decimals", self.currency_decimals),
+            ("[finality]", ""),
+            ("rule", self.finality.value),
+            ("confirmations", self.confirmations or None),
+            ("[fees]", ""),
+            ("model", self.fee_model.value),
+            ("eip1559", self.eip1559),
+            ("l1_oracle", None if self.l1_oracle is None else str(self.l1_oracle)),
+        ]
+        lines = [
+            f"\n{name}" if name[0] == "[" else f"{name} = {json.dumps(value)}"
+            for name, value in rows
+            if value is not None
+        ]
+        return "\n".join(lines) + "\n"
 
     @classmethod
     def from_toml(cls, text: str) -> Self:

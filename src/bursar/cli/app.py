@@ -47,6 +47,7 @@ COMMANDS = dict(
         _entry(MONEY, "cpfp", "Lift a stuck payment to us: child pays for parent."),
         _entry(MONEY, "consolidate", "Join small coins while fees are low."),
         _entry(MONEY, "resume", "Go on with a transfer that was interrupted."),
+        _entry(ETHEREUM, "chain", "Ethereum chains, and whom to ask about them."),
         _entry(ETHEREUM, "eth", "What only Ethereum has: messages, contracts, tokens, nonces."),
         _entry(FILES, "psbt", "Inspect, sign, combine, finalize and broadcast PSBT files."),
         _entry(FILES, "airgap", "Work with a signing device that is never connected: by file and QR code."),

@@ -17,6 +17,7 @@ from bursar.keys.origin import UNKNOWN, Fingerprint
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from bursar.chain.ethereum_chains import EthereumChains
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
     from bursar.cli.prompts import PassphraseChoice, SecretSource, Unlock
     from bursar.cli.session import Session
@@ -90,16 +91,34 @@ def bitcoin_node(session: Session, network: Network) -> BitcoinBackend:
 
 
 def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
-    """The node of ``[ethereum.<chain id>]``, or the running sandbox's."""
-    from bursar.nodes.ethrpc import EthRpcBackend
+    """The providers of ``[ethereum.<chain id>]`` or of the chain's file as one source, or the running sandbox's."""
+    from bursar.cli.ethereum_sources import ethereum_source, providers_of
 
-    node = settings(session).ethereum.get(chain_id)
+    node = providers_of(settings(session), chains(session), chain_id)
     if node is None:
         running = sandbox(session)
         if running is None or running.ethereum_url is None or running.ethereum_chain_id != chain_id:
-            raise _no_node("ethereum", str(chain_id), chain_id == SANDBOX_CHAIN_ID)
-        node = config.EthereumNode(running.ethereum_url)
-    return click.get_current_context().with_resource(closing(EthRpcBackend(node.url, chain_id=chain_id)))
+            raise _no_ethereum_node(session, chain_id)
+        node = config.EthereumNode((config.EthereumProvider("sandbox", running.ethereum_url),))
+    return click.get_current_context().with_resource(closing(ethereum_source(session, chain_id, node)))
+
+
+def chains(session: Session) -> EthereumChains:
+    """The Ethereum chains built in, and those of the files in the wallet's folder."""
+    from bursar.chain.ethereum_chains import EthereumChains
+
+    return EthereumChains.with_files(session.home.chains)
+
+
+def chain_id_of(session: Session, which: str | None) -> int:
+    """The id of a chain given by number or short name; that of new accounts where none is given."""
+    if which is None:
+        return settings(session).chain_id
+    if which.isascii() and which.isdigit() and len(which) < 80:
+        from bursar.ethereum.chain_id import check_chain_id
+
+        return check_chain_id(int(which))
+    return chains(session).chain(which).id
 
 
 def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
@@ -230,5 +249,16 @@ def _no_node(chain: str, name: str, by_sandbox: bool) -> InvalidInputError:
     first = "run 'bursar sandbox up', or " if by_sandbox else ""
     return InvalidInputError(
         f"no node is set for {chain} {name}: {first}add a table [{chain}.{name}] with its url to config.toml",
+        code="input.config",
+    )
+
+
+def _no_ethereum_node(session: Session, chain_id: int) -> InvalidInputError:
+    known = chains(session).by_id.get(chain_id)
+    if known is None or chain_id == SANDBOX_CHAIN_ID:
+        return _no_node("ethereum", str(chain_id), chain_id == SANDBOX_CHAIN_ID)
+    return InvalidInputError(
+        f"no node is set for {known.name}: name one with 'bursar chain add {known.short_name} --provider URL', or in a "
+        f"table [ethereum.{chain_id}] of config.toml",
         code="input.config",
     )

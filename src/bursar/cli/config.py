@@ -40,6 +40,13 @@ chain_id = {chain_id}    # Ethereum chain of new accounts
 # [ethereum.1]
 # url = "http://127.0.0.1:8545"
 #
+# Several of one chain: an answer counts where so many of them give it. Whoever differs is named on the screen.
+# [ethereum.8453]
+# quorum = 2                           # of three; more than half of them where it is left out
+# [[ethereum.8453.providers]]
+# url = "https://base.example/key"
+# name = "first"                       # how it is called on the screen; its host where left out
+#
 # Where these are the keys of others, no command hands a secret out (`bursar keys`), unless it is allowed here:
 #
 # [custody]
@@ -48,6 +55,7 @@ chain_id = {chain_id}    # Ethereum chain of new accounts
 
 
 FIRST_USE = "first-use"
+_LONGEST_NAME = 60
 _SCHEMES = {
     "bitcoind": ("http://", "https://"),
     "electrum": ("ssl://", "tcp://"),
@@ -75,10 +83,29 @@ class BitcoinNode:
 
 
 @dataclass(frozen=True, slots=True)
-class EthereumNode:
-    """An Ethereum JSON-RPC endpoint."""
+class EthereumProvider:
+    """An Ethereum JSON-RPC endpoint; ``name`` is what people are told, since a url may hold a key."""
 
-    url: str
+    name: str
+    url: str = field(repr=False)
+
+    @classmethod
+    def at(cls, url: str) -> EthereumProvider:
+        """Called by its host and port."""
+        from urllib.parse import urlsplit
+
+        return cls(urlsplit(url).netloc.rpartition("@")[2][:_LONGEST_NAME], url)
+
+
+@dataclass(frozen=True, slots=True)
+class EthereumNode:
+    """The endpoints of one chain, and how many have to say the same.
+
+    Without ``providers`` those of the chain's file count; without ``quorum`` more than half of them have to agree.
+    """
+
+    providers: tuple[EthereumProvider, ...] = ()
+    quorum: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +194,32 @@ def _bitcoin_node(table: _Table) -> BitcoinNode:
 
 
 def _ethereum_node(table: _Table) -> EthereumNode:
-    node = EthereumNode(table.url("url"))
+    several = table.optional_tables("providers")
+    if several:
+        providers = tuple(_provider(one) for one in several)
+    else:
+        url = table.optional_url("url")
+        providers = () if url is None else (EthereumProvider.at(url),)
+    quorum = table.optional_number("quorum")
     table.finish()
-    return node
+    if not providers and quorum is None:
+        raise table.problem("url is missing, or tables of [[providers]] with one each")
+    for what in ("name", "url"):
+        if len({getattr(one, what) for one in providers}) != len(providers):
+            raise table.problem(f"two providers have the same {what}: one that is asked twice would count twice")
+    if quorum is not None and providers and quorum > len(providers):
+        raise table.problem(f"quorum {quorum} is more than the {len(providers)} providers there are")
+    return EthereumNode(providers, quorum)
+
+
+def _provider(table: _Table) -> EthereumProvider:
+    url, name = table.url("url"), table.optional_text("name")
+    table.finish()
+    if name is None:
+        return EthereumProvider.at(url)
+    if not 0 < len(name) <= _LONGEST_NAME or not name.isprintable():
+        raise table.problem(f"a name is 1 to {_LONGEST_NAME} printable characters")
+    return EthereumProvider(name, url)
 
 
 def _network(path: Path, name: str) -> Network:
@@ -211,10 +261,19 @@ class _Table:
         return value
 
     def url(self, key: str) -> str:
-        value = self.text(key)
-        if not value.startswith(("http://", "https://")):
+        value = self.optional_url(key)
+        if value is None:
+            raise self.problem(f"{key} is missing")
+        return value
+
+    def optional_url(self, key: str) -> str | None:
+        value = self.optional_text(key)
+        if value is not None and not value.startswith(("http://", "https://")):
             raise self.problem(f"{key} {value!r} must begin with http:// or https://")
         return value
+
+    def optional_number(self, key: str) -> int | None:
+        return self.number(key) if key in self._left else None
 
     def number(self, key: str) -> int:
         value = self._left.pop(key, None)

@@ -137,6 +137,11 @@ def _nodes(session: Session, settings: config.Config) -> Iterator[Finding]:
     running = compose.sandbox(session)
     networks = list(settings.bitcoin)
     chains = list(settings.ethereum)
+    known, finding = _attempt("chains", lambda: compose.chains(session))
+    if known is None:
+        yield finding
+    else:
+        chains += [one.id for one in known.by_id.values() if one.providers and one.id not in chains]
     if running is not None:
         networks += [] if Network.REGTEST in networks else [Network.REGTEST]
         chain_id = running.ethereum_chain_id

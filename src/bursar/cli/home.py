@@ -33,6 +33,11 @@ class Home:
         return self.folder / "keystores"
 
     @property
+    def chains(self) -> Path:
+        """A file for each Ethereum chain that is not built in, or has providers of its own."""
+        return self.folder / "chains"
+
+    @property
     def airgap(self) -> Path:
         return self.folder / "airgap"
 

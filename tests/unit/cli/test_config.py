@@ -39,7 +39,7 @@ def test_reads_everything(tmp_path: Path) -> None:
     assert (found.network, found.chain_id) == (Network.SIGNET, 5)
     assert found.bitcoin[Network.SIGNET].cookie == Path("~/.bitcoin/signet/.cookie").expanduser()
     assert found.bitcoin[Network.MAIN].user == "bursar"
-    assert found.ethereum[1].url == "http://127.0.0.1:8545"
+    assert [one.url for one in found.ethereum[1].providers] == ["http://127.0.0.1:8545"]
     assert "hush" not in repr(found)
 
 
@@ -135,3 +135,24 @@ def test_more_sources_of_fee_rates(tmp_path: Path) -> None:
     ):
         with pytest.raises(InvalidInputError, match=r"\[bitcoin.main"):
             read(tmp_path, f'network = "main"\nchain_id = 1\n[bitcoin.main]\nurl = "http://x"\n{wrong}\n')
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("", "url is missing"),
+        ("quorum = 0", "above zero"),
+        ('url = "https://a"\nquorum = 2', "more than the 1 providers"),
+        ('[[ethereum.1.providers]]\nurl = "https://a/1"\n[[ethereum.1.providers]]\nurl = "https://a/2"', "same name"),
+        (
+            '[[ethereum.1.providers]]\nurl = "https://a"\nname = "x"\n[[ethereum.1.providers]]\nurl = "https://a"',
+            "same url",
+        ),
+        ('[[ethereum.1.providers]]\nurl = "https://a"\nname = "a\\u0007"', "printable"),
+        ('[[ethereum.1.providers]]\nname = "a"', "url is missing"),
+        ('url = "https://a"\n[[ethereum.1.providers]]\nurl = "https://b"', "unknown: url"),
+    ],
+)
+def test_providers_that_do_not_fit_together(tmp_path: Path, table: str, said: str) -> None:
+    with pytest.raises(InvalidInputError, match=said):
+        read(tmp_path, f'network = "main"\nchain_id = 1\n[ethereum.1]\n{table}\n')
