@@ -217,8 +217,13 @@ class EthereumBackend(Protocol):
 
     def transaction(self, tx_hash: str) -> bytes | None: ...  # raw bytes, None when unknown
 
-    def logs(
-        self, *, addresses: Sequence[Address], topics: Sequence[bytes | None], from_block: int, to_block: int
+    def logs(  # a topic may be one of several
+        self,
+        *,
+        addresses: Sequence[Address],
+        topics: Sequence[bytes | Sequence[bytes] | None],
+        from_block: int,
+        to_block: int,
     ) -> tuple[Log, ...]: ...
 
     def close(self) -> None: ...
