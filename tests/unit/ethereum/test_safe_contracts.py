@@ -9,12 +9,14 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable, public_key
+from bursar.errors import InvalidInputError, InvalidSignatureError
 from bursar.ethereum.address import ZERO_ADDRESS, Address
 from bursar.ethereum.message import personal_digest
 from bursar.ethereum.safe import (
@@ -27,9 +29,13 @@ from bursar.ethereum.safe import (
     SafeMessage,
     SafeTransaction,
     SafeVersion,
+    check_agreement,
+    check_hash,
     encode_approve_hash,
     encode_multi_send,
     encode_signatures,
+    has_approved,
+    read_settings,
     read_state,
 )
 from bursar.ethereum.safe.words import padded, selector, word
@@ -45,6 +51,7 @@ PAYEE = Address(b"\x35" * 20)
 KEYS = sorted(([bytes([number]) * 32 for number in range(1, 5)]), key=lambda key: public_key(key))
 OWNERS = [Address.from_public_key(public_key(key)) for key in KEYS]
 SETUP = selector("setup(address[],uint256,address,bytes,address,address,uint256,address)")
+PROXIES = {"1.1.1": "Proxy", "1.3.0": "GnosisSafeProxy", "1.4.1": "SafeProxy", "1.5.0": "SafeProxy"}
 SINGLETONS = {"1.1.1": "GnosisSafe", "1.3.0": "GnosisSafe", "1.4.1": "Safe", "1.5.0": "Safe"}
 
 
@@ -81,6 +88,20 @@ class Machine:
         finally:
             self._machine.state.revert(mark)
 
+    def answer(self, questions: Any) -> Any:
+        """What a generator of questions ends with."""
+        answer: bytes | None = None
+        try:
+            question = next(questions)
+            while True:
+                try:
+                    answer = self.call(question.to, question.data)
+                except RpcError:
+                    answer = None
+                question = questions.send(answer)
+        except StopIteration as end:
+            return end.value
+
     def balance(self, of: Address) -> int:
         return int(self._machine.state.get_balance(of.value))
 
@@ -100,7 +121,7 @@ class World:
         self._build = artifacts(version)
         self.version = SafeVersion.from_text(version)
         self.machine = Machine()
-        self._singleton = self.machine.create(self.code(SINGLETONS[version]))
+        self.singleton = self.machine.create(self.code(SINGLETONS[version]))
         self.handler = ZERO_ADDRESS
         self.batches = self.machine.create(self.code("MultiSend"))
         if self.version >= SafeVersion(1, 3, 0):
@@ -110,11 +131,20 @@ class World:
         path = next(self._build.glob(f"**/{name}.json"))
         return bytes.fromhex(json.loads(path.read_text())["bytecode"].removeprefix("0x"))
 
-    def make(self, owners: list[Address], threshold: int) -> Safe:
-        address = self.machine.clone(self._singleton)
+    def proxied(self, owners: list[Address]) -> Address:
+        """A Safe behind the Safe project's own proxy."""
+        address = self.machine.create(self.code(PROXIES[str(self.version)]) + word(self.singleton))
+        self.machine.send(address, self._setup(owners, 1))
+        return address
+
+    def _setup(self, owners: list[Address], threshold: int) -> bytes:
         listed = word(len(owners)) + b"".join(word(one) for one in owners)
         head = word(256) + word(threshold) + word(ZERO_ADDRESS) + word(256 + len(listed)) + word(self.handler)
-        self.machine.send(address, SETUP + head + bytes(96) + listed + word(0))
+        return SETUP + head + bytes(96) + listed + word(0)
+
+    def make(self, owners: list[Address], threshold: int) -> Safe:
+        address = self.machine.clone(self.singleton)
+        self.machine.send(address, self._setup(owners, threshold))
         self.machine.send(address, value=10**18)
         return Safe(CHAIN, address, self.version, any_chain=self.version < SafeVersion(1, 3, 0))
 
@@ -205,3 +235,61 @@ def test_batches_run_call_by_call(world: World) -> None:
     before = machine.balance(PAYEE), machine.balance(OWNERS[2])
     machine.send(safe.address, done.execution(delegates=KNOWN_DELEGATES | {world.batches}))
     assert (machine.balance(PAYEE), machine.balance(OWNERS[2])) == (before[0] + 1, before[1] + 2)
+
+
+def test_the_contract_is_asked_what_rules_it_and_what_it_computes(world: World) -> None:
+    machine = world.machine
+    safe = world.make(OWNERS[:2], 1)
+    tx = SafeTransaction(safe=safe, to=PAYEE, value=Wei(1), data=b"\x05" * 70, safe_tx_gas=7, nonce=0)
+    machine.answer(check_hash(tx))
+    claimed = OwnerSignature.approved(OWNERS[0])
+    assert not machine.answer(has_approved(tx, OWNERS[0]))
+    with pytest.raises(InvalidSignatureError, match="has not approved"):
+        machine.answer(check_agreement(tx, claimed))
+    machine.send(safe.address, encode_approve_hash(tx.digest()), sender=OWNERS[0].value)
+    assert machine.answer(has_approved(tx, OWNERS[0]))
+    machine.answer(check_agreement(tx, claimed))
+    other = Safe(CHAIN + 1, safe.address, safe.version) if safe.binds_chain else replace(safe, address=PAYEE)
+    with pytest.raises(InvalidInputError, match="sign nothing") as caught:
+        machine.answer(check_hash(SafeTransaction(safe=other, to=PAYEE, nonce=0)))
+    assert caught.value.code == "input.safe.hash"
+
+    proxy = world.proxied(OWNERS[:1])
+    found = machine.answer(read_settings(proxy, world.version))
+    assert (found.singleton, found.modules, found.more_modules) == (world.singleton, (), False)
+    assert found.guard == found.module_guard == ZERO_ADDRESS
+    assert [one.code for one in found.cautions()] == ["safe-code"]  # a release, but deployed by this test
+    if not world.handler.is_zero:
+        assert found.fallback_handler == world.handler
+    bare = machine.answer(read_settings(world.make(OWNERS[:1], 1).address, world.version))
+    assert "safe-code-unknown" in {one.code for one in bare.cautions()}  # a proxy that is not the Safe project's
+
+
+def test_modules_and_guards_are_told(world: World) -> None:
+    machine, modules = world.machine, [Address(bytes([number]) * 20) for number in (0x61, 0x62)]
+    safe = world.make(OWNERS[:1], 1)
+    calls = [selector("enableModule(address)") + word(one) for one in modules]
+    for nonce, call in enumerate(calls):
+        tx = SafeTransaction(safe=safe, to=safe.address, data=call, nonce=nonce)
+        machine.send(safe.address, tx.execution(encode_signatures([typed(tx.digest(), KEYS[0])])))
+    found = machine.answer(read_settings(safe.address, world.version))
+    assert set(found.modules) == set(modules)
+    assert [one.code for one in found.cautions()].count("safe-module") == 2
+
+
+def test_an_owner_that_is_a_contract_is_asked(world: World) -> None:
+    if world.handler.is_zero:
+        pytest.skip("this version's handler is not in its package")
+    machine, inner = world.machine, world.make(OWNERS[3:], 1)
+    safe = world.make([inner.address], 1)
+    tx = SafeTransaction(safe=safe, to=PAYEE, value=Wei(1), nonce=0)
+    asked = tx.digest()
+    if world.version < SafeVersion(1, 5, 0):
+        asked = b"\x19\x01" + safe.domain_separator + tx.message_hash
+    digest = SafeMessage(inner, asked).digest()
+    machine.answer(
+        check_agreement(tx, OwnerSignature.contract(inner.address, encode_signatures([typed(digest, KEYS[3])])))
+    )
+    other = OwnerSignature.contract(inner.address, encode_signatures([typed(digest, KEYS[2])]))
+    with pytest.raises(InvalidSignatureError, match="does not accept"):
+        machine.answer(check_agreement(tx, other))
