@@ -207,7 +207,7 @@ def test_row_20_an_address_of_another_wallet_is_not_even_shown(account: Any, sig
 
     stranger = SimpleNamespace(info=party.signers["X"].info, xpub=signer.xpub, display_address=display)
     with pytest.raises(InvalidInputError) as caught:
-        confirm_address(stranger, account(), 5)  # type: ignore[arg-type]
+        confirm_address(stranger, account(), 5)
     assert caught.value.code == "input.signer.other"
 
 

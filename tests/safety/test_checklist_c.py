@@ -72,7 +72,7 @@ def test_row_26_what_bip_174_tells_signers_to_refuse(official_vectors: Callable[
         asked = SimpleNamespace(info=SimpleNamespace(fingerprint=None, backend="x", label="x", location="x"))
         asked.sign_psbt = lambda _psbt, name=case["case"]: pytest.fail(f"asked to sign: {name}")
         with pytest.raises(InvalidInputError) as caught:
-            request_signatures(asked, Psbt.from_text(case["psbt"]))  # type: ignore[arg-type]
+            request_signatures(asked, Psbt.from_text(case["psbt"]))
         assert caught.value.code in ("input.psbt.utxo", "input.psbt.script")
 
 
@@ -169,7 +169,7 @@ def test_row_30_a_key_nobody_holds_signs_no_key_path(party: Any, refused: Refuse
 
     forger = SimpleNamespace(info=party.signers["A"].info, sign_psbt=forge)
     with pytest.raises(SignerMisbehavedError):
-        request_signatures(forger, psbt, account=account)  # type: ignore[arg-type]
+        request_signatures(forger, psbt, account=account)
 
 
 def test_row_31_an_annex_is_refused(ask: SimpleNamespace, refused: Refused, account: Any, signer: Any) -> None:
@@ -187,7 +187,7 @@ def test_row_31_an_annex_is_refused(ask: SimpleNamespace, refused: Refused, acco
 
     psbt.inputs[0].final_witness = (bytes(64),)
     with pytest.raises(SignerMisbehavedError):
-        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=annexed), psbt, account=ours)  # type: ignore[arg-type]
+        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=annexed), psbt, account=ours)
 
 
 def test_row_32_an_uncompressed_key_in_segwit(ask: SimpleNamespace, refused: Refused, signer: Any) -> None:

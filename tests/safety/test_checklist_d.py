@@ -122,7 +122,7 @@ def test_row_35_a_signature_truly_made_over_less(ask: SimpleNamespace, account: 
         liar = SimpleNamespace(info=SimpleNamespace(fingerprint=None, backend="a", label="b", location="c"))
         liar.sign_psbt = sign
         with pytest.raises(SignerMisbehavedError):
-            request_signatures(liar, psbt, account=account())  # type: ignore[arg-type]
+            request_signatures(liar, psbt, account=account())
 
 
 def test_row_36_sixty_five_bytes_that_end_in_zero(ask: SimpleNamespace, account: Any, signer: Any) -> None:

@@ -236,7 +236,7 @@ def test_row_51_what_nobody_knows_is_kept_and_never_let_through(
             return answer
 
         with pytest.raises(SignerMisbehavedError):
-            request_signatures(SimpleNamespace(info=signer.info, sign_psbt=adding), psbt)  # type: ignore[arg-type]
+            request_signatures(SimpleNamespace(info=signer.info, sign_psbt=adding), psbt)
 
 
 def test_row_52_what_does_not_belong_together_is_not_combined(ask: SimpleNamespace, line: Any, tmp_path: Any) -> None:
@@ -387,7 +387,7 @@ def test_row_56_signed_means_one_valid_signature_more(ask: SimpleNamespace, sign
         for answer in (turned, Psbt.copy, lambda asked: asked, lambda asked: Psbt.parse(asked.serialize())):
             echo = SimpleNamespace(info=signer.info, sign_psbt=answer)
             with pytest.raises(SignerMisbehavedError, match="added no signature"):
-                request_signatures(echo, question, account=account())  # type: ignore[arg-type]
+                request_signatures(echo, question, account=account())
 
 
 def high(answer: Psbt) -> None:
@@ -469,7 +469,7 @@ def test_row_57_answers_that_are_not_to_the_question(
     psbt = ask.question([ask.spend(), ask.spend(index=1)])
     before = psbt.serialize()
     with pytest.raises(SignerMisbehavedError):
-        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=sign), psbt)  # type: ignore[arg-type]
+        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=sign), psbt)
     assert psbt.serialize() == before
 
 
@@ -484,7 +484,7 @@ def test_row_57_of_taproot(ask: SimpleNamespace, signer: Any, account: Any) -> N
         wrong.inputs[0].fields[b"\x13"] = lie
         device = SimpleNamespace(info=signer.info, sign_psbt=lambda _asked, wrong=wrong: wrong)
         with pytest.raises(SignerMisbehavedError):
-            request_signatures(device, psbt)  # type: ignore[arg-type]
+            request_signatures(device, psbt)
 
 
 @pytest.mark.parametrize(

@@ -161,7 +161,7 @@ def test_row_63_a_passphrase_is_what_was_typed_to_the_last_space(account: Any, s
     with SoftwareSigner.from_mnemonic(mnemonic, Secret.from_text("mistyped")) as other:
         device = SimpleNamespace(info=other.info, xpub=other.xpub, display_address=display)
         with pytest.raises(InvalidInputError, match="another passphrase") as found:
-            confirm_address(device, account(), 0)  # type: ignore[arg-type]
+            confirm_address(device, account(), 0)
         assert found.value.code == "input.signer.other"
 
 
@@ -213,7 +213,7 @@ def test_row_66_child_seeds_leave_only_where_that_was_allowed(signer: SoftwareSi
     assert not [name for name in dir(signer) if "child" in name or "seed" in name or "entropy" in name]
     with Mnemonic.from_text(WORDS).to_seed() as seed, ExtendedPrivateKey.from_seed(seed) as master:
         for leave in (False, None, 1, "yes"):
-            kept = ChildSeeds(master, allow_export=leave)  # type: ignore[arg-type]
+            kept = ChildSeeds(master, allow_export=leave)
             for ask in (
                 kept.mnemonic,
                 kept.wif,

@@ -167,7 +167,7 @@ def test_row_79_a_signer_that_uses_a_nonce_twice_is_found_out(
         return asked
 
     with pytest.raises(SignerMisbehavedError, match="with one nonce"):
-        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=careless), psbt, account=ours)  # type: ignore[arg-type]
+        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=careless), psbt, account=ours)
     # one at a time: the second is held against the first
     half = psbt.copy()
     half.inputs[0].fields.update(careless(psbt.copy()).inputs[0].fields)
@@ -177,7 +177,7 @@ def test_row_79_a_signer_that_uses_a_nonce_twice_is_found_out(
         return asked
 
     with pytest.raises(SignerMisbehavedError, match="input 0 and input 1 with one nonce"):
-        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=later), half, account=ours)  # type: ignore[arg-type]
+        request_signatures(SimpleNamespace(info=signer.info, sign_psbt=later), half, account=ours)
 
 
 def test_row_79_the_record_of_all_transfers_is_searched(line: Any, funded: Any, policy: Any, fakes: Any) -> None:

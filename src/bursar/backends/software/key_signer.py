@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn, Self
 
+from bursar.backends.software.checked import checked_signature
 from bursar.backends.software.keystore_v3 import KeystoreV3
 from bursar.backends.software.private_file import FileLock, read_private
-from bursar.crypto.secp256k1 import check_secret_key, ecdsa_recover, ecdsa_sign_recoverable, public_key
+from bursar.crypto.secp256k1 import check_secret_key, public_key
 from bursar.crypto.secret import Secret
 from bursar.errors import (
     InvalidInputError,
-    InvalidSignatureError,
-    SignerError,
     SignerUnavailableError,
     UnsupportedError,
 )
@@ -143,12 +142,4 @@ class KeySigner:
     def _sign(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
         if path.indexes:
             raise InvalidInputError(f"a single key signs at m only, not at {path}", code="input.path")
-        signature = ecdsa_sign_recoverable(self._key().expose(), digest)
-        try:
-            right = ecdsa_recover(digest, signature) == self._public
-        except InvalidSignatureError:
-            right = False
-        if not right:
-            message = "the signature does not verify: this machine computes wrongly, do not sign on it"
-            raise SignerError(message, code="signer.fault")
-        return signature
+        return checked_signature(self._key().expose(), self._public, digest)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, NoReturn, Self
 
 from bursar.backends.software import keystore
 from bursar.backends.software.branch import KeyTree, path_bytes
+from bursar.backends.software.checked import checked_signature
 from bursar.backends.software.private_file import FileLock
 from bursar.backends.software.psbt_inputs import InputSigner
 from bursar.bitcoin.message import message_digest
-from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_recover, ecdsa_sign_recoverable, public_key
-from bursar.errors import InvalidInputError, InvalidSignatureError, SignerError, SignerUnavailableError
+from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_sign_recoverable, public_key
+from bursar.errors import InvalidInputError, SignerUnavailableError
 from bursar.ethereum.message import personal_digest
 from bursar.ethereum.validity import check_transaction
 from bursar.keys.path import HARDENED
@@ -215,16 +216,9 @@ class SoftwareSigner:
     def _sign(self, path: DerivationPath, digest: bytes) -> EcdsaSignature:
         self._root()
         secret = self._keys.secret(path_bytes(path))
-        signature = ecdsa_sign_recoverable(secret, digest)
-        if self._verify:
-            try:
-                right = ecdsa_recover(digest, signature) == public_key(secret)
-            except InvalidSignatureError:
-                right = False
-            if not right:
-                message = "the signature does not verify: this machine computes wrongly, do not sign on it"
-                raise SignerError(message, code="signer.fault")
-        return signature
+        if not self._verify:
+            return ecdsa_sign_recoverable(secret, digest)
+        return checked_signature(secret, public_key(secret), digest)
 
 
 def _check_no_bitcoin_key(path: DerivationPath, what: str) -> None:

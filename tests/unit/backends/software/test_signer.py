@@ -18,8 +18,7 @@ from eth_account.messages import encode_defunct
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bursar.backends.software import SoftwareSigner, psbt_inputs
-from bursar.backends.software import signer as signer_module
+from bursar.backends.software import SoftwareSigner, checked, psbt_inputs
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.finalize import extract, finalize
 from bursar.bitcoin.message import message_digest
@@ -385,7 +384,7 @@ def test_f77_a_fault_while_signing_gives_no_signature(
             signer.sign_psbt(question([Spend(account(scheme))]))
         assert caught.value.code == "signer.fault"
     honest = signer.unsafe_sign_digest(ethereum.path(0), bytes(32))
-    monkeypatch.setattr(signer_module, "ecdsa_sign_recoverable", lambda *_: honest)
+    monkeypatch.setattr(checked, "ecdsa_sign_recoverable", lambda *_: honest)
     with pytest.raises(SignerError, match="computes wrongly"):
         signer.sign_message(ethereum.path(0), b"hello")
 

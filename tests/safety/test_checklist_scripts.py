@@ -5,26 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bursar.backends.software import SoftwareSigner
-from bursar.bitcoin.accounts import ScriptAccount, account_of_descriptor
 from bursar.bitcoin.finalize import finalize
 from bursar.bitcoin.multisig import MultisigAccount
-from bursar.bitcoin.network import Network
-from bursar.bitcoin.psbt import InputDigests, Psbt, create, update_input, update_output
+from bursar.bitcoin.psbt import InputDigests, Psbt
 from bursar.bitcoin.psbt.points import check_points
 from bursar.bitcoin.psbt.script_keys import key_stands_in, pushes
 from bursar.bitcoin.psbt.taproot import tree_root
-from bursar.bitcoin.script import p2sh, p2wpkh, p2wsh
+from bursar.bitcoin.script import p2sh, p2wsh
 from bursar.bitcoin.transaction import OutPoint, Transaction, Txid, TxIn, TxOut
 from bursar.bitcoin.units import Sats
 from bursar.crypto.hashes import hash160, sha256
 from bursar.crypto.secp256k1 import ecdsa_sign_der, public_key, schnorr_sign, uncompressed
 from bursar.errors import InvalidInputError, SignerMisbehavedError, UnsupportedError
-from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.origin import UNKNOWN, KeyOrigin
 from bursar.keys.path import DerivationPath
 from bursar.signing.adoption import adopt_signatures
@@ -32,6 +28,11 @@ from bursar.signing.change import change_outputs
 from bursar.signing.checks import confirm_address, request_signatures
 from bursar.signing.preflight import PreflightLimits, check_psbt
 from bursar.signing.spending import check_inputs
+
+if TYPE_CHECKING:
+    from bursar.backends.software import SoftwareSigner
+
+    from .conftest import Party
 
 HOME = DerivationPath.from_text("m/48h/1h/0h/2h")
 NUMS = "50929b74c1a04954b78b4b6035e97a5e078a5a0f28ec96d547bfee9ace803ac0"
@@ -43,47 +44,6 @@ TEMPLATES = [
     "tr(@C,{and_v(v:pk(@A),older(9)),pk(@B)})",
     f"tr({NUMS},multi_a(2,@A,@B,@C))",
 ]
-
-
-class Party:
-    """Signers by letter, and descriptors over their keys."""
-
-    def __init__(self) -> None:
-        self.signers: dict[str, SoftwareSigner] = {}
-        self.names: dict[str, str] = {}
-        for name in "ABCX":
-            root = ExtendedPrivateKey.from_seed(b"checklist" + name.encode() * 23, testnet=True)
-            signer = self.signers[name] = SoftwareSigner(root)
-            self.names[name] = f"[{root.fingerprint}{HOME.suffix()}]{signer.xpub(HOME)}/<0;1>/*"
-
-    def account(self, template: str) -> ScriptAccount:
-        text = template
-        for name, key in self.names.items():
-            text = text.replace(f"@{name}", key)
-        return account_of_descriptor(text, Network.REGTEST)
-
-    def question(self, account: ScriptAccount, *, change: ScriptAccount | None = None, index: int = 3) -> Psbt:
-        """Spends two coins of the account; half goes out, the rest to ``change`` (by default the account's own)."""
-        change = change or account
-        coins = [
-            Transaction(
-                2,
-                [TxIn(OutPoint(Txid(sha256(b"%d" % number)), 0), b"\x51")],
-                [TxOut(Sats(50_000), account.script(0, number))],
-            )
-            for number in (0, 1)
-        ]
-        pays = [TxOut(Sats(40_000), p2wpkh(bytes(20))), TxOut(Sats(59_000), change.script(1, index))]
-        psbt = create([TxIn(OutPoint(coin.txid, 0), b"", 0xFFFFFFFD) for coin in coins], pays, version=0)
-        for number, coin in enumerate(coins):
-            update_input(psbt, number, previous=coin, spending=account.spending(0, number))
-        update_output(psbt, 1, change.spending(1, index))
-        return psbt
-
-
-@pytest.fixture(scope="module")
-def party() -> Party:
-    return Party()
 
 
 def refused(code: str, check: Callable[..., object], *args: Any, **options: Any) -> str:
