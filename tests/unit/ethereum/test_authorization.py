@@ -42,7 +42,7 @@ def test_eth_account_signs_the_same(chain_id: int, delegate: bytes, nonce: int) 
     assert SignedAuthorization.decode(item) == ours
 
 
-def test_c4_an_authorization_for_every_chain_has_to_be_meant() -> None:
+def test_C4_an_authorization_for_every_chain_has_to_be_meant() -> None:
     with pytest.raises(InvalidInputError, match="every chain"):
         Authorization(0, CODE, 1)
     for wrong in (1, None, True, "0"):
@@ -112,7 +112,7 @@ def test_authorizations_belong_to_type_4(make: Make, change: dict[str, Any]) -> 
         make(SET_CODE, **change)
 
 
-def test_c4_authorizations_of_a_transaction_are_for_its_chain(make: Make) -> None:
+def test_C4_authorizations_of_a_transaction_are_for_its_chain(make: Make) -> None:
     wild = make(SET_CODE, authorization_list=(signed(Authorization(0, CODE, 10, any_chain=True)),))
     with pytest.raises(InvalidInputError, match="every chain") as caught:
         check_transaction(wild)
@@ -123,7 +123,7 @@ def test_c4_authorizations_of_a_transaction_are_for_its_chain(make: Make) -> Non
         check_transaction(other, any_chain=True)
 
 
-def test_c4_a_sender_authorizes_itself_with_the_nonce_after_the_transaction(make: Make) -> None:
+def test_C4_a_sender_authorizes_itself_with_the_nonce_after_the_transaction(make: Make) -> None:
     def tx(*nonces: int) -> UnsignedTransaction:
         held = tuple(signed(Authorization(1, CODE, nonce)) for nonce in nonces)
         return make(SET_CODE, nonce=9, gas_limit=100_000, authorization_list=held)

@@ -24,7 +24,7 @@ def codes(found: Effects) -> set[str]:
     return {one.code for one in found.cautions}
 
 
-def test_c4_the_next_nonce_decides_whether_the_senders_own_counts(make: Make) -> None:
+def test_C4_the_next_nonce_decides_whether_the_senders_own_counts(make: Make) -> None:
     for nonce, counts in ((10, True), (9, False), (11, False)):
         tx = make(SET_CODE, nonce=9, authorization_list=(signed(Authorization(1, CODE, nonce)),))
         found = effects(tx, sender=ME)
@@ -34,7 +34,7 @@ def test_c4_the_next_nonce_decides_whether_the_senders_own_counts(make: Make) ->
     assert effects(tx, sender=CODE).delegations[0].effective  # the nonce of another account is not known here
 
 
-def test_c4_every_chain_another_chain_and_the_end_are_told(make: Make) -> None:
+def test_C4_every_chain_another_chain_and_the_end_are_told(make: Make) -> None:
     wild = signed(Authorization(0, CODE, 10, any_chain=True))
     other, end = signed(Authorization(5, CODE, 10)), signed(Authorization(1, ZERO_ADDRESS, 11))
     found = effects(make(SET_CODE, authorization_list=(wild, other, end)), sender=ME)

@@ -61,7 +61,7 @@ def test_a_transaction_with_blobs(signer: SoftwareSigner) -> None:
     assert request_transaction(signer, PATH, tx, sender=ME).sender == ME
 
 
-def test_c4_what_is_not_allowed_is_not_asked_for(signer: SoftwareSigner) -> None:
+def test_C4_what_is_not_allowed_is_not_asked_for(signer: SoftwareSigner) -> None:
     for one, options, words in (
         (Authorization(0, CODE, 1, any_chain=True), {}, "every chain"),
         (Authorization(5, CODE, 1), {}, "for chain 5"),
@@ -73,7 +73,7 @@ def test_c4_what_is_not_allowed_is_not_asked_for(signer: SoftwareSigner) -> None
     assert ask(signer, Authorization(1, ZERO_ADDRESS, 1), delegates=()).authority == ME
 
 
-def test_g2_what_no_block_takes_is_not_asked_for() -> None:
+def test_G2_what_no_block_takes_is_not_asked_for() -> None:
     def tx(**changes: Any) -> UnsignedTransaction:
         fields: dict[str, Any] = {"to": ME, "gas_limit": 21_000, "value": Wei(1), **changes}
         return UnsignedTransaction(
