@@ -127,14 +127,14 @@ def test_bytes_are_rebuilt_when_a_node_keeps_them_back(
     sent = signed(type=kind, nonce=backend.nonce(HOLDER), data=b"\x00\x01", access_list=entries, **price)
     assert backend.estimate_gas(HOLDER, sent.unsigned) > 21_000
     backend.broadcast(sent.serialize())
-    ask = backend._wire.ask
+    ask = backend._link.wire.ask
 
     def keep_back(method: str, params: list[Any]) -> Any:
         if method == "eth_getRawTransactionByHash":
             return Refusal(-32601, "the method does not exist/is not available")
         return ask(method, params)
 
-    monkeypatch.setattr(backend._wire, "ask", keep_back)
+    monkeypatch.setattr(backend._link.wire, "ask", keep_back)
     assert backend.transaction(sent.hash) == sent.serialize()
     sandbox.mine()
     assert backend.transaction(sent.hash) == sent.serialize()

@@ -63,7 +63,7 @@ class Liar:
 def lied_to(**answers: Any) -> tuple[EthRpcBackend, Liar]:
     backend = EthRpcBackend("http://127.0.0.1:1", chain_id=CHAIN)
     liar = Liar(**answers)
-    backend._wire = liar  # type: ignore[assignment]
+    backend._link.wire = liar  # type: ignore[assignment]
     return backend, liar
 
 
@@ -275,11 +275,15 @@ def test_what_is_no_signed_transaction_is_not_sent(raw: bytes) -> None:
 
 
 def test_logs_of_others_are_refused() -> None:
-    topics = ["0x" + "11" * 32, "0x" + "22" * 32]
-    backend, liar = lied_to(eth_getLogs=[{**LOG, "topics": topics}])
+    place = {
+        "blockHash": BLOCK["hash"], "blockNumber": "0x1", "blockTimestamp": "0x5",
+        "transactionHash": "0x" + "dd" * 32, "logIndex": "0x3",
+    }  # fmt: skip
+    log = {**LOG, **place, "topics": ["0x" + "11" * 32, "0x" + "22" * 32]}
+    backend, liar = lied_to(eth_getLogs=[log])
     contract = Address(b"\xc0" * 20)
 
-    def ask(asked: list[bytes | None], addresses: list[Address]) -> Any:
+    def ask(asked: list[Any], addresses: list[Address]) -> Any:
         return backend.logs(addresses=addresses, topics=asked, from_block=1, to_block=2)
 
     assert len(ask([b"\x11" * 32, None], [contract])) == 1
@@ -287,8 +291,21 @@ def test_logs_of_others_are_refused() -> None:
     distrusts(lambda: ask([], [PAYEE]), "another contract")
     distrusts(lambda: ask([b"\x33" * 32], [contract]), "other topics")
     distrusts(lambda: ask([None, None, b"\x33" * 32], [contract]), "other topics")
-    liar.answers["eth_getLogs"] = [LOG] * 10_001
-    distrusts(lambda: ask([], [contract]))
+    assert ask([None, (b"\x33" * 32, b"\x22" * 32)], [])[0].place.index == 3
+    distrusts(lambda: ask([None, (b"\x33" * 32, b"\x44" * 32)], []), "other topics")
+    for lie, reason in (
+        ([log, log], "a log twice"),
+        ([log, {**log, "blockTimestamp": "0x6"}], "in two ways"),
+        ([log, {**log, "blockHash": "0x" + "cc" * 32}], "two blocks of one height"),
+        ([{**log, "blockNumber": "0x3"}], "another block"),
+        ([{**log, "removed": True}], "dropped"),
+        ([LOG], "height"),
+        ([log] * 200_001, "at most"),
+    ):
+        liar.answers["eth_getLogs"] = lie
+        distrusts(lambda: ask([], [contract]), reason)
+    with pytest.raises(InvalidInputError):
+        ask([()], [contract])
     for first, last, count in ((2, 1, 0), (-1, 0, 0), (0, 1, 5)):
         with pytest.raises(InvalidInputError):
             backend.logs(addresses=[], topics=[None] * count, from_block=first, to_block=last)

@@ -312,7 +312,7 @@ def test_r4_a_hostile_node_is_one_voice_less(said: Any) -> None:
     backends: dict[str, Any] = {}
     for name, balance in (("a", "0x7"), ("b", said), ("c", "0x7")):
         backends[name] = EthRpcBackend("http://127.0.0.1:1", chain_id=1)
-        backends[name]._wire = Wire(balance)
+        backends[name]._link.wire = Wire(balance)
     assert QuorumBackend(backends).balance(HOLDER) == 7
     with pytest.raises(ProvidersDisagreeError) as caught:
         QuorumBackend({"a": backends["a"], "b": backends["b"]}).balance(HOLDER)

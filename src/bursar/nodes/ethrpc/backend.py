@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
 from bursar.crypto.hashes import keccak256
-from bursar.errors import BroadcastRejectedError, ChainError, InvalidInputError, WrongChainError
+from bursar.errors import BroadcastRejectedError, WrongChainError
 from bursar.ethereum.chain_id import check_chain_id
 from bursar.ethereum.transaction import MAX_GAS_LIMIT, MAX_NONCE, SignedTransaction, UnsignedTransaction
 from bursar.ethereum.units import Wei
+from bursar.nodes.ethrpc.balances import ask_balances, ask_nonces
+from bursar.nodes.ethrpc.blocks import ask_block_at, ask_block_body, ask_block_receipts, ask_heads
+from bursar.nodes.ethrpc.link import Link, unknown_block
+from bursar.nodes.ethrpc.logs import Topics, ask_logs
 from bursar.nodes.ethrpc.rebuild import rebuild_raw
 from bursar.nodes.ethrpc.reply import (
     Refusal,
     check_hash_text,
     garbled,
-    read_address,
     read_data,
     read_hash,
     read_list,
@@ -24,15 +27,14 @@ from bursar.nodes.ethrpc.reply import (
     read_quantity,
     read_wei,
 )
+from bursar.nodes.ethrpc.shapes import read_block, read_receipt
+from bursar.nodes.ethrpc.traces import ask_internal_transfers
 from bursar.nodes.ethrpc.wire import Wire
 
 if TYPE_CHECKING:
+    from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer
     from bursar.ethereum.address import Address
 
-_METHOD_MISSING = (-32601, -32004)
-_MOST_LOGS = 10_000
-_MOST_TOPICS = 4
-_MAX_UINT64 = (1 << 64) - 1
 _FEE_BLOCKS = 20
 _FEE_PERCENTILES = (10, 50, 90)
 _ABSURD_PRICE = 10**15  # a million gwei for one gas: no fee market was ever within a factor of fifty of it
@@ -47,8 +49,7 @@ class EthRpcBackend:
 
     def __init__(self, url: str, *, chain_id: int, timeout: float = 30.0) -> None:
         self._chain_id = check_chain_id(chain_id)
-        self._wire = Wire(url, timeout=timeout)
-        self._checked = False
+        self._link = Link(Wire(url, timeout=timeout), chain_id=self._chain_id)
 
     @property
     def chain_id(self) -> int:
@@ -57,7 +58,7 @@ class EthRpcBackend:
 
     def check_chain(self) -> BlockRef:
         """The last block; WrongChainError unless the node answers with this chain's id."""
-        self._check_chain_id()
+        self._link.check_chain_id()
         return self._block("eth_getBlockByNumber", "latest")
 
     def genesis_hash(self) -> str:
@@ -66,16 +67,16 @@ class EthRpcBackend:
 
     def balance(self, address: Address, *, pending: bool = False) -> Wei:
         """The balance in wei after the last block, or with the node's mempool when ``pending``."""
-        return read_wei(self._ask("eth_getBalance", str(address), _tag(pending)), name="the balance")
+        return read_wei(self._link.ask("eth_getBalance", str(address), _tag(pending)), name="the balance")
 
     def nonce(self, address: Address, *, pending: bool = False) -> int:
         """The next nonce after the last block, or after the node's mempool when ``pending``."""
-        count = self._ask("eth_getTransactionCount", str(address), _tag(pending))
+        count = self._link.ask("eth_getTransactionCount", str(address), _tag(pending))
         return read_quantity(count, name="the nonce", most=MAX_NONCE)
 
     def fees(self) -> FeeQuote:
         """Base fee of the next block and tips that recent blocks took (medians of their 10, 50 and 90 percentiles)."""
-        reply = self._try("eth_feeHistory", hex(_FEE_BLOCKS), "latest", list(_FEE_PERCENTILES))
+        reply = self._link.attempt("eth_feeHistory", hex(_FEE_BLOCKS), "latest", list(_FEE_PERCENTILES))
         if isinstance(reply, Refusal):
             return self._fees_without_history()
         history = read_object(reply, name="the fee history")
@@ -100,12 +101,12 @@ class EthRpcBackend:
         )
 
     def _fees_without_history(self) -> FeeQuote:
-        block = read_object(self._ask("eth_getBlockByNumber", "latest", False), name="the block")
+        block = read_object(self._link.ask("eth_getBlockByNumber", "latest", False), name="the block")
         base_fee = read_quantity(block.get("baseFeePerGas"), name="the base fee", most=_ABSURD_PRICE)
         return self._quote(Wei(base_fee + base_fee // 8))
 
     def _quote(self, base_fee: Wei) -> FeeQuote:
-        tip = max(read_wei(self._ask("eth_maxPriorityFeePerGas"), name="the tip", most=_ABSURD_PRICE), Wei(1))
+        tip = max(read_wei(self._link.ask("eth_maxPriorityFeePerGas"), name="the tip", most=_ABSURD_PRICE), Wei(1))
         return FeeQuote(base_fee=base_fee, slow=tip, normal=tip, fast=Wei(tip + tip // 2))
 
     def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int:
@@ -118,18 +119,18 @@ class EthRpcBackend:
                 {"address": str(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
                 for entry in tx.access_list
             ]
-        return read_quantity(self._ask("eth_estimateGas", call), name="the gas estimate", most=MAX_GAS_LIMIT)
+        return read_quantity(self._link.ask("eth_estimateGas", call), name="the gas estimate", most=MAX_GAS_LIMIT)
 
     def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
         """What a contract answers to calldata now; ChainError (``chain.reverted``) when it refuses."""
         call = {"to": str(to), "data": "0x" + data.hex()}
         if sender is not None:
             call["from"] = str(sender)
-        return read_data(self._ask("eth_call", call, "latest"), name="the contract's answer")
+        return read_data(self._link.ask("eth_call", call, "latest"), name="the contract's answer")
 
     def code(self, address: Address) -> bytes:
         """The code at an address, empty for an account without."""
-        return read_data(self._ask("eth_getCode", str(address), "latest"), name="the code")
+        return read_data(self._link.ask("eth_getCode", str(address), "latest"), name="the code")
 
     def broadcast(self, raw: bytes) -> str:
         """Send a signed transaction and give its hash; that the node knows it already is success.
@@ -142,8 +143,8 @@ class EthRpcBackend:
             raise WrongChainError(
                 f"the transaction is for chain {signed.unsigned.chain_id}, the node for {self._chain_id}"
             )
-        self._check_chain_id()
-        reply = self._wire.ask("eth_sendRawTransaction", ["0x" + raw.hex()])
+        self._link.check_chain_id()
+        reply = self._link.wire.ask("eth_sendRawTransaction", ["0x" + raw.hex()])
         if isinstance(reply, Refusal):
             if self._knows(signed.hash):
                 return signed.hash
@@ -154,7 +155,7 @@ class EthRpcBackend:
         return signed.hash
 
     def _knows(self, tx_hash: str) -> bool:
-        reply = self._wire.ask("eth_getTransactionByHash", [tx_hash])
+        reply = self._link.wire.ask("eth_getTransactionByHash", [tx_hash])
         if reply is None or isinstance(reply, Refusal):
             return False
         return read_hash(read_object(reply, name="the transaction").get("hash"), name="its hash") == tx_hash
@@ -162,31 +163,19 @@ class EthRpcBackend:
     def receipt(self, tx_hash: str) -> Receipt | None:
         """The outcome of a mined transaction, ``None`` while there is none."""
         asked = check_hash_text(tx_hash)
-        reply = self._ask("eth_getTransactionReceipt", asked)
+        reply = self._link.ask("eth_getTransactionReceipt", asked)
         if reply is None:
             return None
         body = read_object(reply, name="the receipt")
-        if read_hash(body.get("transactionHash"), name="the receipt's transaction") != asked:
-            raise garbled("the receipt belongs to another transaction")
-        block = self._block("eth_getBlockByHash", read_hash(body.get("blockHash"), name="the block's hash"))
-        if read_quantity(body.get("blockNumber"), name="the block's height") != block.height:
-            raise garbled("the receipt and its block disagree")
-        logs = read_list(body.get("logs"), name="the logs", most=_MOST_LOGS)
-        return Receipt(
-            tx_hash=asked,
-            block=block,
-            succeeded=read_quantity(body.get("status"), name="the status", most=1) == 1,
-            gas_used=read_quantity(body.get("gasUsed"), name="the gas used", most=MAX_GAS_LIMIT),
-            effective_gas_price=read_wei(body.get("effectiveGasPrice"), name="the price of gas"),
-            logs=tuple(_log(one) for one in logs),
-        )
+        name = read_hash(body.get("blockHash"), name="the block's hash")
+        return read_receipt(body, self._block("eth_getBlockByHash", name), asked)
 
     def transaction(self, tx_hash: str) -> bytes | None:
         """The raw bytes of a transaction in the chain or the mempool, checked against its hash; ``None`` if unknown."""
         asked = check_hash_text(tx_hash)
-        reply = self._try("eth_getRawTransactionByHash", asked)
+        reply = self._link.attempt("eth_getRawTransactionByHash", asked)
         if isinstance(reply, Refusal) or reply in (None, "0x"):
-            found = self._ask("eth_getTransactionByHash", asked)
+            found = self._link.ask("eth_getTransactionByHash", asked)
             if found is None:
                 return None
             raw = rebuild_raw(read_object(found, name="the transaction"), chain_id=self._chain_id)
@@ -196,78 +185,56 @@ class EthRpcBackend:
             raise garbled("the transaction's bytes do not have its hash")
         return raw
 
-    def logs(
-        self, *, addresses: Sequence[Address], topics: Sequence[bytes | None], from_block: int, to_block: int
-    ) -> tuple[Log, ...]:
-        """The logs of ``addresses`` with these topics (``None``: any) from one height to another, both included."""
-        if not 0 <= from_block <= to_block or len(topics) > _MOST_TOPICS:
-            raise InvalidInputError("logs are asked for from a height to the same or a later one, by at most 4 topics")
-        wanted = {
-            "address": [str(address) for address in addresses],
-            "topics": [None if topic is None else "0x" + topic.hex() for topic in topics],
-            "fromBlock": hex(from_block),
-            "toBlock": hex(to_block),
-        }
-        found = tuple(
-            _log(one) for one in read_list(self._ask("eth_getLogs", wanted), name="the logs", most=_MOST_LOGS)
-        )
-        for log in found:
-            if addresses and log.address not in addresses:
-                raise garbled("it holds a log of another contract")
-            matches = zip(topics, log.topics, strict=False)
-            if len(log.topics) < len(topics) or any(asked not in (None, got) for asked, got in matches):
-                raise garbled("it holds a log with other topics")
-        return found
+    def logs(self, *, addresses: Sequence[Address], topics: Topics, from_block: int, to_block: int) -> tuple[Log, ...]:
+        """The logs of ``addresses`` (none: of all) with these topics from one height to another, both included.
+
+        A topic is ``None`` where any will do, or several of which one has to be there. A range of which the node
+        finds too many is asked for in parts.
+        """
+        return ask_logs(self._link, addresses=addresses, topics=topics, from_block=from_block, to_block=to_block)
+
+    def heads(self) -> Heads:
+        """The last block, and the last ones that the node calls safe and finalized."""
+        return ask_heads(self._link)
+
+    def block_at(self, height: int) -> BlockRef | None:
+        """The block at a height, ``None`` beyond the tip."""
+        return ask_block_at(self._link, height)
+
+    def block_body(self, height: int) -> BlockBody:
+        """The block at a height with its transactions and withdrawals."""
+        return ask_block_body(self._link, height)
+
+    def block_receipts(self, block: BlockRef) -> tuple[Receipt, ...]:
+        """Every receipt of a block, in the order of its transactions."""
+        return ask_block_receipts(self._link, block)
+
+    def internal_transfers(self, block: BlockRef) -> tuple[InternalTransfer, ...] | None:
+        """The ether contracts moved in a block, ``None`` where the node traces no such block."""
+        return ask_internal_transfers(self._link, block)
+
+    def balances(
+        self, owners: Sequence[Address], contracts: Sequence[Address]
+    ) -> tuple[BlockRef, Mapping[tuple[Address, Address | None], int | None]]:
+        """Ether (``None``) and tokens of every owner after the last block, and which block that is."""
+        return ask_balances(self._link, owners, contracts)
+
+    def nonces(self, owners: Sequence[Address]) -> Mapping[Address, int]:
+        """The next nonce of every owner after the last block."""
+        return ask_nonces(self._link, owners)
 
     def close(self) -> None:
         """Hang up; idempotent."""
-        self._wire.close()
+        self._link.wire.close()
 
     def _block(self, method: str, which: str) -> BlockRef:
-        reply = self._ask(method, which, False)
+        reply = self._link.ask(method, which, False)
         if reply is None:
-            raise garbled("it does not know a block it has named")
-        body = read_object(reply, name="the block")
-        block = BlockRef(
-            height=read_quantity(body.get("number"), name="the height", most=_MAX_UINT64),
-            hash=read_hash(body.get("hash"), name="the block's hash"),
-            time=read_quantity(body.get("timestamp"), name="the block's time", most=_MAX_UINT64),
-        )
+            raise unknown_block()
+        block = read_block(reply)
         if (which == "0x0" and block.height != 0) or (method == "eth_getBlockByHash" and block.hash != which):
             raise garbled("it gave another block than was asked for")
         return block
-
-    def _check_chain_id(self) -> None:
-        reply = self._wire.ask("eth_chainId", [])
-        if isinstance(reply, Refusal):
-            raise self._refused("eth_chainId", reply)
-        answered = read_quantity(reply, name="the chain id")
-        if answered != self._chain_id:
-            self._checked = False
-            raise WrongChainError(
-                f"the node at {self._wire.name} serves chain {answered}, not {self._chain_id}: use another node"
-            )
-        self._checked = True
-
-    def _try(self, method: str, *params: Any) -> Any:
-        """A result, or the refusal of a node that does not have the method."""
-        if not self._checked:
-            self._check_chain_id()
-        reply = self._wire.ask(method, list(params))
-        if isinstance(reply, Refusal) and reply.code not in _METHOD_MISSING:
-            raise self._refused(method, reply)
-        return reply
-
-    def _ask(self, method: str, *params: Any) -> Any:
-        reply = self._try(method, *params)
-        if isinstance(reply, Refusal):
-            raise self._refused(method, reply)
-        return reply
-
-    def _refused(self, method: str, refusal: Refusal) -> ChainError:
-        if refusal.code == 3 or refusal.reason.startswith("execution reverted"):
-            return ChainError(f"the contract refuses this call: {refusal.reason}", code="chain.reverted")
-        return ChainError(f"the node refuses {method}: {refusal.reason} ({refusal.code})", code="chain.refused")
 
 
 def _tag(pending: bool) -> str:
@@ -276,13 +243,3 @@ def _tag(pending: bool) -> str:
 
 def _median(values: list[int]) -> int:
     return sorted(values)[len(values) // 2]
-
-
-def _log(value: Any) -> Log:
-    body = read_object(value, name="a log")
-    topics = read_list(body.get("topics"), name="a log's topics", most=_MOST_TOPICS)
-    return Log(
-        address=read_address(body.get("address"), name="a log's contract"),
-        topics=tuple(read_data(topic, name="a topic", size=32) for topic in topics),
-        data=read_data(body.get("data"), name="a log's data"),
-    )

@@ -64,10 +64,9 @@ def _basic(parts: SplitResult) -> str:
 class Channel:
     """Keeps one connection; exchanges of several threads take turns. Raises OSError and ``http.client`` errors."""
 
-    def __init__(self, parts: SplitResult, *, timeout: float, largest: int) -> None:
+    def __init__(self, parts: SplitResult, *, timeout: float) -> None:
         self._parts = parts
         self._timeout = timeout
-        self._largest = largest
         self._turn = threading.Lock()
         self._connection: http.client.HTTPConnection | None = None
         self._proxy = self._find_proxy()
@@ -89,42 +88,32 @@ class Channel:
         named = getproxies().get(self._parts.scheme)
         return urlsplit(named) if named else None
 
-    def post(self, body: bytes) -> tuple[int, str, bytes]:
+    def post(self, body: bytes, *, largest: int) -> tuple[int, str, bytes]:
         """Send ``body``; status, content encoding and content of the answer. :class:`TooLongError` cuts it off."""
         deadline = time.monotonic() + self._timeout
         with self._turn:
             reused = self._connection is not None
             try:
-                return self._exchange(body, deadline)
+                return self._exchange(body, deadline, largest)
             except (http.client.RemoteDisconnected, ConnectionError):
                 self._hang_up()
                 if not reused:
                     raise
             # the node had closed the idle connection; whatever is asked here may be asked twice
-            return self._exchange(body, deadline)
+            return self._exchange(body, deadline, largest)
 
-    def _exchange(self, body: bytes, deadline: float) -> tuple[int, str, bytes]:
+    def _exchange(self, body: bytes, deadline: float, largest: int) -> tuple[int, str, bytes]:
         try:
             connection = self._connected(deadline)
             connection.request("POST", self._target, body, self._headers)
             response = connection.getresponse()
-            content = self._read(response)
+            content = _read(response, largest)
             if response.will_close:
                 self._hang_up()
             return response.status, response.headers.get("Content-Encoding", "identity"), content
         except BaseException:
             self._hang_up()
             raise
-
-    def _read(self, response: http.client.HTTPResponse) -> bytes:
-        received = bytearray()
-        while chunk := response.read(_CHUNK):
-            received += chunk
-            if len(received) > self._largest:
-                raise TooLongError
-        if response.length:  # fewer bytes than the header announced
-            raise http.client.IncompleteRead(b"")
-        return bytes(received)
 
     def _connected(self, deadline: float) -> http.client.HTTPConnection:
         connection = self._connection
@@ -156,6 +145,17 @@ class Channel:
         """Hang up; idempotent."""
         with self._turn:
             self._hang_up()
+
+
+def _read(response: http.client.HTTPResponse, largest: int) -> bytes:
+    received = bytearray()
+    while chunk := response.read(_CHUNK):
+        received += chunk
+        if len(received) > largest:
+            raise TooLongError
+    if response.length:  # fewer bytes than the header announced
+        raise http.client.IncompleteRead(b"")
+    return bytes(received)
 
 
 def _deadline_response(

@@ -34,9 +34,28 @@ class Refusal:
     reason: str
 
 
-def parse_reply(body: bytes, *, identifier: int) -> Any:
+def parse_reply(body: bytes, *, identifier: int, most: int = LARGEST_REPLY, deepest: int = DEEPEST_REPLY) -> Any:
     """The result of one JSON-RPC reply, or a :class:`Refusal`; ChainError (``chain.reply``) for anything else."""
-    reply = parse_json(body)
+    return _result(parse_json(body, most=most, deepest=deepest), identifier=identifier)
+
+
+def parse_batch(body: bytes, *, identifiers: range, most: int = LARGEST_REPLY, deepest: int = DEEPEST_REPLY) -> Any:
+    """The results of a batch as a list in the order of ``identifiers``; one :class:`Refusal` where all of it is."""
+    replies = parse_json(body, most=most, deepest=deepest)
+    if isinstance(replies, dict) and replies.get("jsonrpc") == "2.0" and replies.get("result") is None:
+        return _refusal(replies.get("error"))
+    if not isinstance(replies, list) or len(replies) != len(identifiers):
+        raise garbled(f"a batch of {len(identifiers)} requests has another number of answers")
+    found: dict[int, Any] = {}
+    for one in replies:
+        identifier = one.get("id") if isinstance(one, dict) else None
+        if type(identifier) is not int or identifier not in identifiers or identifier in found:
+            raise garbled("a batch has an answer to no request of it, or two to one")
+        found[identifier] = _result(one, identifier=identifier)
+    return [found[identifier] for identifier in identifiers]
+
+
+def _result(reply: Any, *, identifier: int) -> Any:
     if not isinstance(reply, dict):
         raise garbled("it is not an object")
     if reply.get("jsonrpc") != "2.0":
@@ -65,11 +84,11 @@ def printable(text: str) -> str:
     return shown + ("..." if len(text) > _LONGEST_REASON else "")
 
 
-def parse_json(body: bytes) -> Any:
+def parse_json(body: bytes, *, most: int = LARGEST_REPLY, deepest: int = DEEPEST_REPLY) -> Any:
     """The JSON value of ``body``: no duplicate members, no NaN, numbers and nesting bounded, fractions exact."""
-    if len(body) > LARGEST_REPLY:
-        raise garbled(f"it is longer than {LARGEST_REPLY} bytes")
-    if nested_deeply(body, most=DEEPEST_REPLY):
+    if len(body) > most:
+        raise garbled(f"it is longer than {most} bytes")
+    if nested_deeply(body, most=deepest):
         raise garbled("it is nested too deeply")
     try:
         return json.loads(
@@ -79,7 +98,7 @@ def parse_json(body: bytes) -> Any:
             parse_float=_fraction,
             parse_int=_whole,
         )
-    except ValueError as error:  # of which UnicodeDecodeError is one
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one of the first
         raise garbled("it is not JSON") from error
 
 

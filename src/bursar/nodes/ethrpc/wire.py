@@ -7,14 +7,20 @@ import importlib.util
 import itertools
 import json
 import sys
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError, MissingExtraError
 from bursar.nodes.ethrpc.channel import Channel, TooLongError
-from bursar.nodes.ethrpc.reply import LARGEST_REPLY, Refusal, garbled, parse_reply
+from bursar.nodes.ethrpc.reply import DEEPEST_REPLY, LARGEST_REPLY, Refusal, garbled, parse_batch, parse_reply
 
+MOST_AT_ONCE = 1_000
 _BUSY = (-32005, 429)
+_BATCH_TOO_LARGE = (400, 413, 422)
+
+Call = tuple[str, list[Any]]
+"""A method and its parameters."""
 
 
 def check_url(url: str) -> SplitResult:
@@ -45,9 +51,10 @@ class Wire:
         parts = check_url(url)
         check_library()
         self.name = parts.hostname or ""
-        self._channel = Channel(parts, timeout=timeout, largest=LARGEST_REPLY)
+        self._channel = Channel(parts, timeout=timeout)
         self._timeout = timeout
         self._numbers = itertools.count(1)
+        self._at_once = MOST_AT_ONCE
         self._web3: Any = None
 
     def ask(self, method: str, params: list[Any]) -> Any:
@@ -63,13 +70,67 @@ class Wire:
         except (Web3Exception, ValueError, TypeError, KeyError, AttributeError) as error:
             raise garbled(f"{method} was answered with something else ({type(error).__name__})") from error
 
+    def ask_many(
+        self, calls: Sequence[Call], *, at_once: int = MOST_AT_ONCE, most: int = LARGEST_REPLY, deepest: int = 0
+    ) -> list[Any]:
+        """The results, or a :class:`Refusal` for each, in JSON-RPC batches of ``at_once`` calls and fewer.
+
+        A node that refuses batches of some size is asked in smaller ones from then on, and one by one at last.
+        ``most`` bounds a reply in bytes, ``deepest`` its nesting.
+        """
+        results: list[Any] = []
+        while len(results) < len(calls):
+            size = min(at_once, self._at_once)
+            some = calls[len(results) : len(results) + size]
+            found = self._batch(some, most=most, deepest=deepest or DEEPEST_REPLY)
+            if found is None:
+                self._at_once = max(len(some) // 4, 1)
+                continue
+            results += found
+        return results
+
+    def _batch(self, calls: Sequence[Call], *, most: int, deepest: int) -> list[Any] | None:
+        """``None`` when the node refused a batch of several for being one."""
+        first = next(self._numbers)
+        identifiers = range(first, first + len(calls))
+        self._numbers = itertools.count(identifiers.stop)
+        requests = [
+            {"jsonrpc": "2.0", "id": identifier, "method": method, "params": params}
+            for identifier, (method, params) in zip(identifiers, calls, strict=True)
+        ]
+        single, method = len(calls) == 1, calls[0][0]
+        body = json.dumps(requests[0] if single else requests).encode("ascii")
+        status, content = self._post(body, method, most=most)
+        if not single and status in _BATCH_TOO_LARGE:
+            return None
+        try:
+            if single:
+                results = [parse_reply(content, identifier=identifiers.start, most=most, deepest=deepest)]
+            else:
+                results = parse_batch(content, identifiers=identifiers, most=most, deepest=deepest)
+        except ChainError as error:
+            if status != 200:
+                raise self._bad_status(status, method) from error
+            raise
+        refused = [one for one in (results if isinstance(results, list) else [results]) if isinstance(one, Refusal)]
+        self._check_busy(refused)
+        if isinstance(results, Refusal):
+            return None
+        if status != 200 and not refused:
+            raise self._bad_status(status, method)
+        return results
+
+    def _check_busy(self, refused: Iterable[Refusal]) -> None:
+        for one in refused:
+            if one.code in _BUSY:
+                raise ChainUnavailableError(f"the node at {self.name} is busy: {one.reason}")
+
     def _refusal(self, error: Any) -> Refusal:
         body = (error.rpc_response or {}).get("error")
         if not isinstance(body, dict):
             raise garbled("an error without code and message") from error
         refusal = Refusal(int(body["code"]), str(body["message"]))
-        if refusal.code in _BUSY:
-            raise ChainUnavailableError(f"the node at {self.name} is busy: {refusal.reason}") from error
+        self._check_busy([refusal])
         return refusal
 
     def _connect(self) -> Any:
@@ -117,11 +178,11 @@ class Wire:
             return ChainError(f"the node at {self.name} redirects: give the url it redirects to", code="chain.reply")
         return ChainError(f"the node at {self.name} answered {method} with http status {status}", code="chain.reply")
 
-    def _post(self, body: bytes, method: str) -> tuple[int, bytes]:
+    def _post(self, body: bytes, method: str, *, most: int = LARGEST_REPLY) -> tuple[int, bytes]:
         try:
-            status, encoding, content = self._channel.post(body)
+            status, encoding, content = self._channel.post(body, largest=most)
         except TooLongError as error:
-            raise garbled(f"it is longer than {LARGEST_REPLY} bytes") from error
+            raise garbled(f"it is longer than {most} bytes") from error
         except TimeoutError as error:
             text = f"the node at {self.name} takes longer than {self._timeout:g} s to answer {method}: try again"
             raise ChainUnavailableError(text) from error
