@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.accounts import account_from_json
 from bursar.errors import InvalidInputError
 from bursar.ethereum.account import EthereumAccount
+from bursar.ethereum.address_account import AddressAccount
 from bursar.policy.review import Asset
 from bursar.wallet.canonical import digest
 from bursar.wallet.records import AccountRecord, AddressRecord
@@ -20,17 +21,19 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.chain.ethereum_chains import EthereumChains
     from bursar.wallet.store.accounts import AccountRow, TokenRow
 
-    Account = ScriptAccount | EthereumAccount
+    Account: TypeAlias = ScriptAccount | EthereumAccount | AddressAccount
 
+AnyEthereum: TypeAlias = EthereumAccount | AddressAccount  # what an account on an Ethereum chain may be
 GAP_LIMIT = 20
 MOST_GAP = 10_000
 
 
 def chain_of(account: Account) -> tuple[str, str]:
     """``("bitcoin", "regtest")`` or ``("ethereum", "eip155:1")``."""
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         return "ethereum", f"eip155:{account.chain_id}"
     return "bitcoin", account.network.name
 
@@ -38,11 +41,13 @@ def chain_of(account: Account) -> tuple[str, str]:
 def identity(account: Account) -> str:
     """What makes two accounts the same, whatever they are called.
 
-    For one key: chain, scheme and extended public key; for any other account the scripts it makes.
+    For one key: chain, scheme and extended public key; for any other account the scripts it makes, or its address.
     """
     chain, network = chain_of(account)
     if isinstance(account, EthereumAccount):
-        return digest([chain, network, "BIP44", str(account.xpub)])
+        return digest([chain, network, account.scheme.name, str(account.xpub)])
+    if isinstance(account, AddressAccount):
+        return digest([chain, network, "address", str(account.only)])
     if isinstance(account, BitcoinAccount):
         return digest([chain, network, account.scheme.name, str(account.xpub)])
     return digest([chain, network, "scripts", *(account.script(branch, 0).hex() for branch in account.branches)])
@@ -50,7 +55,14 @@ def identity(account: Account) -> str:
 
 def load_account(row: AccountRow) -> Account:
     data = json.loads(row.body)
-    return EthereumAccount.from_json(data) if row.chain == "ethereum" else account_from_json(data)
+    return ethereum_account_from_json(data) if row.chain == "ethereum" else account_from_json(data)
+
+
+def ethereum_account_from_json(data: object) -> AnyEthereum:
+    """The account on an Ethereum chain that a record holds: of an extended public key, or of one address."""
+    if isinstance(data, dict) and data.get("kind") == "ethereum-address":
+        return AddressAccount.from_json(data)
+    return EthereumAccount.from_json(data)
 
 
 def signers_of(row: AccountRow) -> tuple[str, ...]:
@@ -70,7 +82,7 @@ def require_account(connection: Connection, name: str) -> AccountRow:
 def require_bitcoin(row: AccountRow) -> ScriptAccount:
     """The account of a row, or ``InvalidInputError`` (``input.account``) for one of Ethereum."""
     account = load_account(row)
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         raise InvalidInputError(f"account {row.name!r} is on ethereum: it has no coins", code="input.account")
     return account
 
@@ -90,7 +102,7 @@ def account_record(row: AccountRow) -> AccountRecord:
 
 
 def address_record(name: str, account: Account, row: AddressRow) -> AddressRecord:
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         place = str(account.path(row.position))
     else:
         place = account.place(row.branch, row.position)
@@ -105,7 +117,15 @@ def address_record(name: str, account: Account, row: AddressRow) -> AddressRecor
     )
 
 
-def missing_rows(account: EthereumAccount, rows: Sequence[AddressRow]) -> list[AddressRow]:
+def require_ethereum(row: AccountRow) -> AnyEthereum:
+    """The account of a row, or ``InvalidInputError`` (``input.account``) for one of Bitcoin."""
+    account = load_account(row)
+    if not isinstance(account, AnyEthereum):
+        raise InvalidInputError(f"account {row.name!r} is on bitcoin: it has no nonces", code="input.account")
+    return account
+
+
+def missing_rows(account: AnyEthereum, rows: Sequence[AddressRow]) -> list[AddressRow]:
     """The rows an Ethereum account's window (the gap limit beyond the last address used or issued) still lacks."""
     have = len(rows)
     wanted = GAP_LIMIT + max((row.position + 1 for row in rows if row.used or row.issued), default=0)
@@ -115,24 +135,27 @@ def missing_rows(account: EthereumAccount, rows: Sequence[AddressRow]) -> list[A
     ]
 
 
-def native_asset(account: Account) -> Asset:
-    """The chain's own coin."""
+def native_asset(account: Account, chains: EthereumChains | None = None) -> Asset:
+    """The chain's own coin, called as ``chains`` says; an Ethereum chain without a file there has ether."""
     chain, network = chain_of(account)
-    if chain == "bitcoin":
+    if not isinstance(account, AnyEthereum):
         return Asset(chain, network, "BTC", 8)
-    return Asset(chain, network, "ETH", 18)
+    known = None if chains is None else chains.by_id.get(account.chain_id)
+    return Asset(chain, network, "ETH" if known is None else known.currency_symbol, 18)
 
 
 def token_asset(token: TokenRow) -> Asset:
     return Asset("ethereum", f"eip155:{token.chain_id}", token.symbol, token.decimals, token.contract)
 
 
-def resolve_asset(account: Account, key: str, tokens: Sequence[TokenRow]) -> Asset:
+def resolve_asset(
+    account: Account, key: str, tokens: Sequence[TokenRow], chains: EthereumChains | None = None
+) -> Asset:
     """The asset ``key`` names for this account; ``InvalidInputError`` (``input.asset``) when none or several."""
-    native = native_asset(account)
-    if key.upper() == native.symbol:
+    native = native_asset(account, chains)
+    if key.upper() == native.symbol.upper():
         return native
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         mine = [token for token in tokens if token.chain_id == account.chain_id]
         found = [token for token in mine if token.contract.lower() == key.lower()]
         found = found or [token for token in mine if token.symbol.lower() == key.lower()]
@@ -144,6 +167,6 @@ def resolve_asset(account: Account, key: str, tokens: Sequence[TokenRow]) -> Ass
             )
     raise InvalidInputError(
         f"{key[:60]!r} is no asset of this account: it has {native.symbol}"
-        + (" and registered tokens" if isinstance(account, EthereumAccount) else ""),
+        + (" and registered tokens" if isinstance(account, AnyEthereum) else ""),
         code="input.asset",
     )

@@ -15,12 +15,11 @@ from bursar.errors import (
     UnsupportedError,
     UserCancelledError,
 )
-from bursar.ethereum.account import EthereumAccount
 from bursar.signing.adoption import adopt_signatures
 from bursar.signing.checks import name_of, request_signatures
 from bursar.signing.preflight import check_psbt
 from bursar.signing.reply import accepted_signatures
-from bursar.wallet.accounts import load_account
+from bursar.wallet.accounts import AnyEthereum, load_account
 from bursar.wallet.approving import approval_of, require_plan
 from bursar.wallet.plan import SigningProgress
 from bursar.wallet.records import TransferState
@@ -154,7 +153,7 @@ def begin(
     account_row = account_by_id(connection, row.account_id)
     account = load_account(account_row)
     plan = stored_plan(row)
-    if isinstance(account, EthereumAccount) or plan.psbt is None:
+    if isinstance(account, AnyEthereum) or plan.psbt is None:
         raise ConflictError(f"transfer {row.id} is on ethereum: one signer signs it, with sign()")
     work = Work(row, account_row, account, _collected(connection, row))
     if row.raw is None:
@@ -251,7 +250,7 @@ def finished(psbt: Psbt, *, verify: bool = False) -> tuple[bytes, str] | None:
 def progress_of(connection: Connection, row: TransferRow) -> SigningProgress:
     """Whose signatures are there, and whose lack."""
     account = load_account(account_by_id(connection, row.account_id))
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         raise InvalidInputError(f"transfer {row.id} is on ethereum: it has one signer", code="input.transfer")
     psbt = _collected(connection, row)
     needs: SignatureNeeds = signature_needs(account, stored_plan(row).transfer.spend_with, psbt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bursar.chain.ethereum_chains import EthereumChains
 from bursar.wallet.journal import append
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.network import Network
     from bursar.chain.fees import FeeCaps
     from bursar.chain.protocols import FeeEstimator
+    from bursar.wallet.names import NameResolver
     from bursar.wallet.store.engine import Store
 
 
@@ -29,6 +31,8 @@ class Context:
     on_step: Callable[[str], None] | None = None
     rng: Random | None = None  # for coin selection; by default the system's randomness
     fee_estimators: Mapping[Network, Mapping[str, FeeEstimator]] = field(default_factory=dict)
+    chains: EthereumChains = field(default_factory=EthereumChains.built_in)
+    names: NameResolver | None = None
 
     def now(self) -> int:
         """Unix seconds."""

@@ -19,8 +19,8 @@ from bursar.wallet.cautions import Facts, cautions
 from bursar.wallet.ethereum_view import ETHER
 
 if TYPE_CHECKING:
-    from bursar.ethereum.account import EthereumAccount
     from bursar.policy.review import Asset
+    from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.ethereum_view import EthereumView
     from bursar.wallet.store.accounts import AddressRow
     from bursar.wallet.transfer import Transfer
@@ -151,7 +151,7 @@ def check_gas_limit(gas: int, cap: int) -> int:
 
 
 def review_of(
-    account: EthereumAccount,
+    account: AnyEthereum,
     name: str,
     tx: UnsignedTransaction,
     *,

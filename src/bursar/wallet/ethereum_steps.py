@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.chain.protocols import EthereumBackend, FeeQuote
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow, AddressRow
     from bursar.wallet.store.transfers import TransferRow
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 def plan_ethereum(
     context: Context,
     row: AccountRow,
-    account: EthereumAccount,
+    account: AnyEthereum,
     transfer: Transfer,
     backend: EthereumBackend,
     *,
@@ -122,7 +122,7 @@ def plan_ethereum(
 def bump_ethereum(
     context: Context,
     row: AccountRow,
-    account: EthereumAccount,
+    account: AnyEthereum,
     target: TransferRow,
     backend: EthereumBackend,
     *,
@@ -210,7 +210,7 @@ def bumped_fees(context: Context, before: UnsignedTransaction, fee: FeeChoice, q
     return context.caps.check_ethereum(old.bumped(at_least=chosen))
 
 
-def accept_nonce(context: Context, row: AccountRow, account: EthereumAccount, address: str, nonce: int) -> None:
+def accept_nonce(context: Context, row: AccountRow, account: AnyEthereum, address: str, nonce: int) -> None:
     """See ``Wallet.accept_nonce``."""
     with context.store.write() as connection:
         if all(item.address != address for item in account_rows.address_rows(connection, row.id)):
@@ -239,7 +239,7 @@ def _recheck_funds(view: EthereumView, payer: AddressRow, plan: Plan) -> None:
 
 def _gas(
     context: Context,
-    account: EthereumAccount,
+    account: AnyEthereum,
     backend: EthereumBackend,
     intent: planning.Intent,
     sender: Address,
@@ -278,7 +278,7 @@ def _doubts(backend: EthereumBackend, intent: planning.Intent) -> list[str]:
     return []
 
 
-def _tokens(connection: Connection, account: EthereumAccount) -> dict[Address, Token]:
+def _tokens(connection: Connection, account: AnyEthereum) -> dict[Address, Token]:
     found: dict[Address, Token] = {}
     for row in account_rows.all_tokens(connection):
         if row.chain_id == account.chain_id:

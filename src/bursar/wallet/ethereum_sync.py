@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.chain.protocols import BlockRef, EthereumBackend
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow, AddressRow
     from bursar.wallet.store.transfers import TransferRow
@@ -49,9 +49,7 @@ class Snapshot:
     fates: dict[str, Fate]
 
 
-def check_ethereum_node(
-    context: Context, row: AccountRow, account: EthereumAccount, backend: EthereumBackend
-) -> BlockRef:
+def check_ethereum_node(context: Context, row: AccountRow, account: AnyEthereum, backend: EthereumBackend) -> BlockRef:
     """``WrongChainError`` unless chain id and genesis are the account's; the first genesis seen is pinned."""
     if backend.chain_id != account.chain_id:
         raise WrongChainError(
@@ -77,7 +75,7 @@ def check_ethereum_node(
 def sync_ethereum(
     context: Context,
     row: AccountRow,
-    account: EthereumAccount,
+    account: AnyEthereum,
     backend: EthereumBackend,
     progress: Callable[[str, int, int | None], None],
 ) -> SyncReport:
@@ -113,7 +111,7 @@ def _watched(rows: Sequence[TransferRow], row: AccountRow) -> dict[str, list[Tra
 
 
 def _discover(
-    account: EthereumAccount,
+    account: AnyEthereum,
     addresses: list[AddressRow],
     backend: EthereumBackend,
     contracts: Sequence[str],
@@ -126,6 +124,8 @@ def _discover(
         if number == len(addresses):
             taken = [_as_used(item) if _key(item) in used else item for item in addresses]
             addresses += missing_rows(account, taken)
+            if number == len(addresses):
+                break  # an account of one address
         row = addresses[number]
         progress("discover", number, None)
         address = Address.from_text(row.address)

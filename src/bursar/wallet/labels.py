@@ -14,9 +14,8 @@ from bursar.bitcoin.label_references import origin_of, same_origin
 from bursar.bitcoin.labels import LabelChange, LabelRecord, LabelType, merge
 from bursar.bitcoin.network import Network
 from bursar.errors import InvalidInputError
-from bursar.ethereum.account import EthereumAccount
 from bursar.keys.bip32 import ExtendedPublicKey
-from bursar.wallet.accounts import load_account, require_account
+from bursar.wallet.accounts import AnyEthereum, load_account, require_account
 from bursar.wallet.store.labels import LabelRow, label_rows, put_labels
 from bursar.wallet.store.places import script_columns
 from bursar.wallet.store.schema import coins, transactions
@@ -114,7 +113,7 @@ def _scope(connection: Connection, account: str | None, network: Network | None)
         return network, None
     row = require_account(connection, account)
     value = load_account(row)
-    if isinstance(value, EthereumAccount):
+    if isinstance(value, AnyEthereum):
         raise InvalidInputError(
             f"account {account!r} is on ethereum, which BIP-329 does not label", code="input.account"
         )
@@ -197,7 +196,7 @@ def _row(network: Network, record: LabelRecord, before: LabelRow | None) -> Labe
 def _places(connection: Connection, row: AccountRow, network: Network) -> tuple[set[str], set[str]]:
     """What belongs to an account: addresses and keys as texts, and transaction ids."""
     account = load_account(row)
-    assert not isinstance(account, EthereumAccount)
+    assert not isinstance(account, AnyEthereum)
     texts = {Address.from_script(script, network).text for _, script, _, _ in script_columns(connection, row.id)}
     texts.update(_keys(account))
     ids = set(connection.execute(select(transactions.c.txid).where(transactions.c.account_id == row.id)).scalars())

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.transaction import TxOut
-    from bursar.ethereum.account import EthereumAccount
     from bursar.policy.review import Asset
     from bursar.wallet.store.accounts import TokenRow
     from bursar.wallet.store.chainstate import Deposit, TransactionRow
@@ -99,12 +98,12 @@ def _address(output: TxOut, account: ScriptAccount) -> str:
 
 def ethereum_history(
     name: str,
-    account: EthereumAccount,
     transfers: Sequence[TransferRow],
     deposits: Sequence[Deposit],
     tokens: Sequence[TokenRow],
     own: set[str],
     *,
+    native: Asset,
     tip_height: int | None,
 ) -> list[HistoryRow]:
     """Our own transfers, and every change of a holding they do not explain (its transaction is not known)."""
@@ -135,7 +134,7 @@ def ethereum_history(
             )
     assets = {token.contract: token_asset(token) for token in tokens}
     for item in deposits:
-        known = native_asset(account) if not item.contract else assets.get(item.contract)
+        known = native if not item.contract else assets.get(item.contract)
         if known is None:
             continue
         result.append(

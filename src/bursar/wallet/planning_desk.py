@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from bursar.chain.protocols import EthereumBackend
 from bursar.errors import ConflictError, WrongChainError
-from bursar.ethereum.account import EthereumAccount
 from bursar.wallet import accounts as rules
 from bursar.wallet import approving
 from bursar.wallet.bitcoin_steps import bump_bitcoin, bump_digest, plan_bitcoin
@@ -53,7 +52,7 @@ class PlanningDesk:
                 return known
             account = rules.load_account(row)
             try:
-                if not isinstance(account, EthereumAccount):
+                if not isinstance(account, rules.AnyEthereum):
                     node = bitcoin_node(row, backend)
                     return plan_bitcoin(self._context, row, account, transfer, node, dry_run=dry_run)
                 other = ethereum_node(row, backend)
@@ -91,7 +90,7 @@ class PlanningDesk:
         if known is not None:
             return known
         account = rules.load_account(row)
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, rules.AnyEthereum):
             node = bitcoin_node(row, backend)
             return bump_bitcoin(
                 self._context, row, account, target, node, fee=fee, cancel=cancel, idempotency_key=idempotency_key

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.chain.protocols import BlockRef
     from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
     from bursar.policy.review import Asset
     from bursar.wallet.transfer import Transfer
 
@@ -44,7 +45,7 @@ class AccountRecord:
     """
 
     name: str
-    account: ScriptAccount | EthereumAccount
+    account: ScriptAccount | EthereumAccount | AddressAccount
     signer: str
     created: int
     tip: BlockRef | None

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from bursar.bitcoin.transaction import Transaction, Txid
 from bursar.chain.protocols import EthereumBackend, PackageBroadcaster
 from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
-from bursar.ethereum.account import EthereumAccount
-from bursar.wallet.accounts import load_account
+from bursar.wallet.accounts import AnyEthereum, load_account
 from bursar.wallet.bitcoin_sync import check_bitcoin_node, find_in_blocks
 from bursar.wallet.ethereum_sync import check_ethereum_node
 from bursar.wallet.records import Recovery, TransferState
@@ -82,10 +81,10 @@ def check_node(context: Context, row: AccountRow, backend: BitcoinBackend | Ethe
     """``WrongChainError`` unless the node serves the account's chain."""
     account = load_account(row)
     if isinstance(backend, EthereumBackend):
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, AnyEthereum):
             raise WrongChainError(f"account {row.name!r} is on bitcoin {row.network} and the node on ethereum")
         check_ethereum_node(context, row, account, backend)
-    elif not isinstance(account, EthereumAccount):
+    elif not isinstance(account, AnyEthereum):
         check_bitcoin_node(account, backend)
     else:
         raise WrongChainError(f"account {row.name!r} is on ethereum {row.network} and the node on bitcoin")

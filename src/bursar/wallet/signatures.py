@@ -8,15 +8,16 @@ from bursar.bitcoin.account import BitcoinAccount
 from bursar.bitcoin.finalize import extract, finalize
 from bursar.bitcoin.psbt import Psbt
 from bursar.errors import ConflictError, InvalidInputError, UnsupportedError, UserCancelledError
-from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
+from bursar.ethereum.address_account import AddressAccount
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 from bursar.keys.origin import UNKNOWN
 from bursar.keys.path import DerivationPath
 from bursar.signing.checks import check_keys_of, name_of, request_signatures, request_transaction
 from bursar.signing.protocols import EthereumSigner, PsbtSigner
-from bursar.wallet.accounts import load_account
+from bursar.wallet.accounts import AnyEthereum, load_account
 from bursar.wallet.approving import POLICY_IN_FORCE, require_plan
+from bursar.wallet.names import check_names
 from bursar.wallet.plan import Plan, SignedTransfer
 from bursar.wallet.records import TransferState
 from bursar.wallet.replaced import replaced_by
@@ -34,16 +35,22 @@ if TYPE_CHECKING:
     from bursar.wallet.accounts import Account
     from bursar.wallet.approving import DigestedPolicy
     from bursar.wallet.context import Context
+    from bursar.wallet.names import NameResolver
     from bursar.wallet.plan import ApprovedPlan
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
 
 
 def sign(
-    context: Context, approved: ApprovedPlan, signer: PsbtSigner | EthereumSigner, policy: DigestedPolicy | None
+    context: Context,
+    approved: ApprovedPlan,
+    signer: PsbtSigner | EthereumSigner,
+    policy: DigestedPolicy | None,
+    names: NameResolver | None = None,
 ) -> SignedTransfer:
     """See ``Wallet.sign``."""
     plan = approved.plan
+    _check_names(context, plan, names)
     with context.store.write() as connection:
         row = require_plan(connection, plan)
         if row.raw is not None:
@@ -77,6 +84,17 @@ def sign(
         context.note(connection, "transfer.signed", id=row.id, plan=row.plan_digest, txid=txid)
     context.passed("sign.stored")
     return SignedTransfer(id=row.id, plan_digest=row.plan_digest, txid=txid, raw=raw)
+
+
+def _check_names(context: Context, plan: Plan, names: NameResolver | None) -> None:
+    """Ask anew what the payees' names stand for, unless the signed bytes are there already."""
+    if all(order.name is None for order in plan.transfer.payments):
+        return
+    with context.store.read() as connection:
+        row = require_plan(connection, plan)
+        account = load_account(account_by_id(connection, row.account_id))
+    if row.raw is None and isinstance(account, AnyEthereum):
+        check_names(plan.transfer, names or context.names, chain_id=account.chain_id)
 
 
 def signed_of(row: TransferRow) -> SignedTransfer:
@@ -126,17 +144,20 @@ def _ask(
     if plan.psbt is not None:
         if not isinstance(signer, PsbtSigner):
             raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
-        if isinstance(account, EthereumAccount):
+        if isinstance(account, AnyEthereum):
             raise ConflictError("the plan is of another chain than its account")
         check_signer(signer, account)
         return request_signatures(signer, Psbt.from_text(plan.psbt), account=account, original=original)
     if not isinstance(signer, EthereumSigner):
         raise UnsupportedError("this signer does not sign ethereum transactions", operation="sign_transaction")
-    if not isinstance(account, EthereumAccount):
+    if not isinstance(account, AnyEthereum):
         raise ConflictError("the plan is of another chain than its account")
-    check_keys_of(signer, account)
-    path = DerivationPath.from_text(str(plan.path))
-    return request_transaction(signer, path, _unsigned(plan), sender=Address.from_text(str(plan.sender)))
+    if not isinstance(account, AddressAccount):  # one key has no master: its address is held against the signature
+        check_keys_of(signer, account)
+    path, tx = DerivationPath.from_text(str(plan.path)), _unsigned(plan)
+    # What counts on every chain was in the review that the policy approved.
+    any_chain = any(one.any_chain for one in plan.review.delegations)
+    return request_transaction(signer, path, tx, sender=Address.from_text(str(plan.sender)), any_chain=any_chain)
 
 
 def check_signer(signer: Signer, account: ScriptAccount) -> None:

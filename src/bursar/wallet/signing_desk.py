@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.account import BitcoinAccount
 from bursar.errors import UnsupportedError
-from bursar.ethereum.account import EthereumAccount
 from bursar.signing.protocols import PsbtSigner
 from bursar.wallet import approving, collecting, signatures, signing_together
-from bursar.wallet.accounts import load_account
+from bursar.wallet.accounts import AnyEthereum, load_account
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.store.accounts import account_by_id
 from bursar.wallet.store.transfers import stored_plan
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from bursar.signing.protocols import EthereumSigner, Signer
     from bursar.wallet.approving import DigestedPolicy
     from bursar.wallet.context import Context
+    from bursar.wallet.names import NameResolver
     from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer, SigningProgress
 
 
@@ -31,19 +31,26 @@ class SigningDesk:
         self._context = context
 
     def sign(
-        self, approved: ApprovedPlan, *, signer: PsbtSigner | EthereumSigner, policy: DigestedPolicy | None = None
+        self,
+        approved: ApprovedPlan,
+        *,
+        signer: PsbtSigner | EthereumSigner,
+        policy: DigestedPolicy | None = None,
+        names: NameResolver | None = None,
     ) -> SignedTransfer:
         """Have the signer sign exactly the approved plan; the result is checked, stored and synced to disk first.
 
         ``ConflictError`` when the plan, the approval or the policy is not the one recorded; with the code
         ``conflict.signatures`` when more signers must sign: what this one gave is kept (see ``add_signatures``). Give
-        ``policy`` to hold the approval against the policy in force now. Signing again gives the stored bytes.
+        ``policy`` to hold the approval against the policy in force now. Signing again gives the stored bytes. A payee
+        given by name is resolved again, by ``names`` or the one given to ``open``: ``InvalidInputError`` with the code
+        ``input.name-changed`` where the name stands for another address by now.
         """
         with self._context.store.read() as connection:
             row = require_transfer(connection, approved.id)
             account = load_account(account_by_id(connection, row.account_id))
-        if isinstance(account, (BitcoinAccount, EthereumAccount)):
-            return signatures.sign(self._context, approved, signer, policy)
+        if isinstance(account, BitcoinAccount | AnyEthereum):
+            return signatures.sign(self._context, approved, signer, policy, names)
         if not isinstance(signer, PsbtSigner):
             raise UnsupportedError("this signer does not sign bitcoin transactions", operation="sign_psbt")
         return collecting.sign_by(self._context, approved, signer, policy)

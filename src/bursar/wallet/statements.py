@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from bursar.bitcoin.accounts import plainest
 from bursar.errors import ConflictError, InvalidInputError
-from bursar.ethereum.account import EthereumAccount
 from bursar.wallet import accounts as rules
 from bursar.wallet import bitcoin_view, ethereum_view
 from bursar.wallet.movements import bitcoin_history, depth, ethereum_history, newest_first
@@ -50,7 +49,7 @@ def add_account(
     if len(set(signers)) != len(signers):
         raise InvalidInputError("a signer is named twice: name each once", code="input.name")
     _check_gap(gap_limit)
-    if not isinstance(account, EthereumAccount):
+    if not isinstance(account, rules.AnyEthereum):
         account = plainest(account)
     chain, network = rules.chain_of(account)
     identity, signer = rules.identity(account), ",".join(signers)
@@ -75,7 +74,7 @@ def add_account(
             gap_limit=gap_limit,
         )
         row = rows.account_by_id(connection, account_id)
-        if isinstance(account, EthereumAccount):
+        if isinstance(account, rules.AnyEthereum):
             rows.add_addresses(connection, account_id, rules.missing_rows(account, []))
         else:
             extend_windows(connection, row, account)
@@ -115,12 +114,13 @@ def rescan(context: Context, name: str) -> AccountRecord:
 
 
 def _overlapping(connection: Connection, account: Account) -> AccountRow | None:
-    """Another account of the network that makes the same scripts, if only on one branch."""
-    if isinstance(account, EthereumAccount):
-        return None
-    scripts = [account.script(branch, 0) for branch in account.branches]
+    """Another account of the chain that makes the same scripts, if only on one branch, or has the same address."""
+    if isinstance(account, rules.AnyEthereum):
+        scripts = [item.script for item in rules.missing_rows(account, [])]
+    else:
+        scripts = [account.script(branch, 0) for branch in account.branches]
     found = [rows.account_by_id(connection, one) for one in sorted(owners(connection, scripts))]
-    return next((row for row in found if row.network == account.network.name), None)
+    return next((row for row in found if (row.chain, row.network) == rules.chain_of(account)), None)
 
 
 def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressRecord:
@@ -135,7 +135,11 @@ def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressReco
             )
         edge = edges(connection, row.id).get(0, Edge())
         fresh = edge.last + 1
-        if not isinstance(account, EthereumAccount) and not account.ranged:
+        if isinstance(account, rules.AnyEthereum):
+            single = not account.addresses(1, 1)
+        else:
+            single = not account.ranged
+        if single:
             fresh = 0
         elif fresh - edge.last_used > row.gap_limit and not beyond_gap:
             raise InvalidInputError(
@@ -144,7 +148,7 @@ def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressReco
                 code="input.gap",
             )
         rows.mark_issued(connection, row.id, 0, fresh)
-        if isinstance(account, EthereumAccount):
+        if isinstance(account, rules.AnyEthereum):
             everything = rows.address_rows(connection, row.id)
             rows.add_addresses(connection, row.id, rules.missing_rows(account, everything))
         else:
@@ -176,11 +180,11 @@ def add_token(context: Context, token: Token) -> Asset:
     return rules.token_asset(fresh)
 
 
-def balance(connection: Connection, row: AccountRow) -> tuple[AssetBalance, ...]:
+def balance(context: Context, connection: Connection, row: AccountRow) -> tuple[AssetBalance, ...]:
     """See ``Wallet.balance``."""
     account = rules.load_account(row)
-    native = rules.native_asset(account)
-    if not isinstance(account, EthereumAccount):
+    native = rules.native_asset(account, context.chains)
+    if not isinstance(account, rules.AnyEthereum):
         return (_balance(native, bitcoin_view.load_view(connection, row).coins.figures),)
     view = ethereum_view.load_view(connection, row)
     tokens = [token for token in rows.all_tokens(connection) if token.chain_id == account.chain_id]
@@ -201,13 +205,13 @@ def _balance(asset: Asset, figures: Figures) -> AssetBalance:
     )
 
 
-def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[HistoryRow, ...]:
+def history(context: Context, connection: Connection, wanted: Sequence[AccountRow]) -> tuple[HistoryRow, ...]:
     """See ``Wallet.history``."""
     found: list[HistoryRow] = []
     for row in wanted:
         account = rules.load_account(row)
         transfers = transfer_rows(connection, account_id=row.id)
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, rules.AnyEthereum):
             found += bitcoin_history(
                 row.name,
                 account,
@@ -219,11 +223,11 @@ def history(connection: Connection, wanted: Sequence[AccountRow]) -> tuple[Histo
         else:
             found += ethereum_history(
                 row.name,
-                account,
                 transfers,
                 deposit_rows(connection, row.id),
                 [token for token in rows.all_tokens(connection) if token.chain_id == account.chain_id],
                 {item.address for item in rows.address_rows(connection, row.id)},
+                native=rules.native_asset(account, context.chains),
                 tip_height=row.seen_height,
             )
     return newest_first(found)

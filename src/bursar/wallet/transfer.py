@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from bursar.chain.protocols import Speed
 from bursar.errors import InvalidInputError
+from bursar.wallet.actions import Action, action_from_json, action_to_json
 from bursar.wallet.canonical import digest, open_record
 from bursar.wallet.canonical import field as read
 from bursar.wallet.coin_control import CoinControl, SpendWith, Strategy
@@ -24,13 +25,15 @@ MAX_ORDERS = 2000
 class PaymentOrder:
     """Pay ``amount`` base units (satoshi, wei, token units) of ``asset`` to the address ``to``.
 
-    ``asset`` is ``"BTC"``, ``"ETH"``, the contract address of a registered token, or its symbol when only one
-    registered token of the account's chain has it.
+    ``asset`` is ``"BTC"``, ``"ETH"`` (or what the chain's own coin is called), the contract address of a registered
+    token, or its symbol when only one registered token of the account's chain has it. ``name`` is what was typed where
+    ``to`` comes from a name (ENS): it must still stand for ``to`` when the transfer is signed.
     """
 
     to: str
     amount: int
     asset: str
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if type(self.to) is not str or not 0 < len(self.to) <= MAX_TEXT:
@@ -43,6 +46,12 @@ class PaymentOrder:
             raise InvalidInputError("an amount is an integer of base units", code="input.amount")
         if not 0 <= self.amount < 1 << 256:
             raise InvalidInputError(f"amount {str(self.amount)[:90]} is out of range", code="input.amount")
+        if self.name is not None and (type(self.name) is not str or not 0 < len(self.name) <= MAX_TEXT):
+            raise InvalidInputError("a payee's name is 1 to 1000 characters of text", code="input.name")
+
+    def to_json(self) -> dict[str, Any]:
+        named = {} if self.name is None else {"name": self.name}
+        return {"to": self.to, "amount": str(self.amount), "asset": self.asset, **named}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +94,8 @@ class Transfer:
     """The intent. The same ``idempotency_key`` with the same body is the same transfer; with another body, a conflict.
 
     ``everything`` sweeps: the single order receives all that is spendable less the fee, and its ``amount`` must be 0.
-    ``source`` pins the paying address of an Ethereum account (default: the first address that can pay).
+    ``source`` pins the paying address of an Ethereum account (default: the first address that can pay). ``action`` is
+    what an Ethereum transfer does instead of a payment; ``payments`` is empty then.
 
     For Bitcoin: ``coins`` (as ``txid:vout``) are spent in any case, with ``coins_only`` these and no others;
     ``exclude`` names coins and own addresses that are left alone. ``strategy`` is default (least waste),
@@ -97,7 +107,7 @@ class Transfer:
     """
 
     account: str
-    payments: tuple[PaymentOrder, ...]
+    payments: tuple[PaymentOrder, ...] = ()
     fee: FeeChoice = field(default_factory=FeeChoice)
     idempotency_key: str | None = None
     memo: str | None = None
@@ -111,12 +121,15 @@ class Transfer:
     subtract_fee: bool = False
     data: bytes | None = None
     spend_with: SpendWith = SpendWith()  # noqa: RUF009  (immutable)
+    action: Action | None = None
     id: str = field(default_factory=lambda: str(uuid4()))
 
     def __post_init__(self) -> None:
         if type(self.payments) is not tuple or not all(isinstance(order, PaymentOrder) for order in self.payments):
             raise InvalidInputError("payments is a tuple of PaymentOrder")
-        if not 0 < len(self.payments) <= MAX_ORDERS:
+        if self.action is not None:
+            self._check_action()
+        elif not 0 < len(self.payments) <= MAX_ORDERS:
             raise InvalidInputError(f"a transfer has 1 to {MAX_ORDERS} payments, not {len(self.payments)}")
         if self.everything and (len(self.payments) != 1 or self.payments[0].amount != 0):
             raise InvalidInputError("sending everything takes exactly one payment with amount 0", code="input.amount")
@@ -129,6 +142,12 @@ class Transfer:
         _ = self.control
         if type(self.id) is not str or not 0 < len(self.id) <= 64:
             raise InvalidInputError("a transfer id is 1 to 64 characters of text")
+
+    def _check_action(self) -> None:
+        if not isinstance(self.action, Action):
+            raise InvalidInputError("an action is a ContractCall, NftTransfer, SetAllowance, Delegate or FillNonce")
+        if self.payments or self.everything:
+            raise InvalidInputError("a transfer has payments or an action, not both", code="input.action")
 
     @property
     def control(self) -> CoinControl:
@@ -157,13 +176,15 @@ class Transfer:
             "version": 1,
             "id": self.id,
             "account": self.account,
-            "payments": [{"to": o.to, "amount": str(o.amount), "asset": o.asset} for o in self.payments],
+            "payments": [order.to_json() for order in self.payments],
             "fee": self.fee.to_json(),
             "idempotency_key": self.idempotency_key,
             "memo": self.memo,
             "everything": self.everything,
             "source": self.source,
-        } | ({} if control is None else {"control": control})
+            **({} if control is None else {"control": control}),
+            **({} if self.action is None else {"action": action_to_json(self.action)}),
+        }
 
     @classmethod
     def from_json(cls, data: object) -> Transfer:
@@ -186,6 +207,7 @@ class Transfer:
             subtract_fee=control.subtract_fee,
             data=control.data,
             spend_with=control.spend_with,
+            action=action_from_json(record.get("action")),
             id=read(record, "id", str),
         )
 
@@ -193,7 +215,12 @@ class Transfer:
 def _read_order(item: object) -> PaymentOrder:
     if not isinstance(item, dict):
         raise InvalidInputError("a payment is a json object", code="input.json")
-    return PaymentOrder(to=read(item, "to", str), amount=read_amount(item, "amount"), asset=read(item, "asset", str))
+    return PaymentOrder(
+        to=read(item, "to", str),
+        amount=read_amount(item, "amount"),
+        asset=read(item, "asset", str),
+        name=read(item, "name", str) if "name" in item else None,
+    )
 
 
 def read_amount(item: dict[str, Any], name: str) -> int:

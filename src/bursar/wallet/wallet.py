@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from bursar.chain.ethereum_chains import EthereumChains
 from bursar.chain.fees import FeeCaps
 from bursar.errors import InvalidInputError, StoreError
-from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import Token
 from bursar.wallet import accounts as rules
@@ -37,8 +37,11 @@ if TYPE_CHECKING:
     from bursar.bitcoin.accounts import ScriptAccount
     from bursar.bitcoin.network import Network
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend, FeeEstimator
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
     from bursar.policy.history import History
     from bursar.policy.review import Asset
+    from bursar.wallet.names import NameResolver
     from bursar.wallet.plan import SignedTransfer
     from bursar.wallet.records import (
         AccountRecord,
@@ -77,12 +80,15 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         busy_timeout: float = 5.0,
         rng: Random | None = None,
         fee_estimators: Mapping[Network, Mapping[str, FeeEstimator]] | None = None,
+        chains: EthereumChains | None = None,
+        names: NameResolver | None = None,
     ) -> Wallet:
         """Open the store at ``path``; with ``create`` make it when absent (mode 0600), otherwise ``StoreError``.
 
         ``caps`` bounds fees whatever a node advises; ``fee_estimators``, by name for each Bitcoin network, are held
         against its advice (``chain.estimates.cross_checked``). ``clock`` gives Unix seconds. ``on_step`` is called
-        with the name of each step of a transfer as it is passed; ``rng`` makes coin selection repeatable, in tests. A
+        with the name of each step of a transfer as it is passed; ``rng`` makes coin selection repeatable, in tests.
+        ``chains`` are what is known of Ethereum chains (default: those built in), ``names`` resolves payees' names. A
         damaged file raises ``CorruptStoreError`` and is left untouched; one written by a newer release raises
         ``StoreError`` (``store.newer``).
         """
@@ -95,7 +101,8 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
                 store = Store.open(path, busy_timeout=busy_timeout)  # another process made it first
         else:
             store = Store.open(path, busy_timeout=busy_timeout)
-        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step, rng, fee_estimators or {}))
+        known, ask = chains or EthereumChains.built_in(), fee_estimators or {}
+        wallet = cls(Context(store, caps or FeeCaps(), clock or time.time, on_step, rng, ask, known, names))
         try:
             wallet._journal.check_tail()
         except BaseException:
@@ -120,7 +127,7 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
     def add_account(
         self,
         name: str,
-        account: ScriptAccount | EthereumAccount,
+        account: ScriptAccount | EthereumAccount | AddressAccount,
         *,
         signer: str | Sequence[str] | None = None,
         gap_limit: int = rules.GAP_LIMIT,
@@ -190,7 +197,8 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         """What ``key`` means for ``account``: ``BTC``, ``ETH``, a token's contract, or its symbol if unique."""
         with self._store.read() as connection:
             row = rules.require_account(connection, account)
-            return rules.resolve_asset(rules.load_account(row), key, rows.all_tokens(connection))
+            found = rows.all_tokens(connection)
+            return rules.resolve_asset(rules.load_account(row), key, found, self._context.chains)
 
     # the chain
 
@@ -209,7 +217,7 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         """
         row = self._row(name)
         account, told = rules.load_account(row), progress or _silent
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, rules.AnyEthereum):
             return sync_bitcoin(self._context, row, account, bitcoin_node(row, backend), told)
         return sync_ethereum(self._context, row, account, ethereum_node(row, backend), told)
 
@@ -217,7 +225,7 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         """Ask only for the fate of the account's unfinished transfers; those whose state or block changed."""
         row = self._row(name)
         account = rules.load_account(row)
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, rules.AnyEthereum):
             changed = refresh_bitcoin(self._context, row, account, bitcoin_node(row, backend))
         else:
             changed = sync_ethereum(self._context, row, account, ethereum_node(row, backend), _silent).changed
@@ -226,13 +234,13 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
     def balance(self, name: str) -> tuple[AssetBalance, ...]:
         """The balances as of the last sync and every step since: the chain's own coin first, then tokens by symbol."""
         with self._store.read() as connection:
-            return statements.balance(connection, rules.require_account(connection, name))
+            return statements.balance(self._context, connection, rules.require_account(connection, name))
 
     def history(self, name: str | None = None) -> tuple[HistoryRow, ...]:
         """Movements of one account, or of all, newest first."""
         with self._store.read() as connection:
             wanted = rows.all_accounts(connection) if name is None else [rules.require_account(connection, name)]
-            return statements.history(connection, wanted)
+            return statements.history(self._context, connection, wanted)
 
     # one transfer
 
@@ -266,7 +274,7 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         """Believe that ``address`` has sent ``nonce`` transactions, more or fewer than a node said before."""
         row = self._row(name)
         account = rules.load_account(row)
-        if not isinstance(account, EthereumAccount):
+        if not isinstance(account, rules.AnyEthereum):
             raise InvalidInputError(f"account {name!r} has no nonces", code="input.account")
         accept_nonce(self._context, row, account, address, nonce)
 

@@ -11,10 +11,10 @@ from bursar.bitcoin.labels import LabelRecord
 from bursar.bitcoin.network import Network
 from bursar.bitcoin.wallet_policy import WalletPolicy
 from bursar.errors import BursarError, CorruptStoreError, InvalidInputError
-from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import Token
 from bursar.keys.origin import Fingerprint
+from bursar.wallet.accounts import ethereum_account_from_json
 from bursar.wallet.canonical import field as member
 from bursar.wallet.canonical import open_record
 from bursar.wallet.records import JournalHead
@@ -22,7 +22,7 @@ from bursar.wallet.records import JournalHead
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.wallet.accounts import Account
 
 KIND: Final = "bursar-backup"
 VERSION: Final = 1
@@ -47,7 +47,7 @@ class BackedUpAccount:
     """
 
     name: str
-    account: ScriptAccount | EthereumAccount
+    account: Account
     first: tuple[tuple[str, ...], ...]
     signers: tuple[str, ...] = ()
     gap_limit: int = 20
@@ -68,8 +68,8 @@ class BackedUpAccount:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> BackedUpAccount:
         public = member(data, "account", dict)
-        ethereum = public.get("kind") == "ethereum"
-        account = EthereumAccount.from_json(public) if ethereum else account_from_json(public)
+        ethereum = public.get("kind") in ("ethereum", "ethereum-address")
+        account = ethereum_account_from_json(public) if ethereum else account_from_json(public)
         return cls(
             member(data, "name", str),
             account,

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.bitcoin.accounts import descriptor_of
 from bursar.bitcoin.descriptors.descriptor import Descriptor
-from bursar.ethereum.account import EthereumAccount
 from bursar.policy.policy import RulePolicy
-from bursar.wallet.accounts import identity
+from bursar.wallet.accounts import AnyEthereum, identity
 from bursar.wallet.backup.bundle import BackedUpAccount, Bundle, corrupt
 from bursar.wallet.backup.gathering import first_addresses
 from bursar.wallet.labels import import_labels
@@ -79,7 +78,7 @@ def restore_drill(bundle: Bundle, *, wallet: Wallet | None = None) -> DrillRepor
 def _check_account(one: BackedUpAccount) -> int:
     if first_addresses(one.account) != one.first:
         raise corrupt(f"account {one.name!r} does not derive the addresses it had when the backup was made")
-    if not isinstance(one.account, EthereumAccount):
+    if not isinstance(one.account, AnyEthereum):
         # by another way than the account's own: its descriptor as text, parsed anew
         descriptor = Descriptor.parse(str(descriptor_of(one.account)), checksum_required=True)
         for branch, texts in enumerate(one.first):

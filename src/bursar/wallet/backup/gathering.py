@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bursar.ethereum.account import EthereumAccount
 from bursar.version import __version__
-from bursar.wallet.accounts import account_record
+from bursar.wallet.accounts import AnyEthereum, account_record
 from bursar.wallet.backup.bundle import WITNESSES, BackedUpAccount, Bundle, RegisteredPolicy
 from bursar.wallet.labels import stored_labels
 from bursar.wallet.store.accounts import all_accounts
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
-    from bursar.bitcoin.accounts import ScriptAccount
+    from bursar.wallet.accounts import Account
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.wallet import Wallet
 
@@ -57,13 +56,13 @@ def _account(connection: Connection, row: AccountRow) -> BackedUpAccount:
     )
 
 
-def _branches(account: ScriptAccount | EthereumAccount) -> tuple[int, ...]:
-    return (0,) if isinstance(account, EthereumAccount) else account.branches
+def _branches(account: Account) -> tuple[int, ...]:
+    return (0,) if isinstance(account, AnyEthereum) else account.branches
 
 
-def first_addresses(account: ScriptAccount | EthereumAccount) -> tuple[tuple[str, ...], ...]:
+def first_addresses(account: Account) -> tuple[tuple[str, ...], ...]:
     """The first addresses of each branch; one where the account is not ranged."""
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         return (tuple(str(one) for one in account.addresses(0, WITNESSES)),)
     count = WITNESSES if account.ranged else 1
     return tuple(tuple(account.addresses(branch, 0, count)) for branch in account.branches)
