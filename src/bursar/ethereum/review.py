@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from bursar.ethereum.effects.call import Call, Scope
 from bursar.ethereum.effects.model import Allowance, CallView, Caution, Delegation, Effects, Movement
-from bursar.ethereum.token import Erc20Call, Token, decode_call
+from bursar.ethereum.effects.parties import party_cautions
+from bursar.ethereum.effects.unfolding import Unfolded, unfold
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
+    from bursar.ethereum.token import Token
     from bursar.ethereum.transaction import UnsignedTransaction
-
 
 __all__ = ["Allowance", "CallView", "Caution", "Delegation", "Effects", "Movement", "effects"]
 
@@ -19,34 +21,23 @@ __all__ = ["Allowance", "CallView", "Caution", "Delegation", "Effects", "Movemen
 def effects(
     tx: UnsignedTransaction, *, sender: Address | None = None, tokens: Mapping[Address, Token] | None = None
 ) -> Effects:
-    """Decode ``tx``: the effective recipient and amount of ether and ERC-20 calls, allowances, and cautions.
+    """Decode ``tx``: who gets what and who may spend what, calls inside calls unfolded, and cautions.
 
     ``tokens`` are the registered tokens of the transaction's chain by contract. A token outside that registry is
-    decoded all the same, with a caution and without symbol or decimals.
+    decoded all the same, with a caution and without symbol or decimals. ``MissingExtraError`` where calldata has
+    arrays or calls inside and eth-abi is not installed.
     """
-    known = dict(tokens or {})
-    movements: list[Movement] = []
-    allowances: list[Allowance] = []
+    known = {contract: one for contract, one in (tokens or {}).items() if one.chain_id == tx.chain_id}
     cautions: list[Caution] = []
-    call = decode_call(tx.data) if tx.to is not None else None
-    decoded = tx.to is not None and (not tx.data or call is not None)
-    if tx.to is not None and (tx.value or not tx.data):
-        movements.append(Movement(tx.to, tx.value))
     if tx.to is None:
+        found = Unfolded(calls=[CallView(None, tx.value, understood=False)], decoded=False)
         cautions.append(Caution("creation", f"creates a contract and gives it {tx.value.to_eth_text()}"))
-    elif call is not None:
-        token = known.get(tx.to)
-        if token is not None and token.chain_id != tx.chain_id:
-            token = None
-        if call.method in ("transfer", "transferFrom"):
-            movements.append(Movement(call.recipient, call.amount, tx.to, token, call.owner))
-        elif call.allowance:
-            allowances.append(Allowance(call.recipient, call.amount, tx.to, token, call.unlimited))
-        cautions += _call_cautions(tx, tx.to, call, token)
-    elif tx.data:
-        cautions.append(Caution("opaque-call", f"calls {tx.to} with data that cannot be decoded: {_selector(tx.data)}"))
-    cautions += _party_cautions(tx, movements, allowances, sender, known)
-    cautions += _fee_cautions(tx, movements)
+    else:
+        call = Call(tx.to, int(tx.value), tx.data, sender, sender, gas=tx.gas_limit)
+        found = unfold([call], Scope(sender, known))
+    cautions += found.cautions
+    cautions += party_cautions(found, sender=sender, known=known)
+    cautions += _fee_cautions(tx, found.movements)
     delegations = tuple(_delegations(tx, sender))
     for one in delegations:
         cautions += _delegation_cautions(one)
@@ -55,7 +46,16 @@ def effects(
         cautions.append(
             Caution("blobs", f"carries {count} blobs of data, for at most {tx.max_blob_fee.to_eth_text()} of the fee")
         )
-    return Effects(tuple(movements), tuple(allowances), decoded, tx.max_fee, tuple(cautions), delegations)
+    return Effects(
+        tuple(found.movements),
+        tuple(found.allowances),
+        found.decoded,
+        tx.max_fee,
+        tuple(dict.fromkeys(cautions)),
+        delegations,
+        tuple(found.calls),
+        found.delegate_call,
+    )
 
 
 def _delegations(tx: UnsignedTransaction, sender: Address | None) -> Iterator[Delegation]:
@@ -80,51 +80,7 @@ def _delegation_cautions(one: Delegation) -> Iterator[Caution]:
         yield Caution("delegation-void", f"the authorization of {one.authority} has no effect: wrong nonce or chain")
 
 
-def _selector(data: bytes) -> str:
-    return f"selector 0x{data[:4].hex()}, {len(data)} bytes"
-
-
-def _call_cautions(tx: UnsignedTransaction, contract: Address, call: Erc20Call, token: Token | None) -> list[Caution]:
-    cautions: list[Caution] = []
-    if token is None:
-        cautions.append(
-            Caution("unknown-token", f"{contract} is no registered token: its name and decimals are unknown")
-        )
-    if tx.value:
-        cautions.append(Caution("ether-with-call", f"sends {tx.value.to_eth_text()} to the token contract itself"))
-    if call.unlimited:
-        cautions.append(Caution("unlimited-allowance", f"{call.recipient} may take every token, now and later"))
-    elif call.allowance and call.amount:
-        cautions.append(Caution("allowance", f"{call.recipient} may take tokens later, without asking again"))
-    if call.owner is not None:
-        cautions.append(Caution("transfer-from", f"moves tokens of {call.owner}, not the sender's own"))
-    return cautions
-
-
-def _party_cautions(
-    tx: UnsignedTransaction,
-    movements: list[Movement],
-    allowances: list[Allowance],
-    sender: Address | None,
-    known: Mapping[Address, Token],
-) -> list[Caution]:
-    cautions: list[Caution] = []
-    parties = [(one.recipient, one.contract) for one in movements]
-    parties += [(one.spender, one.contract) for one in allowances]
-    for party, contract in parties:
-        ether_with_call = contract is None and bool(tx.data)  # it has a caution of its own
-        if party.is_zero:
-            cautions.append(Caution("zero-address", "the recipient is the zero address: nobody can spend from it"))
-        elif party == sender:
-            cautions.append(Caution("self-payment", "the recipient is the sender itself"))
-        elif (party in known or party == contract) and not ether_with_call:
-            name = known[party].symbol if party in known else "the token"
-            cautions.append(Caution("token-contract", f"the recipient is the contract of {name}: no way back"))
-    return cautions
-
-
-def _fee_cautions(tx: UnsignedTransaction, movements: list[Movement]) -> list[Caution]:
-    ether = sum(one.amount for one in movements if one.contract is None)
-    if ether and tx.max_fee > ether:
-        return [Caution("fee-above-value", f"the fee may reach {tx.max_fee.to_eth_text()}, more than what is sent")]
-    return []
+def _fee_cautions(tx: UnsignedTransaction, movements: list[Movement]) -> Iterator[Caution]:
+    coin = sum(one.amount for one in movements if one.contract is None)
+    if coin and tx.max_fee > coin:
+        yield Caution("fee-above-value", f"the fee may reach {tx.max_fee.to_eth_text()}, more than what is sent")

@@ -16,6 +16,7 @@ from bursar.ethereum.units import MAX_UINT256, format_units, parse_units
 _SYMBOL = re.compile(r"[A-Za-z0-9][A-Za-z0-9.$+_-]{0,15}", re.ASCII)
 _RESERVED = frozenset(("eth", "ether", "wei", "kwei", "mwei", "gwei", "btc", "sat", "sats"))
 _MEMBERS = frozenset(("version", "chain_id", "contract", "symbol", "decimals"))
+_STANDARDS = ("erc20", "erc721", "erc1155")
 _MAX_DECIMALS = 36
 
 
@@ -25,12 +26,16 @@ def _invalid(message: str) -> InvalidInputError:
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A token as its holder registered it, known by chain and contract; a contract's own words are never trusted."""
+    """A token as its holder registered it, known by chain and contract; a contract's own words are never trusted.
+
+    ``standard`` is ``"erc20"``, or ``"erc721"`` or ``"erc1155"`` for contracts whose tokens have numbers.
+    """
 
     chain_id: int
     contract: Address
     symbol: str
     decimals: int
+    standard: str = "erc20"
 
     def __post_init__(self) -> None:
         check_chain_id(self.chain_id)
@@ -44,6 +49,8 @@ class Token:
             )
         if type(self.decimals) is not int or not 0 <= self.decimals <= _MAX_DECIMALS:
             raise _invalid(f"a token's decimals are 0 to {_MAX_DECIMALS}, not {self.decimals!r}")
+        if self.standard not in _STANDARDS or (self.decimals and self.standard != "erc20"):
+            raise _invalid(f"a token is of {', '.join(_STANDARDS)}, and one with numbers has no decimals")
 
     def parse_amount(self, text: str) -> int:
         """Base units of a text such as ``"12.5 USDC"``."""
@@ -61,19 +68,21 @@ class Token:
             "contract": str(self.contract),
             "symbol": self.symbol,
             "decimals": self.decimals,
+            **({} if self.standard == "erc20" else {"standard": self.standard}),
         }
 
     @classmethod
     def from_json(cls, data: object) -> Self:
         """The token of :meth:`to_json`."""
-        if not isinstance(data, dict) or set(data) != _MEMBERS:
+        if not isinstance(data, dict) or set(data) - {"standard"} != _MEMBERS:
             raise _invalid(f"a stored token has exactly {', '.join(sorted(_MEMBERS))}")
         if type(data["version"]) is not int or data["version"] != 1:
             raise _invalid("this is no stored token of version 1")
         if not isinstance(data["contract"], str):
             raise _invalid("the contract of a stored token is a text")
         contract = Address.from_text(data["contract"])
-        return cls(check_chain_id(data["chain_id"]), contract, data["symbol"], data["decimals"])
+        standard = data.get("standard", "erc20")
+        return cls(check_chain_id(data["chain_id"]), contract, data["symbol"], data["decimals"], standard)
 
 
 def _selector(signature: str) -> bytes:
