@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.wallet.records import AccountRecord
 
-_LARGEST = 1_000_000  # bytes of a message
+LARGEST_MESSAGE = 1_000_000  # bytes
 _LARGEST_PROOF = 100_000_000
 
 
@@ -132,9 +132,9 @@ def read_text(argument: str) -> bytes:
     """A message given as an argument, or on standard input for ``-``."""
     if argument != "-":
         return argument.encode()
-    data = sys.stdin.buffer.read(_LARGEST + 1)
-    if len(data) > _LARGEST:
-        raise InvalidInputError(f"the message is longer than {_LARGEST} bytes", code="input.message")
+    data = sys.stdin.buffer.read(LARGEST_MESSAGE + 1)
+    if len(data) > LARGEST_MESSAGE:
+        raise InvalidInputError(f"the message is longer than {LARGEST_MESSAGE} bytes", code="input.message")
     return data
 
 

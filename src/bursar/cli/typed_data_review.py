@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bursar.ethereum.address import Address
@@ -18,6 +19,17 @@ if TYPE_CHECKING:
 
 _LONGEST = 400
 _YEAR_9999 = 253_402_300_800
+
+
+def read_typed_data(file: str) -> TypedData:
+    """The typed data in a file, '-' for standard input."""
+    from bursar.cli.message_proofs import LARGEST_MESSAGE, read_text
+    from bursar.ethereum.typed_data import TypedData
+
+    if file == "-":
+        return TypedData.from_json(read_text("-"))
+    with Path(file).open("rb") as opened:
+        return TypedData.from_json(opened.read(LARGEST_MESSAGE + 1))
 
 
 def typed_data_text(typed: TypedData, account: str, signer: Address, tokens: Mapping[Address, Token]) -> str:

@@ -69,7 +69,7 @@ def put(tmp_path: Path) -> Any:
 
 
 def sign(wallet: CommandLine, file: str, *options: str, answers: list[str] | None = None) -> Any:
-    words = ("message", "sign-typed", file, "--account", "gas", *options)
+    words = ("eth", "sign-typed", file, "--account", "gas", *options)
     return wallet.json(*words, answers=["y", PASSWORD] if answers is None else answers)
 
 

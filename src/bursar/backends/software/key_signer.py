@@ -15,7 +15,7 @@ from bursar.errors import (
     UnsupportedError,
 )
 from bursar.ethereum.address import Address
-from bursar.ethereum.message import personal_digest
+from bursar.ethereum.message import personal_digest, validator_digest
 from bursar.ethereum.validity import check_transaction
 from bursar.signing.protocols import SignerInfo
 
@@ -103,6 +103,10 @@ class KeySigner:
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """The signature of a personal message (EIP-191 version 0x45)."""
         return self._sign(path, personal_digest(message))
+
+    def sign_validator_message(self, path: DerivationPath, validator: Address, data: bytes) -> EcdsaSignature:
+        """The signature of data for one contract (EIP-191 version 0x00)."""
+        return self._sign(path, validator_digest(validator, data))
 
     def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
         """The signature of typed data (EIP-712)."""

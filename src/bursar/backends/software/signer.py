@@ -12,7 +12,7 @@ from bursar.backends.software.psbt_inputs import InputSigner
 from bursar.bitcoin.message import message_digest
 from bursar.crypto.secp256k1 import EcdsaSignature, ecdsa_sign_recoverable, public_key
 from bursar.errors import InvalidInputError, SignerUnavailableError
-from bursar.ethereum.message import personal_digest
+from bursar.ethereum.message import personal_digest, validator_digest
 from bursar.ethereum.validity import check_transaction
 from bursar.keys.path import HARDENED
 from bursar.keys.scheme import CoinType
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.psbt import Psbt
     from bursar.bitcoin.silent_payments import SilentPaymentAddress, SilentPaymentKeys
     from bursar.crypto.secret import Secret
+    from bursar.ethereum.address import Address
     from bursar.ethereum.authorization import Authorization
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.ethereum.typed_data import TypedData
@@ -175,6 +176,10 @@ class SoftwareSigner:
     def sign_personal_message(self, path: DerivationPath, message: bytes) -> EcdsaSignature:
         """The signature of an Ethereum personal message (EIP-191 version 0x45)."""
         return self._sign(path, personal_digest(message))
+
+    def sign_validator_message(self, path: DerivationPath, validator: Address, data: bytes) -> EcdsaSignature:
+        """The signature of data for one contract (EIP-191 version 0x00)."""
+        return self._sign(path, validator_digest(validator, data))
 
     def sign_typed_data(self, path: DerivationPath, typed: TypedData) -> EcdsaSignature:
         """The signature of Ethereum typed data (EIP-712); Bitcoin's own paths are refused."""

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from bursar.cli import compose
+from bursar.cli.commands.eth_typed import sign_typed
 from bursar.cli.commands.message_funds import prove, verify_funds
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.message_proofs import file_options, read_text
 from bursar.cli.prompts import signer_options
-from bursar.errors import InvalidInputError, UnsupportedError, UserCancelledError
+from bursar.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,11 +21,7 @@ if TYPE_CHECKING:
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.typed_data import TypedData
     from bursar.wallet.records import AccountRecord
-
-_LARGEST = 1_000_000
 
 
 @group(
@@ -97,6 +93,7 @@ def sign(
     """
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
     from bursar.keys.scheme import Scheme
 
     text = read_text(message)
@@ -105,10 +102,10 @@ def sign(
     old = isinstance(held, BitcoinAccount) and held.scheme is not Scheme.BIP86
     if form == "auto":
         form = "legacy" if old and not (full or given or to or sequence or locktime) else "bip322"
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, EthereumAccount | AddressAccount):
         if change or full or given or to or sequence or locktime:
             raise InvalidInputError("these options are for bitcoin addresses", code="input.usage")
-        address, signature = _sign_personal(session, record, held, index, text, unlock)
+        address, signature = _sign_personal(session, record, index, text, unlock)
     elif form == "legacy":
         if not isinstance(held, BitcoinAccount) or not old or full or given or to or sequence or locktime:
             raise InvalidInputError(
@@ -132,14 +129,25 @@ def sign(
     session.output.answer({"address": address, "signature": signature}, lambda: click.echo(f"{address}\n{signature}"))
 
 
-def _sign_personal(
-    session: Session, record: AccountRecord, held: EthereumAccount, index: int, text: bytes, unlock: Unlock
-) -> tuple[str, str]:
+def _sign_personal(session: Session, record: AccountRecord, index: int, text: bytes, unlock: Unlock) -> tuple[str, str]:
+    from bursar.cli.ethereum_accounts import ethereum_account, require_signer
+    from bursar.cli.ethereum_messages import refuse_tricks
     from bursar.ethereum.message import encode_signature
+    from bursar.ethereum.message_review import review_message
     from bursar.signing.checks import request_personal_message
     from bursar.signing.protocols import PersonalMessageSigner
 
-    with compose.signer(session, unlock, record.signer) as (selector, opened):
+    held, usual = ethereum_account(record), require_signer(record)
+    review = review_message(text)
+    refuse_tricks(review)
+    if review.sign_in is not None:
+        raise InvalidInputError(
+            f"this is a sign-in to {review.sign_in.domain}: 'bursar eth sign-message' checks and signs it",
+            code="input.message",
+        )
+    for caution in review.cautions:
+        session.output.aside(f"! the message {caution.text}")
+    with compose.signer(session, unlock, usual) as (selector, opened):
         if not isinstance(opened, PersonalMessageSigner):
             raise UnsupportedError(f"{selector} does not sign messages", operation="sign_personal_message")
         signed = request_personal_message(opened, held.path(index), text, sender=held.address(index))
@@ -199,65 +207,6 @@ def verify(session: Session, address: str, signature: str, message: str) -> None
 
 
 @message.command(
-    "sign-typed",
-    examples=(
-        "bursar message sign-typed permit.json --account gas",
-        "bursar message sign-typed - --account gas --yes --password-fd 3 3<password.txt < order.json",
-    ),
-)
-@click.argument("file", type=click.Path(allow_dash=True))
-@click.option("--account", required=True, shell_complete=account_names, help="Ethereum account that signs.")
-@click.option("--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Index of its address (default: 0).")
-@click.option("--any-chain", is_flag=True, help="Accept a domain that names no chain: the signature counts on all.")
-@click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
-@signer_options
-@pass_session
-def sign_typed(
-    session: Session, file: str, account: str, index: int, any_chain: bool, yes: bool, unlock: Unlock
-) -> None:
-    """Review and sign the typed data (EIP-712) in FILE, JSON as for eth_signTypedData_v4; '-' is standard input.
-
-    Every field is shown, with what the signature lets others do. Permits (EIP-2612, Permit2) and payments by signature
-    are put to the policy as payments of their whole amount, and what only looks like one as a call nobody can read.
-    """
-    from bursar.cli.typed_data_review import typed_data_review, typed_data_text
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.message import encode_signature
-    from bursar.policy.verdict import require_allowed
-    from bursar.signing.checks import request_typed_data
-    from bursar.signing.protocols import TypedDataSigner
-
-    typed = _typed(file)
-    wallet = compose.wallet(session)
-    record = wallet.account(account)
-    held = record.account
-    if not isinstance(held, EthereumAccount):
-        raise InvalidInputError(f"account {record.name!r} is a bitcoin account", code="input.account")
-    typed.check_chain(held.chain_id, absent=any_chain)
-    address = held.address(index)
-    tokens = {token.contract: token for token in wallet.tokens() if token.chain_id == held.chain_id}
-    text = typed_data_text(typed, record.name, address, tokens)
-    review = typed_data_review(typed, record.name, held.chain_id, tokens)
-    if review is not None:
-        rules, past = compose.policy(session), wallet.policy_history()
-        text += f"\n{rules.explain(review, past)}\n"
-    (session.output.aside if yes else session.human.tell)(text)
-    if review is not None:
-        require_allowed(rules.decide(review, past))
-    if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
-        raise UserCancelledError("not confirmed: nothing was signed")
-    with compose.signer(session, unlock, record.signer) as (selector, opened):
-        if not isinstance(opened, TypedDataSigner):
-            raise UnsupportedError(f"{selector} does not sign typed data", operation="sign_typed_data")
-        signed = request_typed_data(
-            opened, held.path(index), typed, sender=address, chain_id=held.chain_id, any_chain=any_chain
-        )
-    signature = encode_signature(signed)
-    document = {"address": str(address), "signature": signature, "digest": f"0x{typed.digest().hex()}"}
-    session.output.answer(document, lambda: click.echo(f"{address}\n{signature}"))
-
-
-@message.command(
     "verify-typed",
     examples=("bursar message verify-typed 0x… 0x… permit.json",),
 )
@@ -267,22 +216,15 @@ def sign_typed(
 @pass_session
 def verify_typed(session: Session, address: str, signature: str, file: str) -> None:
     """Check that ADDRESS signed the typed data in FILE ('-': standard input). If not, it is an error (exit code 2)."""
+    from bursar.cli.typed_data_review import read_typed_data
     from bursar.ethereum.address import Address
     from bursar.ethereum.typed_data import verify_typed_data
 
-    typed = _typed(file)
+    typed = read_typed_data(file)
     verify_typed_data(Address.from_text(address), typed, signature)
     session.output.answer({"address": address, "verified": True}, lambda: click.echo(f"Signed by {address}"))
 
 
-def _typed(file: str) -> TypedData:
-    from bursar.ethereum.typed_data import TypedData
-
-    if file == "-":
-        return TypedData.from_json(read_text("-"))
-    with Path(file).open("rb") as opened:
-        return TypedData.from_json(opened.read(_LARGEST + 1))
-
-
 message.add_command(prove)
 message.add_command(verify_funds)
+message.add_command(sign_typed)

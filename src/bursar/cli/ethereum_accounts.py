@@ -1,0 +1,32 @@
+"""Accounts of Ethereum on the command line: those of a seed, and those of one address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bursar.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
+    from bursar.wallet.records import AccountRecord
+
+
+def ethereum_account(record: AccountRecord) -> EthereumAccount | AddressAccount:
+    """The Ethereum account of a record; ``InvalidInputError`` (``input.account``) for one of Bitcoin."""
+    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
+
+    held: object = record.account
+    if not isinstance(held, EthereumAccount | AddressAccount):
+        raise InvalidInputError(f"account {record.name!r} is a bitcoin account", code="input.account")
+    return held
+
+
+def require_signer(record: AccountRecord) -> str:
+    """Who signs for an account; an error where it is only watched."""
+    if not record.signer:
+        raise InvalidInputError(
+            f"account {record.name!r} is only watched: nobody here signs for it", code="input.account"
+        )
+    return record.signer
