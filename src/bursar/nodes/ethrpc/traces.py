@@ -57,7 +57,7 @@ def ask_internal_transfers(link: Link, block: BlockRef) -> tuple[InternalTransfe
             continue
         reply = link.ask_many([(method, params)], most=LARGEST_TRACE, deepest=DEEPEST_TRACE)[0]
         if reply is None or isinstance(reply, Refusal):
-            if isinstance(reply, Refusal) and missing(reply):
+            if isinstance(reply, Refusal) and (missing(reply) or "tracer" in reply.reason.lower()):
                 link.lacking.add(name)
             continue
         return tuple(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bursar.nodes.sandbox.ethereum.chain import Message
-from bursar.nodes.sandbox.ethereum.words import invalid_params
+from bursar.nodes.sandbox.ethereum.words import RpcError, invalid_params
 
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
@@ -94,6 +94,14 @@ def block_of(value: Any) -> BlockTag:
     return quantity_of(value, name="the block number")
 
 
+def block_or_hash(params: Sequence[Any]) -> BlockTag:
+    """The first argument as a block, where its plain hash is taken too."""
+    value = _at(params, 0)
+    if isinstance(value, str) and len(value) == 66:
+        return bytes_of(value, name="the block's hash", size=32)
+    return block_of(value)
+
+
 def read_message(params: Sequence[Any]) -> Message:
     """The call object of eth_call and eth_estimateGas."""
     body = _at(params, 0)
@@ -163,6 +171,17 @@ def _topic(value: Any) -> frozenset[str] | None:
         return None
     choices = value if isinstance(value, list) else [value]
     return frozenset("0x" + bytes_of(one, name="a topic", size=32).hex() for one in choices) or None
+
+
+def read_tracer(params: Sequence[Any], position: int) -> bool:
+    """Whether logs are wanted of the one tracer there is, ``callTracer``."""
+    body = _at(params, position)
+    if not isinstance(body, dict) or body.get("tracer") != "callTracer":
+        raise RpcError("tracer not found: this node has callTracer")
+    options = body.get("tracerConfig") or {}
+    if not isinstance(options, dict):
+        raise invalid_params(f"invalid argument {position}: tracerConfig is an object")
+    return options.get("withLog") is True
 
 
 def read_percentiles(params: Sequence[Any], position: int) -> list[float]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import MissingExtraError
+from bursar.nodes.sandbox.ethereum.trace import call_frame, traced
 from bursar.nodes.sandbox.ethereum.words import RpcError, reverted
 
 if TYPE_CHECKING:
@@ -188,8 +189,18 @@ class EvmChain:
         return self._chain.get_vm(header.copy(base_fee_per_gas=0))
 
     def _result(self, message: Message, machine: Any, *, gas: int | None = None) -> Any:
-        """Execute ``message`` as a transaction that pays nothing; the machine is used up."""
+        """The computation of a call that succeeds; :class:`RpcError` when it fails."""
         from eth.exceptions import VMError
+
+        computation = self._execute(message, machine, gas=gas)
+        try:
+            computation.raise_if_error()
+        except VMError as error:
+            raise _execution_error(error, computation) from error
+        return computation
+
+    def _execute(self, message: Message, machine: Any, *, gas: int | None = None) -> Any:
+        """Execute ``message`` as a transaction that pays nothing; the machine is used up."""
         from eth.validation import ValidationError  # type: ignore[attr-defined]
         from eth.vm.spoof import SpoofTransaction
 
@@ -211,14 +222,37 @@ class EvmChain:
         if transaction.gas < transaction.intrinsic_gas:
             raise RpcError(f"intrinsic gas too low: have {transaction.gas}, want {transaction.intrinsic_gas}")
         try:
-            computation = state.apply_transaction(transaction)
+            return state.apply_transaction(transaction)
         except ValidationError as error:
             raise RpcError(str(error)) from error
-        try:
-            computation.raise_if_error()
-        except VMError as error:
-            raise _execution_error(error, computation) from error
-        return computation
+
+    def trace_call(self, message: Message, *, logs: bool, number: int | None = None) -> dict[str, Any]:
+        """The calls inside a call on the state after ``number``, whether it succeeds or not."""
+        machine = self._free_machine(number)
+        machine.state.computation_class = traced(machine.state.computation_class)
+        computation = self._execute(message, machine)
+        high = min(message.gas or GAS_LIMIT, GAS_LIMIT)
+        used = max(high - computation.get_gas_remaining() - computation.get_gas_refund(), computation.data_floor_gas)
+        return call_frame(computation, logs=logs, gas=high, gas_used=used)
+
+    def trace_block(self, number: int, *, logs: bool) -> list[dict[str, Any]]:
+        """The calls inside each transaction of a block, which is executed once more."""
+        block = self.block(number)
+        if not number or not block.transactions:
+            return []
+        before = self.header(number - 1)
+        machine = self._chain.get_vm(block.header.copy(state_root=before.state_root, gas_used=0, blob_gas_used=0))
+        state = machine.state
+        state.computation_class = traced(state.computation_class)
+        frames: list[dict[str, Any]] = []
+        so_far = 0
+        for transaction, receipt in zip(block.transactions, self.receipts(block), strict=True):
+            state.lock_changes()
+            computation = state.apply_transaction(transaction)
+            used = receipt.gas_used - so_far
+            frames.append(call_frame(computation, logs=logs, gas=transaction.gas, gas_used=used))
+            so_far = receipt.gas_used
+        return frames
 
     def estimate_gas(self, message: Message, *, number: int | None = None) -> int:
         """A gas limit with which ``message`` succeeds: the least, or within 1.5 % of it where calls withhold gas."""

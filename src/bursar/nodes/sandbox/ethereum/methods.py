@@ -11,6 +11,7 @@ from bursar.nodes.sandbox.ethereum import replies
 from bursar.nodes.sandbox.ethereum.arguments import (
     BlockTag,
     at_most,
+    block_or_hash,
     read_address,
     read_block,
     read_bool,
@@ -20,6 +21,7 @@ from bursar.nodes.sandbox.ethereum.arguments import (
     read_message,
     read_percentiles,
     read_quantity,
+    read_tracer,
 )
 from bursar.nodes.sandbox.ethereum.words import RpcError, data_text, method_not_found, quantity
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 CLIENT_VERSION = "bursar-sandbox/py-evm"
 SUGGESTED_TIP = 10**9
+EPOCH = 32
 _MOST_HISTORY = 1024
 
 
@@ -63,6 +66,9 @@ class Methods:
             "eth_getRawTransactionByHash": self._raw_transaction,
             "eth_getTransactionReceipt": self._receipt,
             "eth_getLogs": self._logs,
+            "debug_traceBlockByHash": self._trace_block,
+            "debug_traceBlockByNumber": self._trace_block,
+            "debug_traceCall": self._trace_call,
             "txpool_status": self._pool_status,
             "evm_mine": self._mine_one,
             "anvil_mine": self._mine,
@@ -89,7 +95,9 @@ class Methods:
             return self._chain.number_of(tag)
         if isinstance(tag, int):
             return tag if tag <= head else None
-        return 0 if tag == "earliest" else head
+        # an epoch and two behind the head, as anvil has it
+        behind = {"earliest": head, "safe": EPOCH, "finalized": 2 * EPOCH}
+        return max(head - behind.get(tag, 0), 0)
 
     def _known(self, tag: BlockTag) -> int:
         number = self._number(tag)
@@ -112,7 +120,7 @@ class Methods:
         return None if number is None else replies.block_json(self._chain.block(number), full=full)
 
     def _block_receipts(self, params: Sequence[Any]) -> Any:
-        number = self._number(read_block(params, 0))
+        number = self._number(block_or_hash(params))
         if number is None:
             return None
         block = self._chain.block(number)
@@ -143,6 +151,17 @@ class Methods:
     def _estimate_gas(self, params: Sequence[Any]) -> Any:
         number = self._known(read_block(params, 1))
         return quantity(self._chain.estimate_gas(read_message(params), number=number))
+
+    def _trace_call(self, params: Sequence[Any]) -> Any:
+        number = self._known(read_block(params, 1))
+        return self._chain.trace_call(read_message(params), logs=read_tracer(params, 2), number=number)
+
+    def _trace_block(self, params: Sequence[Any]) -> Any:
+        logs = read_tracer(params, 1)
+        number = self._known(block_or_hash(params))
+        hashes = [data_text(keccak256(one.encode())) for one in self._chain.block(number).transactions]
+        frames = self._chain.trace_block(number, logs=logs)
+        return [{"txHash": one, "result": frame} for one, frame in zip(hashes, frames, strict=True)]
 
     def _transaction(self, params: Sequence[Any]) -> Any:
         tx_hash = read_hash(params, 0)
