@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.policy.history import History
-    from bursar.policy.review import Review
+    from bursar.policy.review import Granted, Payment, Review
     from bursar.policy.rules import Rule
 
 DEFAULT_DENY = "default-deny"
@@ -89,9 +89,11 @@ class RulePolicy:
     1. Rules are asked in the order of the text; a rule whose chain, network or account is another is silent.
     2. The first rule that refuses decides. A refusal wins over every allowance, wherever each stands.
     3. Every payment must be allowed by an ``allow-any`` or ``allow-list`` rule; limits only ever refuse. A review
-       without payments (only a fee leaves the account) needs an ``allow-any`` rule that covers the fee's coin. A
-       review warned of as ``opaque-call``, ``creation`` or ``unlimited-allowance`` needs an ``allow-calls`` rule
-       besides. Where an allowance is missing, the verdict is a refusal by ``default-deny``.
+       without payments (only a fee leaves the account) needs an ``allow-any`` rule that covers the fee's coin. An
+       allowance (a spender may take something later) counts as a payment to the spender, up to its amount. What
+       nobody could decode, creations, unlimited allowances, delegate calls, changes of a Safe and typed data for
+       another chain or contract need an ``allow-calls`` rule besides, delegations (EIP-7702) an
+       ``allow-delegations`` rule. Where an allowance is missing, the verdict is a refusal by ``default-deny``.
     4. Of the ``approval`` rules that ask for people the largest quorum is asked, the first of equals named.
     5. Otherwise the review is allowed, in the name of the rule that allows its first payment.
 
@@ -160,19 +162,27 @@ class RulePolicy:
 
     def _allowance(self, rules: Sequence[Rule], question: Question) -> Allow | Deny:
         review = question.review
-        for place, payment in enumerate(review.payments):
+        for place, payment in enumerate(question.payments):
             known = self._token(payment.asset.contract, payment.asset.network)
             if known is not None and known.decimals != payment.asset.decimals:
                 reason = f"{known.symbol} has {known.decimals} decimals, the review says {payment.asset.decimals}"
                 return Deny(DEFAULT_DENY, reason)
             if not any(rule.allows(question, place) for rule in rules):
-                return Deny(
-                    DEFAULT_DENY,
-                    f"no rule allows paying {plain_text(payment.asset.symbol)} to {plain_text(payment.to)}",
-                )
+                what, to = plain_text(payment.asset.symbol), plain_text(payment.to)
+                if place < len(review.payments):
+                    return Deny(DEFAULT_DENY, f"no rule allows paying {what} to {to}")
+                return Deny(DEFAULT_DENY, f"no rule allows {to} to take {what} (an allowance counts as a payment)")
         if question.blind is not None and not any(rule.allows_call(question) for rule in rules):
             return Deny(DEFAULT_DENY, f"no rule allows this contract call ({question.blind.code})")
-        if review.payments:
+        for one in review.delegations:
+            ends = not one.any_chain and set(one.delegate.lower()) <= set("0x")
+            if not ends and not any(rule.allows_delegation(one.delegate, one.any_chain) for rule in rules):
+                where = " on every chain" if one.any_chain else ""
+                words = (
+                    f"no rule allows {plain_text(one.authority)} to run the code of {plain_text(one.delegate)}{where}"
+                )
+                return Deny(DEFAULT_DENY, words)
+        if question.payments:
             return Allow(next(rule.name for rule in rules if rule.allows(question, 0)))
         for rule in rules:
             if rule.kind == "allow-any" and rule.scope.covers_asset(review.fee_asset):
@@ -188,12 +198,13 @@ class RulePolicy:
 
 def _flaw(review: Review) -> str | None:
     """What would let a review slip past rules that add and compare: no amount, a negative one, an asset elsewhere."""
-    for amount in (review.fee, review.max_fee, *(payment.amount for payment in review.payments)):
+    spent: list[Payment | Granted] = [*review.payments, *review.allowances]
+    for amount in (review.fee, review.max_fee, *(one.amount for one in spent)):
         if not isinstance(amount, int) or isinstance(amount, bool) or amount < 0:
             return f"{amount!r} is no amount that can be paid"
     if review.max_fee < review.fee:
         return "the fee is above the most it may reach"
-    for asset in (review.fee_asset, *(payment.asset for payment in review.payments)):
+    for asset in (review.fee_asset, *(one.asset for one in spent)):
         if (asset.chain, asset.network) != (review.chain, review.network):
             return f"the review is of {review.network} and pays on {asset.network}"
     return None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from bursar.policy.amounts import format_units
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from bursar.policy.history import AssetKey
-    from bursar.policy.review import Asset, Review
+    from bursar.policy.review import Asset, Called, Granted, Review
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _BLANK = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters and symbols that show nothing
@@ -22,6 +24,9 @@ _LONGEST_PAYEE = 256  # a script without an address, OP_RETURN with all the data
 _LONGEST_TEXT = 240
 _LONGEST_SYMBOL = 12
 _MOST_MARKS = 2  # combining marks in a row that a living language needs
+_LONGEST_ARGUMENT = 96
+_MOST_ARGUMENTS = 12
+_YEAR_9999 = 253_402_300_800
 _INDENT = "  "
 
 
@@ -60,10 +65,32 @@ def amount_text(value: int, asset: Asset) -> str:
     return f"{format_units(value, asset.decimals)} {symbol}"
 
 
+def _numbered(amount: int, token_id: int | None, asset: Asset) -> str:
+    """An amount, or the number of the token."""
+    if token_id is None:
+        return amount_text(amount, asset)
+    symbol = plain_text(asset.symbol, longest=_LONGEST_SYMBOL, ascii_only=True) or "(no symbol)"
+    number = plain_text(str(token_id), longest=78)
+    return f"{symbol} number {number}" if amount == 1 else f"{amount} of {symbol} number {number}"
+
+
+def time_text(seconds: int) -> str:
+    """Seconds since 1970 as a date and time in UTC."""
+    if seconds >= _YEAR_9999:
+        return "the end of time"
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
 def review_text(review: Review, *, most: int = 100) -> str:
     """The whole review as lines of text; of more than ``most`` payments the rest is counted and summed, not hidden."""
     lines = ["Transfer to approve", *_rows(_heading(review)), ""]
     lines += ["Pays", *_payment_lines(review, most)]
+    if review.allowances:
+        lines += ["", "May be taken later, without asking again", *_allowance_lines(review, most)]
+    if review.delegations:
+        lines += ["", "Runs code of others from now on, which may do anything", *_delegation_lines(review)]
+    if any(one.name is not None or not one.understood or one.calls for one in review.calls):
+        lines += ["", "Calls", *_call_lines(review, most)]
     lines += ["", "Costs", *_rows(_costs(review))]
     if review.change:
         lines += ["", "Comes back to this account", *_change_lines(review, most)]
@@ -89,9 +116,9 @@ def _heading(review: Review) -> Iterator[tuple[str, str]]:
 
 def _payment_lines(review: Review, most: int) -> Iterator[str]:
     if not review.payments:
-        yield f"{_INDENT}nobody: only the network fee leaves this account"
+        yield f"{_INDENT}nobody: {'only the network fee leaves' if review.max_fee else 'nothing leaves'} this account"
     shown = review.payments[:most]
-    amounts = [amount_text(payment.amount, payment.asset) for payment in shown]
+    amounts = [_numbered(payment.amount, payment.token_id, payment.asset) for payment in shown]
     width = max(map(text_width, amounts), default=0)
     for payment, amount in zip(shown, amounts, strict=True):
         yield f"{_INDENT}{_pad(amount, width, right=True)}  to  {plain_text(payment.to, longest=_LONGEST_PAYEE)}"
@@ -104,6 +131,57 @@ def _payment_lines(review: Review, most: int) -> Iterator[str]:
     if len(review.payments) > 1:
         totals = [amount_text(total, asset) for total, asset in _totals(review)]
         yield from (f"{_INDENT}{_pad(total, width, right=True)}  in all" for total in totals)
+
+
+def _allowance_lines(review: Review, most: int) -> Iterator[str]:
+    for one in review.allowances[:most]:
+        until = "" if one.until is None else f", until {time_text(one.until)}"
+        yield f"{_INDENT}{_granted_words(one)}{until}"
+        yield f"{_INDENT * 2}by  {plain_text(one.spender, longest=_LONGEST_PAYEE)}"
+        if one.asset.contract is not None:
+            yield f"{_INDENT * 2}token contract {plain_text(one.asset.contract, longest=_LONGEST_ADDRESS)}"
+    yield from _unshown(len(review.allowances) - most, "allowances")
+
+
+def _granted_words(one: Granted) -> str:
+    symbol = plain_text(one.asset.symbol, longest=_LONGEST_SYMBOL, ascii_only=True) or "(no symbol)"
+    if one.unlimited:
+        return f"ALL {symbol}, now and later"
+    if not one.amount:
+        number = "" if one.token_id is None else f" number {one.token_id}"
+        return f"no {symbol}{number} any more: this takes an allowance back"
+    return _numbered(one.amount, one.token_id, one.asset)
+
+
+def _delegation_lines(review: Review) -> Iterator[str]:
+    for one in review.delegations:
+        who, code = (plain_text(text, longest=_LONGEST_ADDRESS) for text in (one.authority, one.delegate))
+        where = ", on EVERY chain" if one.any_chain else ""
+        yield f"{_INDENT}{who}  runs the code of  {code}{where}"
+
+
+def _call_lines(review: Review, most: int) -> Iterator[str]:
+    rows = _call_rows(review.calls, review.fee_asset, 1)
+    yield from islice(rows, most)
+    yield from _unshown(sum(1 for _ in rows), "lines of calls")
+
+
+def _call_rows(calls: Sequence[Called], coin: Asset, depth: int) -> Iterator[str]:
+    indent = _INDENT * depth
+    for one in calls:
+        to = "a new contract" if one.to is None else plain_text(one.to, longest=_LONGEST_ADDRESS)
+        value = f", with {amount_text(one.value, coin)}" if one.value else ""
+        name = "UNKNOWN CODE RUN AS THE CALLER" if one.delegate and not one.understood else _call_name(one)
+        yield f"{indent}{name}  on  {to}{value}"
+        for label, text in one.arguments[:_MOST_ARGUMENTS]:
+            yield f"{indent}{_INDENT}{plain_text(label, longest=32)}: {plain_text(text, longest=_LONGEST_ARGUMENT)}"
+        yield from _call_rows(one.calls, coin, depth + 1)
+
+
+def _call_name(one: Called) -> str:
+    if one.name is None:
+        return "a payment" if one.understood else "AN UNKNOWN FUNCTION"
+    return plain_text(one.name, longest=64) + ("" if one.understood else " (effects unknown)")
 
 
 def _costs(review: Review) -> Iterator[tuple[str, str]]:

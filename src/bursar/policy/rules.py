@@ -9,36 +9,67 @@ from typing import TYPE_CHECKING, ClassVar, TypeAlias
 from bursar.policy.address_text import canonical_address
 from bursar.policy.amounts import Amount, AssetScope, Percentage, Rate, format_units, reviewed_rate
 from bursar.policy.history import AssetKey, History, asset_key
-from bursar.policy.review import CREATION, OPAQUE_CALL, UNLIMITED_ALLOWANCE, Asset, Review
+from bursar.policy.review import (
+    CREATION,
+    DELEGATE_CALL,
+    DOMAIN_MISMATCH,
+    OPAQUE_CALL,
+    SAFE_CHANGE,
+    UNLIMITED_ALLOWANCE,
+    Asset,
+    Called,
+    Review,
+    ReviewWarning,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-BLIND_CODES = frozenset({OPAQUE_CALL, CREATION, UNLIMITED_ALLOWANCE})
+BLIND_CODES = frozenset({OPAQUE_CALL, CREATION, UNLIMITED_ALLOWANCE, DELEGATE_CALL, SAFE_CHANGE, DOMAIN_MISMATCH})
 
 Canonical: TypeAlias = "str | int | bool | Sequence[Canonical] | Mapping[str, Canonical] | None"
 
 
 class Question:
-    """A review made ready to be asked about: totals by asset, recipients in canonical spelling. Internal."""
+    """A review made ready to be asked about: totals by asset, recipients in canonical spelling. Internal.
 
-    __slots__ = ("assets", "blind", "called", "history", "recipients", "review", "targets", "totals")
+    ``payments`` are payments and allowances alike: what a spender may take counts as if it were paid.
+    """
+
+    __slots__ = ("assets", "blind", "called", "history", "payments", "recipients", "review", "targets", "totals")
 
     def __init__(self, review: Review, history: History) -> None:
         self.review = review
         self.history = history
-        self.recipients = [canonical_address(payment.to) for payment in review.payments]
-        self.called: set[str] = set()
+        self.payments = review.spending
+        self.recipients = [canonical_address(payment.to) for payment in self.payments]
+        called: set[str] = set()
         self.totals: dict[AssetKey, int] = {}
         self.assets: dict[AssetKey, Asset] = {}
-        for payment, to in zip(review.payments, self.recipients, strict=True):
+        for payment, to in zip(self.payments, self.recipients, strict=True):
             key = asset_key(payment.asset)
             self.assets[key] = payment.asset
             self.totals[key] = self.totals.get(key, 0) + payment.amount
             contract = payment.asset.contract
-            self.called.add(to if contract is None else canonical_address(contract))
-        self.targets = self.called.union(self.recipients)
+            called.add(to if contract is None else canonical_address(contract))
+        self.targets = called.union(self.recipients)
         self.blind = next((warning for warning in review.warnings if warning.code in BLIND_CODES), None)
+        if any(one.unlimited for one in review.allowances):
+            self.blind = self.blind or ReviewWarning(UNLIMITED_ALLOWANCE, "")
+        self.called = called
+        if review.calls:
+            every = list(flattened(review.calls))
+            self.targets |= {canonical_address(one.to) for one in every if one.to is not None}
+            self.called = {canonical_address(one.to or "") for one in every if one.delegate or not one.understood}
+            self.called |= {canonical_address(one.asset.contract or "") for one in review.allowances if one.unlimited}
+            self.called = self.called or called
+
+
+def flattened(calls: Sequence[Called]) -> Iterator[Called]:
+    """Every call of a review, those inside others too."""
+    for one in calls:
+        yield one
+        yield from flattened(one.calls)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +113,10 @@ class Rule:
         """Whether a call marked by one of ``BLIND_CODES`` is allowed."""
         return False
 
+    def allows_delegation(self, delegate: str, any_chain: bool) -> bool:  # noqa: ARG002
+        """Whether an account may run the code of ``delegate`` from now on, on every chain where ``any_chain``."""
+        return False
+
     def approvals(self, question: Question) -> tuple[int, str] | None:  # noqa: ARG002
         """How many people must approve, and why."""
         return None
@@ -99,7 +134,7 @@ class AllowAny(Rule):
     kind: ClassVar[str] = "allow-any"
 
     def allows(self, question: Question, payment: int) -> bool:
-        return self.scope.covers_asset(question.review.payments[payment].asset)
+        return self.scope.covers_asset(question.payments[payment].asset)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,14 +147,15 @@ class AllowList(Rule):
 
     def allows(self, question: Question, payment: int) -> bool:
         known = question.recipients[payment] in self.addresses
-        return known and self.scope.covers_asset(question.review.payments[payment].asset)
+        return known and self.scope.covers_asset(question.payments[payment].asset)
 
 
 @dataclass(frozen=True, slots=True)
 class AllowCalls(Rule):
-    """Allows calls nobody could decode, and unlimited allowances, where every contract called is named.
+    """Allows what the codes of ``BLIND_CODES`` warn of where every contract concerned is named.
 
-    The payments themselves still need an allowance of their own.
+    Those are the contracts of calls nobody could decode or whose code runs as the caller, a Safe that changes itself,
+    and the tokens of unlimited allowances. Payments and allowances still need a rule of their own that allows them.
     """
 
     kind: ClassVar[str] = "allow-calls"
@@ -128,6 +164,19 @@ class AllowCalls(Rule):
 
     def allows_call(self, question: Question) -> bool:
         return bool(question.called) and question.called <= self.contracts
+
+
+@dataclass(frozen=True, slots=True)
+class AllowDelegations(Rule):
+    """Allows accounts to run the code of the contracts named (EIP-7702); on every chain at once by ``any_chain``."""
+
+    kind: ClassVar[str] = "allow-delegations"
+
+    delegates: frozenset[str]
+    any_chain: bool | None = None
+
+    def allows_delegation(self, delegate: str, any_chain: bool) -> bool:
+        return canonical_address(delegate) in self.delegates and (self.any_chain is True or not any_chain)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from bursar.policy.amounts import (
 from bursar.policy.rules import (
     AllowAny,
     AllowCalls,
+    AllowDelegations,
     AllowList,
     Approval,
     DenyAny,
@@ -73,6 +74,7 @@ _KINDS = {
     AllowAny.kind: _Kind(AllowAny, asset=True),
     AllowList.kind: _Kind(AllowList, required=("addresses",), asset=True),
     AllowCalls.kind: _Kind(AllowCalls, required=("contracts",)),
+    AllowDelegations.kind: _Kind(AllowDelegations, required=("delegates",), optional=("any_chain",)),
     DenyAny.kind: _Kind(DenyAny, asset=True),
     DenyList.kind: _Kind(DenyList, required=("addresses",)),
     Limit.kind: _Kind(Limit, required=("max",)),
@@ -201,7 +203,11 @@ def _read_value(place: str, table: Table, key: str, scope: Scope, tokens: Mappin
         if not isinstance(quorum, int) or isinstance(quorum, bool) or not 1 <= quorum <= _LARGEST_QUORUM:
             raise _error(place, f'key "quorum": {quorum!r} is no whole number from 1 to {_LARGEST_QUORUM}')
         return quorum
-    if key in ("addresses", "contracts"):
+    if key == "any_chain":
+        if not isinstance(table[key], bool):
+            raise _error(place, f'key "any_chain": {table[key]!r} is neither true nor false')
+        return table[key]
+    if key in ("addresses", "contracts", "delegates"):
         return _read_addresses(place, table[key], key, scope)
     text = _text(place, table, key)
     match key:
@@ -224,7 +230,7 @@ def _read_value(place: str, table: Table, key: str, scope: Scope, tokens: Mappin
 def _read_addresses(place: str, value: object, key: str, scope: Scope) -> frozenset[str]:
     if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
         raise _error(place, f'key "{key}": write a list of at least one address, each in quotes')
-    chain = "ethereum" if key == "contracts" else scope.chain
+    chain = scope.chain if key == "addresses" else "ethereum"
     network = scope.network if chain == "bitcoin" else None
     return _read(place, key, lambda: frozenset(check_address(item, chain=chain, network=network) for item in value))
 

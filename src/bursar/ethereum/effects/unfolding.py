@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 DEEPEST: Final = 8  # calls inside one another
 MOST_CALLS: Final = 1000  # of one transaction
+_WORD: Final = 66  # characters of 32 bytes in hexadecimal
 
 
 @dataclass(slots=True)
@@ -56,6 +57,8 @@ def _visit(call: Call, scope: Scope, found: Unfolded, depth: int) -> CallView:
     found.allowances += reading.allowances
     found.cautions += reading.cautions
     found.decoded = found.decoded and reading.understood
+    if calls:  # shown themselves, below
+        texts = tuple(pair for pair in texts if pair[1][:1] != "[" and len(pair[1]) <= _WORD)
     inner = tuple(_visit(one, scope, found, depth - 1) for one in calls)
     return CallView(call.to, call.value, name, texts, reading.understood, call.delegate, inner)
 
