@@ -13,6 +13,7 @@ SCHEMES = {
     "bip84": "P2WPKH, beginning with bc1q",
     "bip86": "P2TR, beginning with bc1p",
 }
+ETHEREUM_SCHEMES = {"bip44": "BIP-44", "ledger-live": "Ledger Live", "legacy": "legacy"}
 _MULTISIG = {"sh": "P2SH", "wsh": "P2WSH", "sh-wsh": "P2SH-P2WSH"}
 
 
@@ -26,10 +27,13 @@ def kind(record: AccountRecord) -> str:
     """Its scheme, how many of how many sign, or that it is a descriptor of its own."""
     from bursar.bitcoin.multisig import MultisigAccount
     from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
 
     account = record.account
     if isinstance(account, EthereumAccount):
-        return "Ethereum"
+        return f"Ethereum, {ETHEREUM_SCHEMES[account.scheme.value]}"
+    if isinstance(account, AddressAccount):
+        return "Ethereum, one address"
     if isinstance(account, MultisigAccount):
         return f"{account.threshold} of {len(account.cosigners)}, {_MULTISIG[account.kind.value]}"
     scheme = getattr(account, "scheme", None)

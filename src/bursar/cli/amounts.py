@@ -68,10 +68,10 @@ def is_uri(text: str) -> bool:
 
 def _of_uri(text: str, record: AccountRecord) -> tuple[str, str | None]:
     from bursar.bitcoin.uri import PaymentUri
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     account = record.account
-    if record.chain != "bitcoin" or isinstance(account, EthereumAccount):
+    if record.chain != "bitcoin" or isinstance(account, AnyEthereum):
         raise InvalidInputError("a bitcoin: URI is paid from a bitcoin account", code="input.usage")
     uri = PaymentUri.from_text(text, account.network)
     return str(uri.address), None if uri.amount is None else f"{int(uri.amount)}sat"

@@ -48,7 +48,7 @@ def wallet(session: Session) -> Wallet:
         from bursar.cli.chain_sources import fee_estimators
 
         estimators = fee_estimators(found.bitcoin, session.home)
-    opened = Wallet.open(session.home.wallet, fee_estimators=estimators)
+    opened = Wallet.open(session.home.wallet, fee_estimators=estimators, chains=chains(session))
     return click.get_current_context().with_resource(opened)
 
 
@@ -69,10 +69,10 @@ def policy(session: Session) -> RulePolicy:
 
 def node_for(session: Session, record: AccountRecord) -> BitcoinBackend | EthereumBackend:
     """The node of the account's chain; closed when the command ends."""
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     account = record.account
-    if isinstance(account, EthereumAccount):
+    if isinstance(account, AnyEthereum):
         return ethereum_node(session, account.chain_id)
     return bitcoin_node(session, account.network)
 

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 def needs_several(record: AccountRecord) -> bool:
     """Whether its transfers collect signatures: several signers, or none that is known here."""
     from bursar.bitcoin.account import BitcoinAccount
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
-    return not isinstance(record.account, (BitcoinAccount, EthereumAccount)) or not record.signers
+    return not isinstance(record.account, BitcoinAccount | AnyEthereum) or not record.signers
 
 
 def collect(

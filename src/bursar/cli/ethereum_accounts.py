@@ -7,20 +7,17 @@ from typing import TYPE_CHECKING
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.address_account import AddressAccount
+    from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.records import AccountRecord
 
 
-def ethereum_account(record: AccountRecord) -> EthereumAccount | AddressAccount:
+def ethereum_account(record: AccountRecord) -> AnyEthereum:
     """The Ethereum account of a record; ``InvalidInputError`` (``input.account``) for one of Bitcoin."""
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.address_account import AddressAccount
+    from bursar.wallet.accounts import AnyEthereum
 
-    held: object = record.account
-    if not isinstance(held, EthereumAccount | AddressAccount):
+    if not isinstance(record.account, AnyEthereum):
         raise InvalidInputError(f"account {record.name!r} is a bitcoin account", code="input.account")
-    return held
+    return record.account
 
 
 def require_signer(record: AccountRecord) -> str:

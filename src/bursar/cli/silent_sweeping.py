@@ -191,12 +191,12 @@ def _leaving(update: ChainUpdate) -> dict[str, str]:
 
 
 def _own(wallet: Wallet, network: Network) -> set[str]:
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     return {
         one.address
         for record in wallet.accounts()
-        if not isinstance(record.account, EthereumAccount) and record.account.network == network
+        if not isinstance(record.account, AnyEthereum) and record.account.network == network
         for one in wallet.addresses(record.name)
     }
 

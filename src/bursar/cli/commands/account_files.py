@@ -118,11 +118,11 @@ def export_account(session: Session, name: str, form: str, to: str | None) -> No
     from bursar.bitcoin.accounts import descriptor_of
     from bursar.bitcoin.formats import WalletFile, WalletFormat, write_wallet_files
     from bursar.cli.home import write_private
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     record = compose.wallet(session).account(name)
     held = record.account
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, AnyEthereum):
         raise InvalidInputError(
             f"account {name!r} is on ethereum: such files are for bitcoin accounts", code="input.account"
         )

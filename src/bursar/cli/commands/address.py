@@ -75,17 +75,20 @@ def list_addresses(session: Session, account: str) -> None:
 @pass_session
 def show(session: Session, account: str, index: int, change: bool, on_device: bool, unlock: Unlock) -> None:
     """Show the address of ACCOUNT at INDEX, computed anew from the account's key, and its path."""
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     record = compose.wallet(session).account(account)
     held = record.account
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, AnyEthereum):
         if change:
             raise InvalidInputError("ethereum accounts have no change addresses", code="input.usage")
         text, path = str(held.address(index)), str(held.path(index))
     else:
         text, path = str(held.address(int(change), index)), held.place(int(change), index)
     if on_device:
+        if isinstance(held, AddressAccount):
+            raise InvalidInputError("one address has no path that a device could show it for", code="input.usage")
         from bursar.signing.checks import confirm_address
         from bursar.signing.protocols import AddressDisplay
 

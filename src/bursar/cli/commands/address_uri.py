@@ -51,12 +51,12 @@ def uri(
     from bursar.bitcoin.address import Address
     from bursar.bitcoin.units import Sats
     from bursar.bitcoin.uri import PaymentUri
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     wallet = compose.wallet(session)
     record = wallet.account(account)
     network = getattr(record.account, "network", None)
-    if network is None or isinstance(record.account, EthereumAccount):
+    if network is None or isinstance(record.account, AnyEthereum):
         raise InvalidInputError(
             f"account {account!r} is on ethereum: payment URIs are for bitcoin accounts", code="input.account"
         )

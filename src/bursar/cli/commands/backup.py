@@ -250,11 +250,11 @@ def _usual(bundle: Bundle) -> tuple[str, int | None]:
     """The network and the chain most accounts are on."""
     from collections import Counter
 
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     accounts = [one.account for one in bundle.accounts]
-    networks = Counter(one.network.name for one in accounts if not isinstance(one, EthereumAccount))
-    chains = Counter(one.chain_id for one in accounts if isinstance(one, EthereumAccount))
+    networks = Counter(one.network.name for one in accounts if not isinstance(one, AnyEthereum))
+    chains = Counter(one.chain_id for one in accounts if isinstance(one, AnyEthereum))
     return (
         networks.most_common(1)[0][0] if networks else "main",
         chains.most_common(1)[0][0] if chains else None,

@@ -196,12 +196,12 @@ def register(session: Session, account: str, name: str | None, unlock: Unlock) -
     key at the usual paths, and other devices, need no registration. What the device gives back is kept in this
     wallet's folder; afterwards the first addresses are compared.
     """
-    from bursar.ethereum.account import EthereumAccount
     from bursar.signing.policies import FIRST_INDEXES, policy_of, register_policy
+    from bursar.wallet.accounts import AnyEthereum
 
     record = compose.wallet(session).account(account)
     held = record.account
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, AnyEthereum):
         raise InvalidInputError(f"{account} is an ethereum account: there is nothing to register", code="input.account")
     policy = policy_of(held, name or record.name)
     session.output.aside(f"Compare on the device: {policy.name}, {policy.template}")

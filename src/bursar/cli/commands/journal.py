@@ -72,11 +72,11 @@ def _check_nonces(wallet: Wallet) -> None:
 
 def _signatures(wallet: Wallet) -> Iterator[Placed]:
     from bursar.bitcoin.transaction import Transaction
-    from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.transaction import SignedTransaction
     from bursar.signing.nonces import signatures_of_bitcoin, signatures_of_ethereum
+    from bursar.wallet.accounts import AnyEthereum
 
-    ethereum = {one.name for one in wallet.accounts() if isinstance(one.account, EthereumAccount)}
+    ethereum = {one.name for one in wallet.accounts() if isinstance(one.account, AnyEthereum)}
     for one in wallet.transfers():
         if one.raw is None:
             continue

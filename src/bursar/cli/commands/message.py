@@ -92,9 +92,8 @@ def sign(
     (EIP-191).
     """
     from bursar.bitcoin.account import BitcoinAccount
-    from bursar.ethereum.account import EthereumAccount
-    from bursar.ethereum.address_account import AddressAccount
     from bursar.keys.scheme import Scheme
+    from bursar.wallet.accounts import AnyEthereum
 
     text = read_text(message)
     record = compose.wallet(session).account(account)
@@ -102,7 +101,7 @@ def sign(
     old = isinstance(held, BitcoinAccount) and held.scheme is not Scheme.BIP86
     if form == "auto":
         form = "legacy" if old and not (full or given or to or sequence or locktime) else "bip322"
-    if isinstance(held, EthereumAccount | AddressAccount):
+    if isinstance(held, AnyEthereum):
         if change or full or given or to or sequence or locktime:
             raise InvalidInputError("these options are for bitcoin addresses", code="input.usage")
         address, signature = _sign_personal(session, record, index, text, unlock)

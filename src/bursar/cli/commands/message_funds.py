@@ -67,14 +67,14 @@ def prove(
     from bursar.bitcoin.units import Sats
     from bursar.chain.protocols import BitcoinBackend
     from bursar.cli import message_proofs, psbt_file
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     psbt_file.require_new(out)
     text = message_proofs.read_text(message)
     wallet = compose.wallet(session)
     record = wallet.account(account)
     held = record.account
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, AnyEthereum):
         raise InvalidInputError(
             f"account {account!r} is on ethereum: proofs of funds are for bitcoin", code="input.account"
         )

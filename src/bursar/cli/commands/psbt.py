@@ -108,12 +108,12 @@ def sign(
     """
     from bursar.cli import psbt_file
     from bursar.cli.psbt_review import review_of
-    from bursar.ethereum.account import EthereumAccount
     from bursar.policy.render import review_text
     from bursar.policy.verdict import require_allowed
     from bursar.signing.checks import request_signatures
     from bursar.signing.preflight import PreflightLimits
     from bursar.signing.protocols import PsbtSigner
+    from bursar.wallet.accounts import AnyEthereum
 
     psbt_file.require_new(to)
     question = psbt_file.read(file)
@@ -122,7 +122,7 @@ def sign(
     wallet = compose.wallet(session)
     record = wallet.account(account) if account else _account_of(wallet, question)
     held = record.account
-    if isinstance(held, EthereumAccount):
+    if isinstance(held, AnyEthereum):
         raise InvalidInputError(f"account {record.name!r} is an ethereum account", code="input.account")
     review = review_of(question, held, record.name, external=external_inputs)
     rules = compose.policy(session)
@@ -200,14 +200,14 @@ def _network(session: Session, name: str | None) -> Network:
 
 def _account_of(wallet: Wallet, question: Psbt) -> AccountRecord:
     """The one account whose keys the inputs name."""
-    from bursar.ethereum.account import EthereumAccount
     from bursar.signing.ownership import named_keys
+    from bursar.wallet.accounts import AnyEthereum
 
     origins = [origin for one in question.inputs for _key, origin in named_keys(one)]
     found = [
         record
         for record in wallet.accounts()
-        if not isinstance(record.account, EthereumAccount)
+        if not isinstance(record.account, AnyEthereum)
         and any(record.account.locate(origin) is not None for origin in origins)
     ]
     if len(found) == 1:
