@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import ZERO_ADDRESS, Address
-from bursar.ethereum.safe.documents import read_document
+from bursar.ethereum.json_object import read_object
 from bursar.ethereum.safe.operation import Operation
 from bursar.ethereum.safe.signatures import MOST_SIGNATURES, OwnerSignature
 from bursar.ethereum.safe.transaction import SafeTransaction
@@ -38,7 +38,7 @@ def read_foreign(raw: bytes, safe: Safe) -> ForeignTransaction:
 
     Signatures of owners' keys are taken over where they are of this transaction, and refused where they are not.
     """
-    data = read_document(raw, name="the file")
+    data = read_object(raw, name="the file", code="input.safe")
     if "primaryType" in data:
         typed = TypedData.from_json(raw)
         made = SafeTransaction.from_typed_data(typed, chain_id=safe.chain_id, any_chain=safe.any_chain)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from bursar.errors import InvalidInputError
+from bursar.ethereum.json_object import read_object
 from bursar.ethereum.safe.confirmations import Confirmations
-from bursar.ethereum.safe.documents import read_document
 from bursar.ethereum.safe.signatures import OwnerSignature
 from bursar.ethereum.safe.words import safe_error
 
@@ -133,7 +133,7 @@ def read_proposal(raw: bytes) -> Proposal | OwnerConfirmation:
     At most 1 MB; every signature is checked and every hash computed anew and compared with the one in the file
     (``input.safe.hash``); anything else that is wrong is ``input.safe``.
     """
-    data = read_document(raw, name="the file")
+    data = read_object(raw, name="the file", code="input.safe")
     found, version = data.get("format"), data.get("version")
     if found not in (PROPOSAL, CONFIRMATION) or type(version) is not int or version != 1:
         raise safe_error("the file is neither a Safe's proposal nor an owner's confirmation of version 1")

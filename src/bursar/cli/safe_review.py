@@ -1,0 +1,102 @@
+"""A proposal for a Safe in words: what it does, the hashes to compare, and who of the owners has agreed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bursar.cli.contract_review import ContractReview
+from bursar.ethereum.safe import KNOWN_DELEGATES, safe_cautions, unfold
+from bursar.policy.render import plain_text, review_text
+
+if TYPE_CHECKING:
+    from bursar.cli.safe_chain import Standing
+    from bursar.cli.session import Session
+    from bursar.ethereum.address import Address
+    from bursar.policy.review import Review
+
+_OFFLINE = "safe-unchecked"
+
+
+def review_of(session: Session, standing: Standing, account: str, *, delegates: frozenset[Address]) -> Review:
+    """What the transaction does, for people and the policy; ``account`` is the one asked to sign."""
+    tx = standing.proposal.transaction
+    made = ContractReview.known_to(session, tx.safe.address, tx.safe.chain_id)
+    for one in unfold(tx):
+        made.add_call(one)
+    said = made.codes
+    for caution in safe_cautions(tx, delegates=delegates | KNOWN_DELEGATES):
+        if caution.code not in said:
+            made.warn(caution.code, caution.text)
+    for caution in standing.cautions:
+        made.warn(caution.code, caution.text)
+    for doubt in standing.doubts:
+        made.warn("safe-owners", doubt)
+    if standing.place is None:
+        made.warn(_OFFLINE, "the chain was not asked: the Safe's owners, nonce and hash are what the file says")
+    elif standing.place:
+        made.warn("safe-nonce", f"{standing.place} other transactions of the Safe have to be executed before this one")
+    extra: dict[str, str | int] = {
+        "safe": str(tx.safe.address),
+        "safe nonce": tx.nonce,
+        "safe version": str(tx.safe.version),
+    }
+    return made.review(account, extra=extra)
+
+
+def proposal_text(standing: Standing, review: Review) -> str:
+    """All of it for the one who decides: effects, warnings, hashes, owners."""
+    proposal = standing.proposal
+    tx, held = proposal.transaction, proposal.confirmations
+    lines = [
+        f"Transaction {tx.nonce} of the Safe {tx.safe.address} (version {tx.safe.version}, chain {tx.safe.chain_id})"
+    ]
+    if proposal.note:
+        lines.append(f'Note, which nobody signs: "{plain_text(proposal.note)}"')
+    lines += ["", review_text(review), "Compare with what the other owners and the device show"]
+    lines += [f"  {name.ljust(12)}  {value}" for name, value in hash_rows(standing)]
+    where = "as the file says" if standing.found is None else "as the chain says"
+    lines += ["", f"{len(held.signatures)} of {held.threshold} needed owners agree ({where})"]
+    lines += [f"  {owner}  {state}" for owner, state in owner_rows(standing)]
+    return "\n".join(lines) + "\n"
+
+
+def hash_rows(standing: Standing) -> list[tuple[str, str]]:
+    """The three hashes by the names that devices and other programs give them."""
+    found = standing.proposal.hashes.to_json()
+    return [
+        ("Domain hash", found["domain"]),
+        ("Message hash", found["message"]),
+        ("safeTxHash", found["safe_tx"]),
+    ]
+
+
+def owner_rows(standing: Standing) -> list[tuple[str, str]]:
+    """Each owner and how it agreed."""
+    held = standing.proposal.confirmations
+    kinds = {one.owner: one.kind.value for one in held.signatures}
+    words = {
+        "typed": "signed",
+        "personal": "signed the hash as a message",
+        "approved": "approved on chain",
+        "contract": "a contract's signature",
+    }
+    owners = sorted(held.owners, key=lambda one: one.value)
+    return [(str(one), words[kinds[one]] if one in kinds else "-") for one in owners]
+
+
+def document(standing: Standing) -> dict[str, Any]:
+    """The same for programs."""
+    proposal = standing.proposal
+    held = proposal.confirmations
+    return {
+        "transaction": proposal.transaction.to_json(),
+        "hashes": proposal.hashes.to_json(),
+        "note": proposal.note,
+        "owners": [str(one) for one in sorted(held.owners, key=lambda one: one.value)],
+        "threshold": held.threshold,
+        "signatures": [one.to_json() for one in held.signatures],
+        "missing": held.missing,
+        "checked_on_chain": standing.found is not None,
+        "before_it": standing.place,
+        "doubts": list(standing.doubts),
+    }
