@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bursar.chain.ethereum_chains import EthereumChains
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.name_lookup import ConfiguredNames
     from bursar.cli.prompts import PassphraseChoice, SecretSource, Unlock
     from bursar.cli.session import Session
     from bursar.nodes.sandbox import SandboxState
@@ -101,6 +102,13 @@ def ethereum_node(session: Session, chain_id: int) -> EthereumBackend:
             raise _no_ethereum_node(session, chain_id)
         node = config.EthereumNode((config.EthereumProvider("sandbox", running.ethereum_url),))
     return click.get_current_context().with_resource(closing(ethereum_source(session, chain_id, node)))
+
+
+def names(session: Session) -> ConfiguredNames:
+    """What looks up names of payees."""
+    from bursar.cli.name_lookup import ConfiguredNames
+
+    return ConfiguredNames(lambda chain_id: ethereum_node(session, chain_id))
 
 
 def chains(session: Session) -> EthereumChains:

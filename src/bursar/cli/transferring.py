@@ -13,7 +13,7 @@ from bursar.cli.cosigning import answer_progress, collect, needs_several
 from bursar.cli.prompts import signer_options
 from bursar.errors import ConflictError, InvalidInputError, UserCancelledError
 from bursar.policy.render import review_text
-from bursar.policy.verdict import Allow
+from bursar.policy.verdict import Allow, require_allowed
 from bursar.signing.protocols import AddressDisplay
 from bursar.wallet.records import TransferState
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from bursar.policy.policy import RulePolicy
     from bursar.wallet.plan import Plan, SignedTransfer, SigningProgress
     from bursar.wallet.records import AccountRecord, TransferRecord
+    from bursar.wallet.transfer import Transfer
     from bursar.wallet.wallet import Wallet
 
 UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
@@ -178,6 +179,24 @@ class Sending:
         assert self._plan is not None
         if self._wallet.transfer(self._plan.id).state in UNSIGNED:
             self._wallet.cancel(self._plan.id, reason=reason)
+
+
+def show_dry_run(
+    session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend
+) -> None:
+    """The review of a transfer and what the policy says of it; nothing is reserved, and a refusal is raised."""
+    from bursar.wallet.review_json import review_to_json
+
+    rules = compose.policy(session)
+    review = wallet.plan(transfer, backend, dry_run=True).review
+    past = wallet.policy_history()
+    explanation = rules.explain(review, past)
+    verdict = rules.decide(review, past)
+    session.output.say(f"{review_text(review)}\n{explanation}")
+    session.output.say(after_verdict(verdict, review, session.home.policy))
+    require_allowed(verdict)
+    document = {"dry_run": True, "review": review_to_json(review), "explanation": explanation}
+    session.output.answer(document, lambda: click.echo("Dry run: nothing was reserved, signed or sent."))
 
 
 def find_transfer(wallet: Wallet, text: str) -> TransferRecord:

@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bursar.cli import compose
-from bursar.cli.advice import after_verdict
 from bursar.cli.amounts import fee_choice, payment_orders
 from bursar.cli.coin_options import coin_options, fields_for
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.silent_sending import check_inputs, check_possible, is_silent, resolve
-from bursar.cli.transferring import Sending, fee_options, sending_options
-from bursar.policy.render import review_text
-from bursar.policy.verdict import require_allowed
-from bursar.wallet.review_json import review_to_json
+from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
 from bursar.wallet.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -94,7 +90,7 @@ def send(
         if silent:
             transfer = _resolved(session, wallet, record, transfer, backend, sending)
         if dry_run:
-            _dry_run(session, wallet, transfer, backend)
+            show_dry_run(session, wallet, transfer, backend)
             return
         plan = wallet.plan(transfer, backend)
         if silent:
@@ -111,24 +107,11 @@ def _resolved(
     backend: BitcoinBackend | EthereumBackend,
     sending: Sending,
 ) -> Transfer:
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
-    assert not isinstance(record.account, EthereumAccount)
+    assert not isinstance(record.account, AnyEthereum)
     found = resolve(wallet, transfer, backend, sending.signer(), record.account.network)
     for asked, made in zip(transfer.payments, found.payments, strict=True):
         if asked.to != made.to:
             session.output.aside(f"{asked.to}\nis paid at {made.to}, which its owner alone finds.")
     return found
-
-
-def _dry_run(session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend) -> None:
-    rules = compose.policy(session)
-    review = wallet.plan(transfer, backend, dry_run=True).review
-    past = wallet.policy_history()
-    explanation = rules.explain(review, past)
-    verdict = rules.decide(review, past)
-    session.output.say(f"{review_text(review)}\n{explanation}")
-    session.output.say(after_verdict(verdict, review, session.home.policy))
-    require_allowed(verdict)
-    document = {"dry_run": True, "review": review_to_json(review), "explanation": explanation}
-    session.output.answer(document, lambda: click.echo("Dry run: nothing was reserved, signed or sent."))

@@ -1,0 +1,140 @@
+"""``bursar eth call``: ask a contract, or call one in a transaction (Solidity's contract ABI)."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.completion import account_names
+from bursar.cli.ethereum_sending import action_options, carry_out, chain_of, ethereum_account, node, payee
+from bursar.cli.lazy import command, pass_session
+from bursar.errors import InvalidInputError
+from bursar.ethereum.abi import AbiFunction
+from bursar.ethereum.abi.written import read_values, shown
+from bursar.ethereum.address import Address
+from bursar.ethereum.units import Wei
+from bursar.wallet.actions import MAX_DATA, ContractCall
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bursar.cli.ethereum_sending import How
+    from bursar.cli.session import Session
+    from bursar.wallet.records import AccountRecord
+    from bursar.wallet.wallet import Wallet
+
+
+@command(
+    "call",
+    examples=(
+        "bursar eth call gas 0x… 'balanceOf(address) returns (uint256)' 0x… --read",
+        "bursar eth call gas 0x… 'deposit()' --value 0.5eth",
+        "bursar eth call gas 0x… 'setOwners(address[],uint8)' '[\"0x…\",\"0x…\"]' 2 --dry-run",
+        "bursar eth call gas 0x… --data 0xd0e30db0 --value 0.5eth",
+        "bursar eth call gas --create contract.bin         # init code: a new contract",
+    ),
+)
+@click.argument("account", shell_complete=account_names)
+@click.argument("contract", required=False)
+@click.argument("signature", required=False)
+@click.argument("values", nargs=-1)
+@click.option("--read", is_flag=True, help="Only ask what the contract answers; nothing is sent.")
+@click.option("--data", metavar="0xHEX", help="The calldata itself, instead of SIGNATURE and VALUES.")
+@click.option("--create", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Init code, hex or bytes.")
+@click.option("--value", metavar="AMOUNT", help="Ether that goes along: 0.5eth.")
+@click.option("--gas-limit", type=click.IntRange(min=21_000), metavar="GAS", help="Instead of the node's estimate.")
+@action_options
+@pass_session
+def call(
+    session: Session,
+    account: str,
+    contract: str | None,
+    signature: str | None,
+    values: Sequence[str],
+    read: bool,
+    data: str | None,
+    create: str | None,
+    value: str | None,
+    gas_limit: int | None,
+    how: How,
+) -> None:
+    """Call the function SIGNATURE of CONTRACT with VALUES, from ACCOUNT.
+
+    SIGNATURE is like 'transfer(address,uint256)'. Numbers are decimal, 0x hex or amounts of ether (1.5eth); bytes are
+    0x hex; arrays and tuples are JSON lists of texts. The review shows what the call does in effect; a call nobody
+    can decode is refused unless the policy allows it (allow-calls).
+    """
+    wallet = compose.wallet(session)
+    record = ethereum_account(wallet, account)
+    wei = 0 if value is None else int(Wei.from_text(value))
+    if create is not None:
+        if contract or data is not None or read:
+            raise InvalidInputError("--create takes no contract, no data and no --read", code="input.usage")
+        action = ContractCall(None, _init_code(create), wei, gas_limit)
+        carry_out(session, wallet, record, action=action, how=how)
+        return
+    if contract is None:
+        raise InvalidInputError("name the contract to call", code="input.usage")
+    if (signature is None) == (data is None) or (data is not None and values):
+        raise InvalidInputError("give SIGNATURE with VALUES, or --data alone", code="input.usage")
+    to, _name = payee(session, contract, chain_of(record))
+    function = None if signature is None else AbiFunction.from_text(signature)
+    calldata = _hex(data) if function is None else function.encode_call(*read_values(function.inputs, values))
+    if read:
+        _ask(session, wallet, record, to, calldata, function, how.source)
+        return
+    action = ContractCall(str(to), calldata, wei, gas_limit)
+    carry_out(session, wallet, record, action=action, how=how)
+
+
+def _ask(
+    session: Session,
+    wallet: Wallet,
+    record: AccountRecord,
+    to: Address,
+    calldata: bytes,
+    function: AbiFunction | None,
+    source: str | None,
+) -> None:
+    sender = Address.from_text(source or wallet.addresses(record.name)[0].address)
+    backend = node(session, record)
+    if not backend.code(to):
+        raise InvalidInputError(f"there is no contract at {to} on this chain", code="input.address")
+    answer = backend.call(to, calldata, sender=sender)
+    if function is None or not function.outputs:
+        session.output.answer({"data": "0x" + answer.hex()}, lambda: click.echo("0x" + answer.hex()))
+        return
+    found = [shown(one) for one in function.decode_result(answer)]
+
+    lines = [
+        f"{one.type} {one.name}".rstrip() + f": {json.dumps(value)}"
+        for one, value in zip(function.outputs, found, strict=True)
+    ]
+    document = {"values": found, "data": "0x" + answer.hex()}
+    session.output.answer(document, lambda: click.echo("\n".join(lines)))
+
+
+def _hex(text: str | None) -> bytes:
+    try:
+        if text is None or text[:2] != "0x":
+            raise ValueError
+        return bytes.fromhex(text[2:])
+    except ValueError:
+        raise InvalidInputError("--data is 0x and pairs of hexadecimal digits", code="input.usage") from None
+
+
+def _init_code(path: str) -> bytes:
+    with Path(path).open("rb") as file:
+        raw = file.read(2 * MAX_DATA + 4)
+    text = raw.strip().removeprefix(b"0x")
+    try:
+        code = bytes.fromhex(text.decode("ascii"))
+    except (UnicodeDecodeError, ValueError):
+        code = raw
+    if not code:
+        raise InvalidInputError(f"{path} is empty: it should hold init code", code="input.usage")
+    return code

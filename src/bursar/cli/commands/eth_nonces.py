@@ -1,0 +1,85 @@
+"""``bursar eth nonces``: which nonces an account has given out, which are missing, and filling the gaps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.amounts import fee_choice
+from bursar.cli.completion import account_names
+from bursar.cli.ethereum_sending import ethereum_account
+from bursar.cli.lazy import command, pass_session
+from bursar.cli.transferring import Sending, fee_options, sending_options
+
+if TYPE_CHECKING:
+    from bursar.cli.prompts import Unlock
+    from bursar.cli.session import Session
+    from bursar.wallet.records import NonceRecord
+
+
+@command(
+    "nonces",
+    examples=(
+        "bursar eth nonces gas",
+        "bursar eth nonces gas --fill 7 --speed fast      # pay nobody at nonce 7: what waits behind it goes on",
+        "bursar eth nonces gas --accept 12 --from 0x…     # the key was used elsewhere",
+    ),
+)
+@click.argument("account", shell_complete=account_names)
+@click.option("--fill", type=click.IntRange(min=0), metavar="NONCE", help="Use this missing nonce up, paying nobody.")
+@click.option("--accept", type=click.IntRange(min=0), metavar="NONCE", help="Believe that this is the next nonce.")
+@click.option("--from", "source", metavar="ADDRESS", help="Which of the account's addresses is meant.")
+@fee_options
+@sending_options
+@pass_session
+def nonces(
+    session: Session,
+    account: str,
+    fill: int | None,
+    accept: int | None,
+    source: str | None,
+    speed: Literal["slow", "normal", "fast"] | None,
+    fee_rate: str | None,
+    max_fee: str | None,
+    yes: bool,
+    idempotency_key: str | None,
+    unlock: Unlock,
+) -> None:
+    """Show the nonces of ACCOUNT: mined, on their way, held by transfers, and missing.
+
+    A nonce that no transaction uses holds up everything behind it. --fill uses it up by a payment of nothing to
+    oneself, reviewed, approved and signed like any transfer. --accept is for keys that are used elsewhere as well: the
+    wallet then goes on from that nonce.
+    """
+    wallet = compose.wallet(session)
+    record = ethereum_account(wallet, account)
+    if accept is not None:
+        address = source or wallet.addresses(account)[0].address
+        wallet.accept_nonce(account, address, accept)
+        words = f"The next nonce of {address} is taken to be {accept}."
+        session.output.answer({"address": address, "nonce": accept}, lambda: click.echo(words))
+        return
+    if fill is not None:
+        fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+        with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
+            backend = compose.synchronise(session, wallet, record)
+            plan = wallet.fill_gap(account, fill, backend, sender=source, fee=fee, idempotency_key=idempotency_key)
+            sending.finish(plan, backend)
+        return
+    backend = compose.synchronise(session, wallet, record)
+    found = wallet.nonces(account, backend)
+    found = tuple(one for one in found if source is None or one.sender == source)
+    session.output.answer({"nonces": [one.to_json() for one in found]}, lambda: _print(found))
+
+
+def _print(found: tuple[NonceRecord, ...]) -> None:
+    for one in found:
+        click.echo(f"{one.sender}  mined {one.mined}, on their way up to {one.pending}, next {one.next}")
+        for held in one.held:
+            click.echo(f"  {held.nonce:>6}  {held.state}, transfer {held.transfer}")
+        for gap in one.gaps:
+            click.echo(f"  {gap.nonce:>6}  missing ({gap.reason})")
+        if one.alarm:
+            click.echo(f"  {one.alarm}")

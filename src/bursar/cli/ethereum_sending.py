@@ -1,0 +1,161 @@
+"""What the commands of ``bursar eth`` that send something share: the account, names of payees, the way to the node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from bursar.cli import compose
+from bursar.cli.amounts import fee_choice
+from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
+from bursar.errors import InvalidInputError
+from bursar.wallet.transfer import Transfer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from bursar.chain.protocols import EthereumBackend
+    from bursar.cli.prompts import Unlock
+    from bursar.cli.session import Session
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.token import Token
+    from bursar.wallet.actions import Action
+    from bursar.wallet.records import AccountRecord
+    from bursar.wallet.transfer import PaymentOrder
+    from bursar.wallet.wallet import Wallet
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """What a person says about the sending of a transaction, whatever it does."""
+
+    speed: Literal["slow", "normal", "fast"] | None
+    fee_rate: str | None
+    max_fee: str | None
+    memo: str | None
+    source: str | None
+    dry_run: bool
+    yes: bool
+    key: str | None
+    unlock: Unlock
+
+
+def action_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """What every command takes that sends a transaction; handed over as ``how``."""
+
+    @wraps(function)
+    def packed(
+        *args: Any,
+        speed: Literal["slow", "normal", "fast"] | None,
+        fee_rate: str | None,
+        max_fee: str | None,
+        memo: str | None,
+        source: str | None,
+        dry_run: bool,
+        yes: bool,
+        idempotency_key: str | None,
+        unlock: Unlock,
+        **options: Any,
+    ) -> Any:
+        how = How(speed, fee_rate, max_fee, memo, source, dry_run, yes, idempotency_key, unlock)
+        return function(*args, how=how, **options)
+
+    result = sending_options(packed)
+    for option in (
+        click.option("--memo", help="A note for the wallet's records; it does not leave this machine."),
+        click.option("--from", "source", metavar="ADDRESS", help="Which of the account's addresses sends it."),
+        click.option("--dry-run", is_flag=True, help="Plan, review, ask the policy; reserve, sign and send nothing."),
+    ):
+        result = option(result)
+    return fee_options(result)
+
+
+def ethereum_account(wallet: Wallet, name: str) -> AccountRecord:
+    """The account ``name``; ``input.account`` for one of Bitcoin."""
+    record = wallet.account(name)
+    if record.chain != "ethereum":
+        raise InvalidInputError(f"account {name!r} is on bitcoin: this is for ethereum accounts", code="input.account")
+    return record
+
+
+def chain_of(record: AccountRecord) -> int:
+    """The id of an Ethereum account's chain."""
+    return int(getattr(record.account, "chain_id"))  # noqa: B009  (accounts of Bitcoin have none)
+
+
+def payee(session: Session, text: str, chain_id: int) -> tuple[Address, str | None]:
+    """An address as typed, or what a name stands for, with the name; what it stands for is told to the person."""
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.ens import EnsName
+    from bursar.ethereum.ens.names import looks_like_name
+
+    if not looks_like_name(text):
+        return Address.from_text(text), None
+    name = EnsName.from_text(text)
+    address = compose.names(session).resolve(name, chain_id=chain_id).address
+    session.output.aside(f"{name} stands for {address}.")
+    if not name.plain:
+        session.output.aside(f"It is written with {name.spelled()}: compare that with what the payee says.")
+    return address, str(name)
+
+
+def named_orders(session: Session, record: AccountRecord, orders: Sequence[PaymentOrder]) -> tuple[PaymentOrder, ...]:
+    """Payment orders with the addresses that names of payees stand for."""
+    from bursar.ethereum.ens.names import looks_like_name
+
+    result: list[PaymentOrder] = []
+    for order in orders:
+        if looks_like_name(order.to):
+            address, name = payee(session, order.to, chain_of(record))
+            result.append(replace(order, to=str(address), name=name))
+        else:
+            result.append(order)
+    return tuple(result)
+
+
+def registered_token(wallet: Wallet, record: AccountRecord, text: str) -> Token:
+    """A registered token of the account's chain, by its symbol or its contract's address."""
+    asset = wallet.asset(record.name, text)
+    found = next((one for one in wallet.tokens() if str(one.contract) == asset.contract), None)
+    if found is None or found.chain_id != chain_of(record):
+        raise InvalidInputError(
+            f"{text[:60]!r} is no token: register it with 'bursar account token'", code="input.asset"
+        )
+    return found
+
+
+def carry_out(
+    session: Session,
+    wallet: Wallet,
+    record: AccountRecord,
+    *,
+    action: Action | None = None,
+    payments: tuple[PaymentOrder, ...] = (),
+    everything: bool = False,
+    how: How,
+) -> None:
+    """Plan, review, approve, sign and send; with ``--dry-run`` the first two."""
+    transfer = Transfer(
+        account=record.name,
+        payments=payments,
+        fee=fee_choice(record, speed=how.speed, fee_rate=how.fee_rate, max_fee=how.max_fee),
+        idempotency_key=how.key,
+        memo=how.memo,
+        everything=everything,
+        source=how.source,
+        action=action,
+    )
+    with Sending(session, wallet, record, unlock=how.unlock, yes=how.yes, key=how.key) as sending:
+        backend = compose.synchronise(session, wallet, record)
+        if how.dry_run:
+            show_dry_run(session, wallet, transfer, backend)
+            return
+        sending.finish(wallet.plan(transfer, backend), backend)
+
+
+def node(session: Session, record: AccountRecord) -> EthereumBackend:
+    """The node of the account's chain, for a question that changes nothing."""
+    return compose.ethereum_node(session, chain_of(record))
