@@ -1,4 +1,4 @@
-"""What a signature of typed data lets others do: permits (EIP-2612, Permit2, EIP-4494), payments (EIP-3009)."""
+"""What a signature of typed data lets others do: permits (EIP-2612, Permit2, EIP-4494), payments (EIP-3009), Safes."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.ethereum.effects.model import Caution, Movement
+from bursar.ethereum.effects.call import Scope
+from bursar.ethereum.effects.model import CallView, Caution, Movement
 from bursar.ethereum.token import is_unlimited
 from bursar.ethereum.typed_data_types import Kind
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
+    from bursar.ethereum.token import Token
     from bursar.ethereum.typed_data import TypedData
 
 _EVERYTHING: Final = (1 << 256) - 1
@@ -21,6 +23,10 @@ _SAFE: Final = (
     "SafeTx(address to,uint256 value,bytes data,uint8 operation,uint256 safeTxGas,uint256 baseGas,uint256 gasPrice,"
     "address gasToken,address refundReceiver,uint256 nonce)"
 )
+_OPERATION: Final = (
+    "PackedUserOperation(address sender,uint256 nonce,bytes initCode,bytes callData,bytes32 accountGasLimits,"
+    "uint256 preVerificationGas,bytes32 gasFees,bytes paymasterAndData)"
+)
 _WITNESSED: Final = {
     "PermitWitnessTransferFrom(TokenPermissions permitted,address spender,uint256 nonce,uint256 deadline,": False,
     "PermitBatchWitnessTransferFrom(TokenPermissions[] permitted,address spender,uint256 nonce,uint256 deadline,": True,
@@ -29,6 +35,10 @@ _WITNESSED: Final = {
 _TAKING_FIELDS: Final = frozenset(
     ("spender", "operator", "delegate", "delegatee", "approved", "offerer", "maker", "grantee", "permitted")
 )
+# a payee beside an amount, or calldata beside an address, makes a payment or a call by whoever relays the signature
+_PAYEES: Final = frozenset(("to", "recipient", "receiver", "beneficiary", "payee", "destination", "target"))
+_AMOUNTS: Final = frozenset(("value", "amount", "amounts", "price", "quantity", "wad", "shares", "assets", "tokenid"))
+_CALLS: Final = frozenset(("data", "calldata", "functionsignature", "calls", "payload", "executioncalldata"))
 _TAKING_WORDS: Final = ("permit", "approv", "allowance", "order", "delegat", "transfer", "withdraw")
 
 
@@ -55,29 +65,38 @@ class SignedAllowance:
 
 @dataclass(frozen=True, slots=True)
 class TypedDataEffects:
-    """The effects of one signature; ``suspect`` is true where it may give something away that was not decoded."""
+    """The effects of one signature; ``suspect`` is true where it may give something away that was not decoded.
+
+    ``calls`` are those of a Safe or a smart account; ``delegate_call`` is true where they run code of others as it.
+    ``max_fee`` is what a smart account pays at most, in wei, to whoever sends its operation.
+    """
 
     allowances: tuple[SignedAllowance, ...] = ()
     movements: tuple[Movement, ...] = ()
     suspect: bool = False
     cautions: tuple[Caution, ...] = ()
+    calls: tuple[CallView, ...] = ()
+    delegate_call: bool = False
+    max_fee: int = 0
 
 
-def typed_data_effects(typed: TypedData) -> TypedDataEffects:
-    """Recognise the forms that move or allow to move tokens, and what looks like one without being known."""
+def typed_data_effects(typed: TypedData, tokens: Mapping[Address, Token] | None = None) -> TypedDataEffects:
+    """Recognise the forms that move or allow to move tokens, and what looks like one without being known.
+
+    Transactions of a Safe and operations of a smart account are unfolded like those of an account; ``tokens`` are the
+    registered ones of the chain by contract.
+    """
     form = typed.types.encode_type(typed.primary_type)
     reader = _READERS.get(form) or next((_permit2 for start in _WITNESSED if _is_witnessed(form, start)), None)
     allowances = tuple(reader(typed)) if reader is not None else ()
-    movements = (_authorized(typed),) if form in _PAYMENTS else ()
-    suspect = not allowances and not movements and form != _SAFE and _suspect(typed)
+    movements = (_authorized(typed, tokens or {}),) if form in _PAYMENTS else ()
+    if form in (_SAFE, _OPERATION) and typed.verifying_contract is not None:
+        account = typed.verifying_contract if form == _SAFE else typed.message["sender"]
+        return _account_effects(typed, tokens or {}, account, safe=form == _SAFE)
+    suspect = not allowances and not movements and _suspect(typed)
     cautions = [*_allowance_cautions(allowances), *_domain_cautions(typed)]
     if movements:
         cautions.append(Caution("payment", "whoever holds the signature can make this payment, without a transaction"))
-    if form == _SAFE:
-        cautions.append(Caution("safe", "one owner's signature of a transaction of a Safe, which others can send"))
-        if typed.message["operation"] != 0:
-            code, text = "delegate-call", "a delegate call: the code called can do anything with the Safe"
-            cautions.append(Caution(code, text))
     if suspect:
         text = (
             "this may let others take what you own, in a form that is not known here: trust it as you trust its maker"
@@ -114,9 +133,44 @@ def _permit2(typed: TypedData) -> Iterator[SignedAllowance]:
         yield SignedAllowance(message["spender"], one["token"], one["amount"], until=until, deadline=deadline)
 
 
-def _authorized(typed: TypedData) -> Movement:
-    one = typed.message
-    return Movement(one["to"], one["value"], typed.verifying_contract, owner=one["from"])
+def _authorized(typed: TypedData, tokens: Mapping[Address, Token]) -> Movement:
+    one, contract = typed.message, typed.verifying_contract
+    token = tokens.get(contract) if contract is not None else None
+    return Movement(one["to"], one["value"], contract, token, owner=one["from"])
+
+
+def _account_effects(
+    typed: TypedData, tokens: Mapping[Address, Token], account: Address, *, safe: bool
+) -> TypedDataEffects:
+    """What a Safe or a smart account does once its signatures are together."""
+    from bursar.ethereum.effects.accounts import operation_call, safe_call
+    from bursar.ethereum.effects.unfolding import unfold
+
+    message = typed.message
+    made = {one.contract: one for one in tokens.values() if typed.chain_id in (None, one.chain_id)}
+    scope = Scope(account, made)
+    read = safe_call if safe else operation_call
+    call, extra, cost, cautions = read(account, message, scope)
+    found = unfold([call], scope)
+    movements = [one for one in found.movements if one.amount or one.contract is not None]
+    allowances = [
+        SignedAllowance(one.spender, one.contract, one.amount, one.until, None, one.token_id)
+        for one in found.allowances
+    ]
+    words = "one owner's signature of a transaction of a Safe, which others can send"
+    if not safe:
+        words = "an operation of a smart account, which others can send"
+    said = [Caution("safe" if safe else "user-operation", words), *cautions, *found.cautions, *_domain_cautions(typed)]
+    known = found.decoded and not any(one.code == "creation" for one in cautions)
+    return TypedDataEffects(
+        tuple(allowances),
+        (*movements, *extra),
+        not known,
+        tuple(dict.fromkeys(said)),
+        tuple(found.calls),
+        found.delegate_call,
+        cost,
+    )
 
 
 _READERS: Final[Mapping[str, Callable[[TypedData], Iterator[SignedAllowance]]]] = {
@@ -142,6 +196,10 @@ def _is_witnessed(form: str, start: str) -> bool:
 def _suspect(typed: TypedData) -> bool:
     names = typed.types.needed_by(typed.primary_type)
     fields = [field for name in names for field in typed.types.structs[name]]
+    addresses = {field.name.lower().lstrip("_") for field in fields if field.type.kind is Kind.ADDRESS}
+    others = {field.name.lower().lstrip("_") for field in fields if field.type.kind is not Kind.ADDRESS}
+    if (addresses & _PAYEES and others & _AMOUNTS) or (addresses and others & _CALLS):
+        return True
     return any(word in name.lower() for name in names for word in _TAKING_WORDS) or any(
         field.name.lower().lstrip("_") in _TAKING_FIELDS and field.type.kind in (Kind.ADDRESS, Kind.STRUCT)
         for field in fields

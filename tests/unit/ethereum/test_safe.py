@@ -228,7 +228,10 @@ def test_b5_known_code_and_allowed_code_may_run() -> None:
 
 def test_b5_a_human_is_warned_as_well() -> None:
     assert [one.code for one in safe_cautions(batch(PLAIN, EVIL))] == ["delegate-call"]
-    assert "delegate-call" in [one.code for one in typed_data_effects(batch(PLAIN).typed_data()).cautions]
+    evil = typed_data_effects(batch(PLAIN, EVIL).typed_data(delegates=KNOWN_DELEGATES | {UNKNOWN}))
+    assert evil.delegate_call
+    assert "delegate-call" in [one.code for one in evil.cautions]
+    assert not typed_data_effects(batch(PLAIN).typed_data()).delegate_call
     assert unfold(batch(PLAIN, EVIL)) == (PLAIN, EVIL)
     owner = transfer(to=HOUSE, value=Wei(0), data=selector("swapOwner(address,address,address)") + bytes(96))
     assert [(one.code, one.text) for one in safe_cautions(owner)] == [("safe-change", "the Safe replaces an owner")]

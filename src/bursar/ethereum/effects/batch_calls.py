@@ -110,8 +110,13 @@ def _cost(one: Sequence[Any]) -> tuple[int, bytes]:
 
 
 def _cost_packed(one: Sequence[Any]) -> tuple[int, bytes]:
-    verification, execution = (int.from_bytes(half, "big") for half in (one[4][:16], one[4][16:]))
-    return (verification + execution + one[5]) * int.from_bytes(one[6][16:], "big"), one[7]
+    return packed_cost(one[4], one[5], one[6]), one[7]
+
+
+def packed_cost(limits: bytes, before: int, fees: bytes) -> int:
+    """What a packed user operation costs at most, in wei, by its fields of 32 bytes and its gas before verification."""
+    gas = int.from_bytes(limits[:16], "big") + int.from_bytes(limits[16:], "big") + before
+    return gas * int.from_bytes(fees[16:], "big")
 
 
 def _variants() -> Iterator[tuple[str, Reader]]:

@@ -25,7 +25,13 @@ def _execution(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | 
     if operation not in (Operation.CALL, Operation.DELEGATE_CALL):
         return None
     movements, cautions = refund(
-        call.to, scope, gas=base_gas + max(safe_gas, call.gas), price=gas_price, token=gas_token, receiver=receiver
+        call.to,
+        scope,
+        gas=base_gas + max(safe_gas, call.gas),
+        price=gas_price,
+        token=gas_token,
+        receiver=receiver,
+        sender=scope.sender,
     )
     return Reading(movements, calls=[_inner(call, to, value, data, operation)], cautions=cautions)
 
@@ -43,12 +49,19 @@ def _inner(call: Call, to: Address, value: int, data: bytes, operation: int) -> 
 
 
 def refund(
-    safe: Address, scope: Scope, *, gas: int, price: int, token: Address, receiver: Address
+    safe: Address,
+    scope: Scope,
+    *,
+    gas: int,
+    price: int,
+    token: Address,
+    receiver: Address,
+    sender: Address | None,
 ) -> tuple[list[Movement], list[Caution]]:
     """What the Safe pays at most for gas; to whoever sends the transaction where no receiver is named."""
     if not price:
         return [], []
-    payee = receiver if not receiver.is_zero else scope.sender or receiver
+    payee = receiver if not receiver.is_zero else sender or receiver
     contract = None if token.is_zero else token
     known = scope.tokens.get(token)
     text = f"the Safe pays {'whoever sends it' if receiver.is_zero else receiver} for the gas, {price} for each"
