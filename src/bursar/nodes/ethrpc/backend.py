@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
 from bursar.crypto.hashes import keccak256
@@ -28,11 +28,12 @@ from bursar.nodes.ethrpc.reply import (
     read_wei,
 )
 from bursar.nodes.ethrpc.shapes import read_block, read_receipt
+from bursar.nodes.ethrpc.simulation import ask_simulation, call_object
 from bursar.nodes.ethrpc.traces import ask_internal_transfers
 from bursar.nodes.ethrpc.wire import Wire
 
 if TYPE_CHECKING:
-    from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer
+    from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer, Simulation
     from bursar.ethereum.address import Address
 
 _FEE_BLOCKS = 20
@@ -111,14 +112,7 @@ class EthRpcBackend:
 
     def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int:
         """The gas ``tx`` would use now; ChainError (``chain.reverted``) with the reason when a contract refuses it."""
-        call: dict[str, Any] = {"from": str(sender), "value": hex(tx.value), "data": "0x" + tx.data.hex()}
-        if tx.to is not None:
-            call["to"] = str(tx.to)
-        if tx.access_list:
-            call["accessList"] = [
-                {"address": str(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
-                for entry in tx.access_list
-            ]
+        call = call_object(sender, tx)
         return read_quantity(self._link.ask("eth_estimateGas", call), name="the gas estimate", most=MAX_GAS_LIMIT)
 
     def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
@@ -222,6 +216,10 @@ class EthRpcBackend:
     def nonces(self, owners: Sequence[Address]) -> Mapping[Address, int]:
         """The next nonce of every owner after the last block."""
         return ask_nonces(self._link, owners)
+
+    def simulate(self, sender: Address, tx: UnsignedTransaction) -> Simulation:
+        """What ``tx`` would do now: what moves, what is allowed, whether and why it fails."""
+        return ask_simulation(self._link, sender, tx)
 
     def close(self) -> None:
         """Hang up; idempotent."""

@@ -90,7 +90,7 @@ def ask_balances(
     found |= _singly(link, unknown, block)
     again = link.ask("eth_getBlockByNumber", hex(block.height), False)
     if again is None or read_block(again) != block:
-        raise ChainUnavailableError("a block was replaced while its balances were read: try again")
+        raise ChainUnavailableError("a block was replaced while its balances were read: try again", code="chain.moved")
     return block, {one: found[one] for one in wanted}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from bursar.crypto.hashes import keccak256
 from bursar.errors import ChainError, WrongChainError
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_quantity
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.nodes.ethrpc.wire import Call, Wire
 
 _METHOD_MISSING = (-32601, -32004)
+_OFFCHAIN_LOOKUP = keccak256(b"OffchainLookup(address,string[],bytes,bytes4,bytes)")[:4]
 
 
 class Link:
@@ -78,9 +80,17 @@ def missing(refusal: Refusal) -> bool:
 
 def refused(method: str, refusal: Refusal) -> ChainError:
     """The error for a call that the node, or a contract on it, refuses."""
-    if refusal.code == 3 or refusal.reason.startswith("execution reverted"):
+    if refusal.data[:4] == _OFFCHAIN_LOOKUP:
+        text = "the contract wants data fetched from a server it names (CCIP-Read, EIP-3668), which is never done"
+        return ChainError(text, code="chain.reverted")
+    if reverts(refusal):
         return ChainError(f"the contract refuses this call: {refusal.reason}", code="chain.reverted")
     return ChainError(f"the node refuses {method}: {refusal.reason} ({refusal.code})", code="chain.refused")
+
+
+def reverts(refusal: Refusal) -> bool:
+    """Whether a contract refused, and not the node."""
+    return refusal.code == 3 or refusal.reason.startswith("execution reverted")
 
 
 def unknown_block() -> ChainError:

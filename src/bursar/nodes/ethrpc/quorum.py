@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from bursar.chain.ethereum_reading import BalanceReader, BlockReader, HeadReader, Simulator, Tracer
 from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
 from bursar.errors import (
     BroadcastRejectedError,
@@ -15,13 +16,23 @@ from bursar.errors import (
     WrongChainError,
 )
 from bursar.ethereum.units import Wei
+from bursar.nodes.ethrpc.quorum_reading import (
+    agree_balances,
+    agree_heads,
+    agree_offered,
+    agree_simulation,
+    moved,
+)
 from bursar.nodes.ethrpc.votes import Vote, agreed, answers, ask, dissent, refuse
 
 if TYPE_CHECKING:
+    from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer, Simulation
     from bursar.chain.protocols import EthereumBackend
     from bursar.ethereum.address import Address
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.nodes.ethrpc.logs import Topics
 
+_ATTEMPTS: Final = 3
 _FEES: Final = ("base_fee", "slow", "normal", "fast")
 
 
@@ -104,8 +115,10 @@ class QuorumBackend:
 
     def nonce(self, address: Address, *, pending: bool = False) -> int:
         """The next nonce that enough providers reach; pending, it is never below the one persisted."""
+        return self._believed(address, self._ask(lambda one: one.nonce(address, pending=pending)), pending=pending)
+
+    def _believed(self, address: Address, votes: tuple[Vote, ...], *, pending: bool) -> int:
         what = f"the nonce of {address}"
-        votes = self._ask(lambda one: one.nonce(address, pending=pending))
         counts: list[int] = sorted(answers(votes, self._need, what), reverse=True)
         count = counts[self._need - 1]
         self._tell(what, votes, count)
@@ -119,6 +132,18 @@ class QuorumBackend:
         if not pending:
             self._counted[address] = count
         return max(count, persisted or 0) if pending else count
+
+    def nonces(self, owners: Sequence[Address]) -> Mapping[Address, int]:
+        """The next nonce of each owner after the last block, under the rules of :meth:`nonce`."""
+        votes = self._ask_those(BalanceReader, lambda one: one.nonces(owners))
+        found: list[Mapping[Address, int]] = answers(votes, self._need, "nonces")
+        counts = {}
+        for owner in dict.fromkeys(owners):
+            said = tuple(one if one.error is not None else Vote(one.provider, one.value.get(owner, 0)) for one in votes)
+            counts[owner] = self._believed(owner, said, pending=False)
+        if any(one != counts for one in found):
+            self._tell("nonces", votes, counts)
+        return counts
 
     def forget_nonce(self, address: Address) -> None:
         """Accept a lower nonce from now on, once somebody looked into why it fell."""
@@ -210,15 +235,68 @@ class QuorumBackend:
             answers(votes, self._need, "a transaction")
         return found
 
-    def logs(
-        self, *, addresses: Sequence[Address], topics: Sequence[bytes | None], from_block: int, to_block: int
-    ) -> tuple[Log, ...]:
+    def logs(self, *, addresses: Sequence[Address], topics: Topics, from_block: int, to_block: int) -> tuple[Log, ...]:
         """The logs that enough providers give, none more and none less."""
         found: tuple[Log, ...] = self._agreed(
             f"logs of the blocks {from_block} to {to_block}",
             lambda one: one.logs(addresses=addresses, topics=topics, from_block=from_block, to_block=to_block),
         )
         return found
+
+    def heads(self) -> Heads:
+        """For each mark the highest block that ``need`` providers have reached and agree about."""
+        votes = self._ask_those(HeadReader, lambda one: one.heads())
+        found = agree_heads(votes, self._need, self.block_at)
+        self._tell("the heads", votes, found)
+        return found
+
+    def block_at(self, height: int) -> BlockRef | None:
+        """The block at a height that enough providers give."""
+        votes = self._ask_those(HeadReader, lambda one: one.block_at(height))
+        found: BlockRef | None = self._decide(f"the block at {height}", votes)
+        return found
+
+    def block_body(self, height: int) -> BlockBody:
+        """The block at a height with its transactions, as enough providers give it."""
+        votes = self._ask_those(BlockReader, lambda one: one.block_body(height))
+        found: BlockBody = self._decide(f"the block at {height}", votes)
+        return found
+
+    def block_receipts(self, block: BlockRef) -> tuple[Receipt, ...] | None:
+        """Every receipt of a block; ``None`` where fewer than ``need`` providers offer them."""
+        votes = self._ask_those(BlockReader, lambda one: one.block_receipts(block))
+        found: tuple[Receipt, ...] | None = agree_offered(votes, self._need, f"receipts of block {block.height}")
+        self._tell(f"receipts of block {block.height}", votes, found)
+        return found
+
+    def internal_transfers(self, block: BlockRef) -> tuple[InternalTransfer, ...] | None:
+        """The ether contracts moved in a block; ``None`` where fewer than ``need`` providers trace it."""
+        tracing = {name: one for name, one in self._providers.items() if isinstance(one, Tracer)}
+        votes = ask(tracing, lambda one: one.internal_transfers(block))
+        found: tuple[InternalTransfer, ...] | None = agree_offered(votes, self._need, f"traces of block {block.height}")
+        if found is not None:
+            self._tell(f"traces of block {block.height}", votes, found)
+        return found
+
+    def balances(
+        self, owners: Sequence[Address], contracts: Sequence[Address]
+    ) -> tuple[BlockRef, Mapping[tuple[Address, Address | None], int | None]]:
+        """Ether (``None``) and tokens of every owner, at one block and each number as enough providers give it.
+
+        They are asked again where they stand at different blocks; ``chain.moved`` when that does not help.
+        """
+        for _ in range(_ATTEMPTS):
+            votes = self._ask_those(BalanceReader, lambda one: one.balances(owners, contracts))
+            found = agree_balances(votes, self._need)
+            if found is not None:
+                self._tell(f"balances at block {found[0].height}", votes, found)
+                return found
+        raise moved()
+
+    def simulate(self, sender: Address, tx: UnsignedTransaction) -> Simulation:
+        """What enough providers find that ``tx`` would do."""
+        votes = self._ask_those(Simulator, lambda one: one.simulate(sender, tx))
+        return agree_simulation(votes, self._need)
 
     def close(self) -> None:
         """Hang up everywhere; idempotent."""
@@ -227,6 +305,16 @@ class QuorumBackend:
 
     def _ask(self, question: Callable[[EthereumBackend], Any]) -> tuple[Vote, ...]:
         return ask(self._providers, question)
+
+    def _ask_those(self, kind: type, question: Callable[[Any], Any]) -> tuple[Vote, ...]:
+        """The votes of those that offer ``kind``, when they are enough."""
+        able = {name: one for name, one in self._providers.items() if isinstance(one, kind)}
+        if len(able) < self._need:
+            raise ChainError(
+                f"{len(able)} of {len(self._providers)} providers can be asked this, {self._need} have to",
+                code="chain.refused",
+            )
+        return ask(able, question)
 
     def _agreed(self, what: str, question: Callable[[EthereumBackend], Any]) -> Any:
         return self._decide(what, self._ask(question))

@@ -17,6 +17,7 @@ LARGEST_REPLY = 16 * 1024 * 1024
 DEEPEST_REPLY = 32
 _LONGEST_NUMBER = 40
 _LONGEST_REASON = 300
+_LONGEST_REVERT = 20_000
 _QUANTITY = re.compile(r"0x(?:0|[1-9a-fA-F][0-9a-fA-F]{0,63})", re.ASCII)
 _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 
@@ -28,10 +29,11 @@ def garbled(problem: str) -> ChainError:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error object of the node: its code and its words, shortened and printable."""
+    """An error object of the node: its code and its words, shortened and printable; what a contract reverted with."""
 
     code: int
     reason: str
+    data: bytes = b""
 
 
 def parse_reply(body: bytes, *, identifier: int, most: int = LARGEST_REPLY, deepest: int = DEEPEST_REPLY) -> Any:
@@ -75,7 +77,10 @@ def _result(reply: Any, *, identifier: int) -> Any:
 def _refusal(error: Any) -> Refusal:
     if not isinstance(error, dict) or type(error.get("code")) is not int or not isinstance(error.get("message"), str):
         raise garbled("its error has no code and message")
-    return Refusal(error["code"], printable(error["message"]))
+    data = error.get("data")
+    if not isinstance(data, str) or len(data) > _LONGEST_REVERT or not _DATA.fullmatch(data):
+        data = "0x"  # nodes put whatever they like there
+    return Refusal(error["code"], printable(error["message"]), bytes.fromhex(data[2:]))
 
 
 def printable(text: str) -> str:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from bursar.errors import ChainError, ChainUnavailableError, ProvidersDisagreeError
-
-if TYPE_CHECKING:
-    from bursar.chain.protocols import EthereumBackend
 
 _LONGEST: Final = 120
 
@@ -28,7 +25,7 @@ class Vote:
         return shown + ("..." if len(text) > _LONGEST else "")
 
 
-def ask(providers: Mapping[str, EthereumBackend], question: Callable[[EthereumBackend], Any]) -> tuple[Vote, ...]:
+def ask(providers: Mapping[str, Any], question: Callable[[Any], Any]) -> tuple[Vote, ...]:
     """Every provider's answer, one after the other; only errors of the chain are answers."""
     votes = []
     for name, provider in providers.items():

@@ -129,7 +129,7 @@ class Wire:
         body = (error.rpc_response or {}).get("error")
         if not isinstance(body, dict):
             raise garbled("an error without code and message") from error
-        refusal = Refusal(int(body["code"]), str(body["message"]))
+        refusal = Refusal(int(body["code"]), str(body["message"]), bytes.fromhex(str(body.get("data", "0x"))[2:]))
         self._check_busy([refusal])
         return refusal
 
@@ -164,7 +164,8 @@ class Wire:
             raise
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": identifier}
         if isinstance(result, Refusal):
-            return answer | {"error": {"code": result.code, "message": result.reason}}
+            said = {"code": result.code, "message": result.reason, "data": "0x" + result.data.hex()}
+            return answer | {"error": said}
         if status != 200:
             raise self._bad_status(status, method)
         return answer | {"result": result}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 GAS_LIMIT = 30_000_000
 _CALL_STIPEND = 2_300
+_REFUNDED_PART = 5  # EIP-3529
 
 
 def check_library() -> None:
@@ -232,7 +233,8 @@ class EvmChain:
         machine.state.computation_class = traced(machine.state.computation_class)
         computation = self._execute(message, machine)
         high = min(message.gas or GAS_LIMIT, GAS_LIMIT)
-        used = max(high - computation.get_gas_remaining() - computation.get_gas_refund(), computation.data_floor_gas)
+        used = high - computation.get_gas_remaining()
+        used += computation.data_floor_gas - min(computation.get_gas_refund(), used // _REFUNDED_PART)
         return call_frame(computation, logs=logs, gas=high, gas_used=used)
 
     def trace_block(self, number: int, *, logs: bool) -> list[dict[str, Any]]:
