@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import account_words, compose
-from bursar.cli.account_words import SCHEMES
+from bursar.cli.account_words import ETHEREUM_SCHEMES, SCHEMES
+from bursar.cli.commands.account_discover import discover
 from bursar.cli.commands.account_files import export_account, import_account
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
@@ -44,6 +45,8 @@ def account() -> None:
         "bursar account add savings",
         "bursar account add vault --scheme bip86 --number 1",
         "bursar account add gas --chain ethereum --signer software:main",
+        "bursar account add old --chain ethereum --scheme ledger-live --number 3",
+        "bursar account add theirs --chain ethereum --chain-id base --address 0x…",
         "bursar account add board --descriptor board.txt",
         "bursar account add audited --descriptor 'wpkh([d34db33f/84h/0h/0h]xpub…/<0;1>/*)' --watch-only",
     ),
@@ -54,20 +57,22 @@ def account() -> None:
 )
 @click.option(
     "--scheme",
-    type=click.Choice(list(SCHEMES)),
-    help=f"Bitcoin only; {'; '.join(f'{name}: {what}' for name, what in SCHEMES.items())}.  [default: bip84]",
+    type=click.Choice([*SCHEMES, *(one for one in ETHEREUM_SCHEMES if one not in SCHEMES)]),
+    help=f"Bitcoin: {'; '.join(f'{name}: {what}' for name, what in SCHEMES.items())} (default: bip84). "
+    "Ethereum: bip44 (default), ledger-live (each number its own address), legacy (old Ledger, MyEtherWallet).",
 )
 @click.option(
     "--number", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Account number in the path."
 )
 @click.option("--network", help="Bitcoin network (default: the one in config.toml).")
-@click.option("--chain-id", type=click.IntRange(min=1), help="Ethereum chain (default: the one in config.toml).")
+@click.option("--chain-id", metavar="CHAIN", help="Ethereum chain, by id or name (default: the one in config.toml).")
+@click.option("--address", metavar="ADDRESS", help="One Ethereum address: watched, unless --signer holds its only key.")
 @click.option(
     "--descriptor",
     metavar="TEXT|FILE",
     help="Take the keys from an output descriptor (BIP-380) or one extended key (xpub, zpub …); no signer is asked.",
 )
-@click.option("--watch-only", is_flag=True, help="With --descriptor: nobody signs for it.")
+@click.option("--watch-only", is_flag=True, help="With --descriptor or --address: nobody signs for it.")
 @click.option(
     "--gap-limit", type=click.IntRange(20, 100_000), default=20, show_default=True, help="Unused addresses in a row."
 )
@@ -80,7 +85,8 @@ def add(
     scheme: str | None,
     number: int,
     network: str | None,
-    chain_id: int | None,
+    chain_id: str | None,
+    address: str | None,
     descriptor: str | None,
     watch_only: bool,
     gap_limit: int,
@@ -91,43 +97,59 @@ def add(
     With --descriptor the account is whatever the descriptor says: one key, a multisig, miniscript (BIP-379), a tree of
     scripts. Those whose fingerprints stand in it sign for it.
 
-    Bitcoin paths are m/PURPOSE'/COIN'/NUMBER' (BIP-44, BIP-49, BIP-84, BIP-86), Ethereum paths m/44'/60'/NUMBER'.
+    Bitcoin paths are m/PURPOSE'/COIN'/NUMBER' (BIP-44, BIP-49, BIP-84, BIP-86). Ethereum's addresses are at
+    m/44'/60'/NUMBER'/0/i (bip44), m/44'/60'/NUMBER'/0/0 (ledger-live) and m/44'/60'/NUMBER'/i (legacy): 'bursar
+    account discover' says where a seed was used. A keystore of one key gives the account of that key.
     """
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.network import Network
-    from bursar.ethereum.account import EthereumAccount
     from bursar.keys.origin import UNKNOWN, KeyOrigin
-    from bursar.keys.scheme import CoinType, Scheme, account_path
+    from bursar.keys.scheme import Scheme, account_path
 
     settings = compose.settings(session)
-    if chain == "ethereum" and (scheme or network):
-        raise InvalidInputError("--scheme and --network are for bitcoin accounts", code="input.usage")
-    if chain == "bitcoin" and chain_id:
-        raise InvalidInputError("--chain-id is for ethereum accounts", code="input.usage")
+    if chain == "ethereum":
+        if network or descriptor or scheme not in (None, *ETHEREUM_SCHEMES):
+            raise InvalidInputError(
+                f"--network, --descriptor and --scheme {scheme or 'bip84'} are for bitcoin accounts", code="input.usage"
+            )
+        from bursar.cli.ethereum_adding import add_ethereum
+
+        record = add_ethereum(
+            session,
+            name,
+            chain=chain_id,
+            scheme=scheme,
+            number=number,
+            address=address,
+            watch_only=watch_only,
+            gap_limit=gap_limit,
+            unlock=unlock,
+        )
+        session.output.answer({"account": record.to_json()}, lambda: _added(record))
+        return
+    if chain_id or address or scheme not in (None, *SCHEMES):
+        raise InvalidInputError(
+            "--chain-id, --address, --scheme ledger-live and --scheme legacy go with --chain ethereum",
+            code="input.usage",
+        )
     where = Network.from_text(network) if network else settings.network
     if descriptor is not None:
-        if chain == "ethereum" or number:
-            raise InvalidInputError("a descriptor says all: no --number and no --chain", code="input.usage")
+        if number:
+            raise InvalidInputError("a descriptor says all: no --number", code="input.usage")
         text = _descriptor_text(descriptor, None if scheme is None else Scheme[scheme.upper()])
         record = _add_descriptor(session, name, text, where, watch_only=watch_only, gap_limit=gap_limit)
         session.output.answer({"account": record.to_json()}, lambda: _added(record))
         return
     if watch_only:
         raise InvalidInputError("--watch-only goes with --descriptor", code="input.usage")
-    kind = Scheme.BIP44 if chain == "ethereum" else Scheme[(scheme or "bip84").upper()]
-    path = account_path(kind, CoinType.ETHEREUM if chain == "ethereum" else where.coin_type, number)
+    kind = Scheme[(scheme or "bip84").upper()]
+    path = account_path(kind, where.coin_type, number)
     wallet = compose.wallet(session)
     with compose.signer(session, unlock) as (_name, opened):
         xpub = opened.xpub(path)
         fingerprint = compose.fingerprint_of(opened)
-        # the Ethereum app of a Ledger does not tell its master key: the account's own key has to do
         responsible = opened.info.backend if fingerprint == UNKNOWN else str(fingerprint)
-    origin = KeyOrigin(fingerprint, path)
-    made = (
-        EthereumAccount(chain_id or settings.chain_id, origin, xpub)
-        if chain == "ethereum"
-        else BitcoinAccount(where, kind, origin, xpub)
-    )
+    made = BitcoinAccount(where, kind, KeyOrigin(fingerprint, path), xpub)
     record = wallet.add_account(name, made, signer=responsible, gap_limit=gap_limit)
     session.output.answer({"account": record.to_json()}, lambda: _added(record))
 
@@ -167,7 +189,7 @@ def show(session: Session, name: str) -> None:
             ("kind", account_words.kind(record)),
             ("signer", account_words.signer(record)),
             *(("spent by", line) for line in meaning),
-            *(("key", line) for line in _keys(record)),
+            *((label, line) for label, line in _keys(record)),
             *((f"descriptor {branch}", text) for branch, text in zip(("receive", "change"), descriptors, strict=False)),
         ]
         for label, text in pairs:
@@ -193,13 +215,11 @@ def token(session: Session, name: str, contract: str, symbol: str, decimals: int
 
     SYMBOL and DECIMALS are your word, from a source you trust: what a contract says of itself proves nothing.
     """
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.cli.ethereum_accounts import ethereum_account
     from bursar.wallet.review_json import asset_to_json
 
     wallet = compose.wallet(session)
-    held = wallet.account(name).account
-    if not isinstance(held, EthereumAccount):
-        raise InvalidInputError(f"account {name!r} is a bitcoin account: tokens live on ethereum", code="input.account")
+    held = ethereum_account(wallet.account(name))
     asset = wallet.add_token(held.chain_id, contract, symbol, decimals)
     session.output.answer(
         {"token": asset_to_json(asset)},
@@ -261,25 +281,30 @@ def _added(record: AccountRecord) -> None:
     click.echo(f"Account {record.name}: {where}; signer {account_words.signer(record)}")
     for line in _meaning(record):
         click.echo(f"  {line}")
-    click.echo(f"\nNext: bursar address new {record.name}")
+    following = "address new" if record.signer else "balance"
+    click.echo(f"\nNext: bursar {following} {record.name}")
 
 
 def _descriptors(record: AccountRecord) -> list[str]:
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     held = record.account
-    return [] if isinstance(held, EthereumAccount) else [held.descriptor(branch) for branch in held.branches]
+    return [] if isinstance(held, AnyEthereum) else [held.descriptor(branch) for branch in held.branches]
 
 
-def _keys(record: AccountRecord) -> list[str]:
-    """Each extended key behind its origin."""
+def _keys(record: AccountRecord) -> list[tuple[str, str]]:
+    """Each extended key behind its origin, or the one address."""
     from bursar.bitcoin.accounts import descriptor_of
     from bursar.ethereum.account import EthereumAccount
+    from bursar.ethereum.address_account import AddressAccount
 
     held = record.account
+    if isinstance(held, AddressAccount):
+        return [("address", str(held.only))]
     if isinstance(held, EthereumAccount):
-        return [f"[{held.origin}]{held.xpub}"]
-    return list(dict.fromkeys(str(key).partition("/<")[0].partition("/*")[0] for key in descriptor_of(held).keys))
+        return [("key", f"[{held.origin}]{held.xpub}"), ("first address", str(held.address(0)))]
+    keys = dict.fromkeys(str(key).partition("/<")[0].partition("/*")[0] for key in descriptor_of(held).keys)
+    return [("key", one) for one in keys]
 
 
 def _meaning(record: AccountRecord) -> tuple[str, ...]:
@@ -287,11 +312,12 @@ def _meaning(record: AccountRecord) -> tuple[str, ...]:
     from bursar.bitcoin.account import BitcoinAccount
     from bursar.bitcoin.accounts import descriptor_of
     from bursar.bitcoin.descriptors.analysis import describe
-    from bursar.ethereum.account import EthereumAccount
+    from bursar.wallet.accounts import AnyEthereum
 
     held = record.account
-    return () if isinstance(held, BitcoinAccount | EthereumAccount) else describe(descriptor_of(held))
+    return () if isinstance(held, BitcoinAccount | AnyEthereum) else describe(descriptor_of(held))
 
 
+account.add_command(discover)
 account.add_command(import_account)
 account.add_command(export_account)
