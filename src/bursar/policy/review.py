@@ -11,6 +11,7 @@ CREATION = "creation"  # code that becomes a contract
 UNLIMITED_ALLOWANCE = "unlimited-allowance"  # a spender may take every token, now and later
 DELEGATE_CALL = "delegate-call"  # code of others runs as an account, and can do anything with it
 SAFE_CHANGE = "safe-change"  # who rules a Safe becomes another: its owners, modules, guards, code
+ALLOWANCE_TO_ACCOUNT = "allowance-to-account"  # to an address without code: somebody holds its key
 DOMAIN_MISMATCH = "domain-mismatch"  # typed data for another chain, or for a contract that cannot be its verifier
 
 

@@ -10,6 +10,7 @@ from bursar.policy.address_text import canonical_address
 from bursar.policy.amounts import Amount, AssetScope, Percentage, Rate, format_units, reviewed_rate
 from bursar.policy.history import AssetKey, History, asset_key
 from bursar.policy.review import (
+    ALLOWANCE_TO_ACCOUNT,
     CREATION,
     DELEGATE_CALL,
     DOMAIN_MISMATCH,
@@ -25,7 +26,17 @@ from bursar.policy.review import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-BLIND_CODES = frozenset({OPAQUE_CALL, CREATION, UNLIMITED_ALLOWANCE, DELEGATE_CALL, SAFE_CHANGE, DOMAIN_MISMATCH})
+BLIND_CODES = frozenset(
+    {
+        OPAQUE_CALL,
+        CREATION,
+        UNLIMITED_ALLOWANCE,
+        ALLOWANCE_TO_ACCOUNT,
+        DELEGATE_CALL,
+        SAFE_CHANGE,
+        DOMAIN_MISMATCH,
+    }
+)
 
 Canonical: TypeAlias = "str | int | bool | Sequence[Canonical] | Mapping[str, Canonical] | None"
 
