@@ -8,6 +8,7 @@ from bursar.bitcoin.address import Address
 from bursar.bitcoin.transaction import Transaction
 from bursar.errors import InvalidInputError
 from bursar.wallet.accounts import native_asset, token_asset
+from bursar.wallet.ethereum_deposits_shown import Sieve
 from bursar.wallet.records import HistoryRow, TransferState
 from bursar.wallet.rivals import lost
 from bursar.wallet.store.transfers import stored_plan
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from bursar.bitcoin.transaction import TxOut
     from bursar.policy.review import Asset
     from bursar.wallet.store.accounts import TokenRow
-    from bursar.wallet.store.chainstate import Deposit, TransactionRow
+    from bursar.wallet.store.chainstate import TransactionRow
+    from bursar.wallet.store.deposits import Deposit
     from bursar.wallet.store.transfers import TransferRow
 
 _GONE = (TransferState.REPLACED, TransferState.FAILED)
@@ -105,9 +107,14 @@ def ethereum_history(
     *,
     native: Asset,
     tip_height: int | None,
+    paid: Collection[str] = (),
 ) -> list[HistoryRow]:
-    """Our own transfers, and every change of a holding they do not explain (its transaction is not known)."""
+    """Our own transfers, and what else moved: neither what was reversed, nor what people are not to be shown.
+
+    ``paid`` are the addresses we paid.
+    """
     result: list[HistoryRow] = []
+    numbered: set[tuple[str | None, str, str | None, int | None]] = set()
     for row in transfers:
         if row.state not in _ON_CHAIN or (row.state is TransferState.FAILED and row.height is None):
             continue
@@ -115,8 +122,12 @@ def ethereum_history(
         worked = row.state is not TransferState.FAILED
         payments = plan.review.payments
         fee_asset = plan.review.fee_asset
-        moved: list[tuple[Asset, int, str | None]] = [(one.asset, -one.amount, one.to) for one in payments if worked]
-        for number, (asset, amount, payee) in enumerate(moved or [(fee_asset, 0, None)]):
+        moved: list[tuple[Asset, int, str | None, int | None]] = [
+            (one.asset, -one.amount, one.to, one.token_id) for one in payments if worked
+        ]
+        for number, (asset, amount, payee, token_id) in enumerate(moved or [(fee_asset, 0, None, None)]):
+            if token_id is not None:
+                numbered.add((row.txid, asset.contract or "", payee, token_id))
             result.append(
                 HistoryRow(
                     account=name,
@@ -130,13 +141,17 @@ def ethereum_history(
                     confirmations=depth(row.height, tip_height),
                     counterparties=() if payee is None else (payee,),
                     transfer_id=row.id,
+                    token_id=token_id,
                 )
             )
-    assets = {token.contract: token_asset(token) for token in tokens}
+    assets = {"": native} | {token.contract: token_asset(token) for token in tokens}
+    sieve = Sieve(assets, {*own, *paid})
     for item in deposits:
-        known = native if not item.contract else assets.get(item.contract)
-        if known is None:
+        if item.state == "reversed" or sieve.hides(item) is not None:
             continue
+        if item.amount < 0 and (item.txid, item.contract, item.sender, item.token_id) in numbered:
+            continue  # a transfer of ours says so already
+        known = assets[item.contract]
         result.append(
             HistoryRow(
                 account=name,
@@ -149,6 +164,9 @@ def ethereum_history(
                 time=item.block_time,
                 confirmations=depth(item.height, tip_height),
                 counterparties=() if item.sender is None else (item.sender,),
+                deposit=item.kind,
+                state=item.state,
+                token_id=item.token_id,
             )
         )
     return result

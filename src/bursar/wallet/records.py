@@ -183,6 +183,9 @@ class HistoryRow:
     confirmations: int
     counterparties: tuple[str, ...] = ()
     transfer_id: str | None = None
+    deposit: str | None = None  # what an Ethereum movement is that no transfer made: see ``DepositRecord.kind``
+    state: str | None = None  # of such a movement: seen or confirmed
+    token_id: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -199,6 +202,9 @@ class HistoryRow:
             "confirmations": self.confirmations,
             "counterparties": list(self.counterparties),
             "transfer_id": self.transfer_id,
+            "deposit": self.deposit,
+            "state": self.state,
+            "token_id": None if self.token_id is None else str(self.token_id),
         }
 
 
@@ -209,6 +215,9 @@ class SyncReport:
     ``history_complete`` is false when this was the account's first sync and the node could not show what was spent
     before (Bitcoin Core: ``blockfilterindex=1``): coins are looked for far beyond the gap, but history lacks the past,
     and addresses emptied before may be issued again.
+
+    Of an Ethereum account: how many differences of balances are ``unexplained``, how many movements of unregistered
+    tokens were ``ignored`` because they were too many, and what somebody should look into (``alarms``).
     """
 
     account: str
@@ -218,6 +227,9 @@ class SyncReport:
     reorged: int | None = None
     changed: tuple[str, ...] = ()
     history_complete: bool = True
+    unexplained: int = 0
+    ignored: int = 0
+    alarms: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -230,6 +242,9 @@ class SyncReport:
             "reorged": self.reorged,
             "changed": list(self.changed),
             "history_complete": self.history_complete,
+            "unexplained": self.unexplained,
+            "ignored": self.ignored,
+            "alarms": list(self.alarms),
         }
 
 

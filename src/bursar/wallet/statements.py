@@ -13,7 +13,8 @@ from bursar.wallet import bitcoin_view, ethereum_view
 from bursar.wallet.movements import bitcoin_history, depth, ethereum_history, newest_first
 from bursar.wallet.records import AssetBalance, TransferRecord, TransferState
 from bursar.wallet.store import accounts as rows
-from bursar.wallet.store.chainstate import deposit_rows, transaction_rows
+from bursar.wallet.store.chainstate import transaction_rows
+from bursar.wallet.store.deposits import deposit_rows, paid_addresses
 from bursar.wallet.store.places import Edge, address_at, edges, owners, script_columns
 from bursar.wallet.store.transfers import transfer_rows
 from bursar.wallet.transfer import Transfer
@@ -135,10 +136,7 @@ def new_address(context: Context, name: str, *, beyond_gap: bool) -> AddressReco
             )
         edge = edges(connection, row.id).get(0, Edge())
         fresh = edge.last + 1
-        if isinstance(account, rules.AnyEthereum):
-            single = not account.addresses(1, 1)
-        else:
-            single = not account.ranged
+        single = not account.addresses(1, 1) if isinstance(account, rules.AnyEthereum) else not account.ranged
         if single:
             fresh = 0
         elif fresh - edge.last_used > row.gap_limit and not beyond_gap:
@@ -229,6 +227,7 @@ def history(context: Context, connection: Connection, wanted: Sequence[AccountRo
                 {item.address for item in rows.address_rows(connection, row.id)},
                 native=rules.native_asset(account, context.chains),
                 tip_height=row.seen_height,
+                paid=paid_addresses(connection, row.network),
             )
     return newest_first(found)
 

@@ -1,14 +1,14 @@
-"""Rows of what the chain last said: coins, transactions, Ethereum holdings and deposits."""
+"""Rows of what the chain last said: coins, transactions, Ethereum holdings."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import and_, bindparam, delete, insert, or_, select, update
 
 from bursar.wallet.store.accounts import MOST_IN
-from bursar.wallet.store.schema import addresses, coins, deposits, holdings, transactions
+from bursar.wallet.store.schema import addresses, coins, holdings, transactions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -51,19 +51,6 @@ class Holding:
     contract: str
     amount: int
     height: int
-
-
-@dataclass(frozen=True, slots=True)
-class Deposit:
-    """An incoming token payment named by a Transfer event."""
-
-    contract: str
-    address: str
-    sender: str | None
-    txid: str | None
-    amount: int
-    height: int
-    block_time: int
 
 
 def update_coins(connection: Connection, account_id: int, rows: Iterable[CoinRow], *, complete: bool) -> None:
@@ -212,30 +199,3 @@ def replace_holdings(connection: Connection, account_id: int, rows: Sequence[Hol
 def holding_rows(connection: Connection, account_id: int) -> list[Holding]:
     query = select(holdings).where(holdings.c.account_id == account_id)
     return [Holding(row.address, row.contract, int(row.amount), row.height) for row in connection.execute(query)]
-
-
-def add_deposits(connection: Connection, account_id: int, rows: Sequence[Deposit]) -> None:
-    highest = select(func.max(deposits.c.position)).where(deposits.c.account_id == account_id)
-    last = connection.execute(highest).scalar() or 0
-    for number, row in enumerate(rows, last + 1):
-        connection.execute(
-            insert(deposits).values(
-                account_id=account_id,
-                position=number,
-                contract=row.contract,
-                address=row.address,
-                sender=row.sender,
-                txid=row.txid,
-                amount=str(row.amount),
-                height=row.height,
-                block_time=row.block_time,
-            )
-        )
-
-
-def deposit_rows(connection: Connection, account_id: int) -> list[Deposit]:
-    query = select(deposits).where(deposits.c.account_id == account_id).order_by(deposits.c.position)
-    return [
-        Deposit(row.contract, row.address, row.sender, row.txid, int(row.amount), row.height, row.block_time)
-        for row in connection.execute(query)
-    ]

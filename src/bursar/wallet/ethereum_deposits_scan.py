@@ -1,0 +1,180 @@
+"""Looks through blocks for movements of an account, and holds what one answer says against another."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
+
+from bursar.chain.ethereum_reading import BlockReader, HeadReader, Tracer
+from bursar.chain.protocols import EthereumBackend
+from bursar.errors import ChainError
+from bursar.ethereum.token import TRANSFER_TOPIC, address_topic
+from bursar.wallet.ethereum_deposits import (
+    BATCH_TOPIC,
+    ETHER,
+    SINGLE_TOPIC,
+    Move,
+    borne_out,
+    moves_in_body,
+    moves_in_log,
+    moves_in_trace,
+    row_borne_out,
+    settled,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+
+    from bursar.chain.protocols import BlockRef, Receipt
+    from bursar.ethereum.address import Address
+    from bursar.wallet.store.deposits import Deposit
+
+OWNERS_AT_ONCE: Final = 500  # in one filter
+FOREIGN_KEPT: Final = 50  # movements of one unregistered contract that one look keeps; more are only counted
+RECEIPTS_SINGLY: Final = 4  # in one block; for more, all of the block's are asked for
+
+
+class ChainMovedError(ChainError):
+    """Two answers are of two chains: a reorganisation in between, or a lie. Ask again."""
+
+    default_code = "chain.moved"
+
+
+class DepositSource(EthereumBackend, HeadReader, BlockReader, Protocol):
+    """What a source has to offer for deposits to be looked for; ``Tracer`` adds what contracts pay."""
+
+
+def reads_blocks(backend: EthereumBackend) -> TypeGuard[DepositSource]:
+    """Whether deposits can be looked for through this source."""
+    return isinstance(backend, HeadReader) and isinstance(backend, BlockReader)
+
+
+@dataclass(slots=True)
+class Lookout:
+    """One look at the chain. ``registered`` are the contracts whose movements are held against receipts."""
+
+    backend: DepositSource
+    own: Collection[Address]
+    registered: Collection[str]
+    ignored: int = 0  # movements of unregistered contracts beyond what is kept, and logs without a place
+    _receipts: dict[str, Receipt] = field(default_factory=dict)
+
+    def tokens(self, low: int, high: int) -> list[Move]:
+        """What Transfer events of all contracts say of the blocks from ``low`` to ``high``."""
+        found: dict[tuple[str, int], list[Move]] = {}
+        topics = [address_topic(one) for one in self.own]
+        numbered = (SINGLE_TOPIC, BATCH_TOPIC)
+        for start in range(0, len(topics), OWNERS_AT_ONCE):
+            part = tuple(topics[start : start + OWNERS_AT_ONCE])
+            filters: tuple[tuple[bytes | tuple[bytes, ...] | None, ...], ...] = (
+                (TRANSFER_TOPIC, None, part),
+                (TRANSFER_TOPIC, part),
+                (numbered, None, None, part),
+                (numbered, None, part),
+            )
+            for wanted in filters:
+                for log in self.backend.logs(addresses=(), topics=wanted, from_block=low, to_block=high):
+                    if log.place is None:
+                        self.ignored += 1
+                        continue
+                    if not low <= log.place.block.height <= high:
+                        raise ChainMovedError("the node gave a log of a block that was not asked for")
+                    found[log.place.block.hash, log.place.index] = moves_in_log(log)
+        moves = [move for one in found.values() for move in one if self._concerns(move)]
+        moves.sort(key=lambda move: (move.block.height, move.index or 0))
+        return self._checked(self._bounded(moves))
+
+    def _concerns(self, move: Move) -> bool:
+        return move.sender != move.recipient and (move.sender in self.own or move.recipient in self.own)
+
+    def _bounded(self, moves: Iterable[Move]) -> list[Move]:
+        kept: list[Move] = []
+        foreign: dict[str, int] = {}
+        for move in moves:
+            if move.contract not in self.registered or not move.amount:
+                foreign[move.contract] = foreign.get(move.contract, 0) + 1
+                if foreign[move.contract] > FOREIGN_KEPT:
+                    self.ignored += 1
+                    continue
+            kept.append(move)
+        return kept
+
+    def ether(self, low: int, high: int, parent: str | None) -> list[Move]:
+        """Plain payments and withdrawals in these blocks; ``parent`` is the hash of the block below ``low``."""
+        moves: list[Move] = []
+        for height in range(low, high + 1):
+            body = self.backend.block_body(height)
+            if parent is not None and body.parent != parent:
+                raise ChainMovedError(f"block {height} does not follow the one before it")
+            parent = body.block.hash
+            moves += self._settled(body.block, moves_in_body(body, self.own))
+        return moves
+
+    def inner(self, block: BlockRef) -> list[Move] | None:
+        """What contracts moved in a block; ``None`` where the source does not trace."""
+        traced = self.backend.internal_transfers(block) if isinstance(self.backend, Tracer) else None
+        return None if traced is None else self._checked(moves_in_trace(block, traced, self.own))
+
+    def _settled(self, block: BlockRef, moves: Sequence[Move]) -> list[Move]:
+        plain = [move.txid for move in moves if move.kind == ETHER and move.txid is not None]
+        if len(plain) > RECEIPTS_SINGLY:
+            self._receipts.update({one.tx_hash: one for one in self.backend.block_receipts(block) or ()})
+        kept: list[Move] = []
+        for move in self._checked(moves):
+            if move.txid is None:
+                kept.append(move)
+                continue
+            worked = settled(move, self._receipts[move.txid], self.own)
+            if worked is not None:
+                kept.append(worked)
+        return kept
+
+    def _checked(self, moves: Sequence[Move]) -> list[Move]:
+        """These movements, of which each that would be shown has its receipt."""
+        for move in moves:
+            if move.txid is None or (move.contract and (move.contract not in self.registered or not move.amount)):
+                continue
+            if not borne_out(move, self.receipt(move.txid)):
+                raise ChainMovedError(
+                    f"the node tells of {move.kind} moved by {move.txid} and its receipt does not show it",
+                    code="chain.contradiction",
+                )
+        return list(moves)
+
+    def receipt(self, txid: str) -> Receipt | None:
+        """The receipt as of this look."""
+        found = self._receipts.get(txid) or self.backend.receipt(txid)
+        if found is not None:
+            self._receipts[txid] = found
+        return found
+
+    def still_there(self, row: Deposit) -> bool:
+        """Whether a stored movement has its receipt now, or its block where it has no transaction."""
+        if row.txid is not None:
+            return row_borne_out(row, self.receipt(row.txid))
+        return row.block_hash is None or self.is_block(row.height, row.block_hash)  # older stores kept no hash
+
+    def is_block(self, height: int, block_hash: str) -> bool:
+        """Whether the chain has this block."""
+        block = self.backend.block_at(height)
+        return block is not None and block.hash == block_hash
+
+
+def fork_point(backend: HeadReader, noted: Mapping[int, str], *, tip: int) -> int | None:
+    """The highest noted height that is on the node's chain; ``None`` where none is. Canonical blocks are a prefix."""
+    heights = sorted(height for height in noted if height <= tip)
+
+    def agrees(height: int) -> bool:
+        block = backend.block_at(height)
+        return block is not None and block.hash == noted[height]
+
+    if not heights or agrees(heights[-1]):
+        return heights[-1] if heights else None
+    low, high = 0, len(heights) - 1  # of those below ``low`` all agree, from ``high`` on none does
+    while low < high:
+        middle = (low + high) // 2
+        if agrees(heights[middle]):
+            low = middle + 1
+        else:
+            high = middle
+    return heights[low - 1] if low else None
