@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from bursar.cli.contract_review import ContractReview
-from bursar.ethereum.safe import KNOWN_DELEGATES, safe_cautions, unfold
+from bursar.cli import compose
+from bursar.ethereum.safe import KNOWN_DELEGATES, safe_cautions
 from bursar.policy.render import plain_text, review_text
+from bursar.policy.review import ReviewWarning
+from bursar.policy.typed_data import review_of_typed_data
 
 if TYPE_CHECKING:
     from bursar.cli.safe_chain import Standing
@@ -14,33 +17,32 @@ if TYPE_CHECKING:
     from bursar.ethereum.address import Address
     from bursar.policy.review import Review
 
-_OFFLINE = "safe-unchecked"
-
 
 def review_of(session: Session, standing: Standing, account: str, *, delegates: frozenset[Address]) -> Review:
     """What the transaction does, for people and the policy; ``account`` is the one asked to sign."""
     tx = standing.proposal.transaction
-    made = ContractReview.known_to(session, tx.safe.address, tx.safe.chain_id)
-    for one in unfold(tx):
-        made.add_call(one)
-    said = made.codes
-    for caution in safe_cautions(tx, delegates=delegates | KNOWN_DELEGATES):
-        if caution.code not in said:
-            made.warn(caution.code, caution.text)
-    for caution in standing.cautions:
-        made.warn(caution.code, caution.text)
-    for doubt in standing.doubts:
-        made.warn("safe-owners", doubt)
+    chain_id = tx.safe.chain_id
+    tokens = {one.contract: one for one in compose.wallet(session).tokens() if one.chain_id == chain_id}
+    chain = compose.chains(session).by_id.get(chain_id)
+    review = review_of_typed_data(
+        tx.unsafe_typed_data(),
+        account=account,
+        chain_id=chain_id,
+        tokens=tokens,
+        symbol="ETH" if chain is None else chain.currency_symbol,
+    )
+    said = {one.code for one in review.warnings}
+    own = [one for one in safe_cautions(tx, delegates=delegates | KNOWN_DELEGATES) if one.code not in said]
+    warnings = [ReviewWarning(one.code, one.text) for one in (*own, *standing.cautions)]
+    warnings += [ReviewWarning("safe-owners", doubt) for doubt in standing.doubts]
     if standing.place is None:
-        made.warn(_OFFLINE, "the chain was not asked: the Safe's owners, nonce and hash are what the file says")
+        text = "the chain was not asked: the Safe's owners, nonce and hash are what the file says"
+        warnings.append(ReviewWarning("safe-unchecked", text))
     elif standing.place:
-        made.warn("safe-nonce", f"{standing.place} other transactions of the Safe have to be executed before this one")
-    extra: dict[str, str | int] = {
-        "safe": str(tx.safe.address),
-        "safe nonce": tx.nonce,
-        "safe version": str(tx.safe.version),
-    }
-    return made.review(account, extra=extra)
+        text = f"{standing.place} other transactions of the Safe have to be executed before this one"
+        warnings.append(ReviewWarning("safe-nonce", text))
+    extra = {"safe": str(tx.safe.address), "safe nonce": tx.nonce, "safe version": str(tx.safe.version)}
+    return replace(review, warnings=(*review.warnings, *warnings), extra={**review.extra, **extra})
 
 
 def proposal_text(standing: Standing, review: Review) -> str:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from bursar.cli import compose
-from bursar.cli.contract_review import ContractReview
 from bursar.ethereum.address import Address
 from bursar.ethereum.json_object import read_object
-from bursar.ethereum.safe import MultiSendCall
-from bursar.ethereum.units import Wei
 from bursar.ethereum.user_operation import EntryPoint, EntryPointVersion, UserOperation
 from bursar.policy.render import review_text
+from bursar.policy.review import ReviewWarning
+from bursar.policy.typed_data import review_of_typed_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,25 +63,31 @@ def read_operation(
 
 
 def review_of(session: Session, one: UserOperation, point: EntryPoint, account: str) -> Review:
-    """What the operation's calldata does, as a call of the account by itself; what it may cost counts as a fee."""
-    made = ContractReview.known_to(session, one.sender, point.chain_id)
-    if one.call_data:
-        made.add_call(MultiSendCall(one.sender, Wei(0), one.call_data))
-    if one.factory is not None:
-        made.warn("account-creation", f"the factory {one.factory} creates the account first, from data shown below")
+    """What the operation does, for people and the policy; what its gas may cost the smart account counts as the fee."""
+    tokens = {found.contract: found for found in compose.wallet(session).tokens() if found.chain_id == point.chain_id}
+    chain = compose.chains(session).by_id.get(point.chain_id)
+    # version 0.8 has a form to review; in older ones the same members mean the same
+    typed = one.typed_data(replace(point, version=EntryPointVersion.V08))
+    review = review_of_typed_data(
+        typed,
+        account=account,
+        chain_id=point.chain_id,
+        tokens=tokens,
+        symbol="ETH" if chain is None else chain.currency_symbol,
+    )
+    warnings = []
     if one.delegate is not None:
-        made.warn("delegation", f"the account runs the code of {one.delegate}")
+        warnings.append(ReviewWarning("delegate", f"the account runs the code of {one.delegate}"))
     if one.paymaster is not None:
-        made.warn("paymaster", f"{one.paymaster} pays for it, on terms that only its data tell")
-    fee = 0 if one.paymaster is not None else one.max_gas_cost
-    rate = f"{Wei(one.max_fee_per_gas).to_gwei_text()}, of it {Wei(one.max_priority_fee_per_gas).to_gwei_text()} tip"
-    extra: dict[str, str | int] = {
+        text = f"{one.paymaster} pays for the gas, on terms that only its data tell"
+        warnings.append(ReviewWarning("paymaster", text))
+    extra = {
         "smart account": str(one.sender),
         "entry point": f"{point.address}, version {point.version.value}",
         "user operation nonce": hex(one.nonce),
         "gas": f"{one.call_gas_limit} call, {one.verification_gas_limit} check, {one.pre_verification_gas} before",
     }
-    return made.review(account, fee=fee, fee_rate=rate, extra=extra)
+    return replace(review, warnings=(*review.warnings, *warnings), extra={**review.extra, **extra})
 
 
 def operation_text(one: UserOperation, point: EntryPoint, review: Review) -> str:

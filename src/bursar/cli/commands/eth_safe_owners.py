@@ -44,6 +44,7 @@ _LOOKED_AT = 20  # addresses of an account that are looked for among the owners
 @click.option(
     "--allow-delegate", "allowed", multiple=True, metavar="ADDRESS", help="Let this contract run as the Safe."
 )
+@click.option("--any-chain", is_flag=True, help="Accept a Safe before 1.3.0, whose signatures count on every chain.")
 @click.option("--offline", is_flag=True, help="Do not ask the chain; owners and nonce are then what the file says.")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
 @signer_options
@@ -56,6 +57,7 @@ def sign(
     target: str | None,
     personal: bool,
     allowed: Sequence[str],
+    any_chain: bool,
     offline: bool,
     yes: bool,
     unlock: Unlock,
@@ -77,6 +79,11 @@ def sign(
     if target is not None:
         safe_files.require_new(target)
     before = safe_files.read_whole(file)
+    if before.transaction.safe.any_chain and not any_chain:
+        raise InvalidInputError(
+            "a signature for this Safe names no chain and counts on every one: accept that with --any-chain",
+            code="input.safe",
+        )
     standing = stand(session, before, offline=offline)
     tx, delegates = standing.proposal.transaction, delegates_of(allowed)
     tx.typed_data(delegates=delegates)  # refuses delegate calls before anything is shown

@@ -70,7 +70,8 @@ class SafeTransaction:
         if self.operation is Operation.DELEGATE_CALL and self.value:
             raise safe_error("a delegate call sends no value of its own: the contract ignores it, so leave it at zero")
 
-    def _unchecked_typed_data(self) -> TypedData:
+    def unsafe_typed_data(self) -> TypedData:
+        """The typed data whatever it calls: to be shown and hashed. To be signed there is :meth:`typed_data`."""
         names = [self.safe.gas_field if name == "baseGas" else name for name in _FIELDS.values()]
         fields = list(zip(names, (*_TYPES, "uint256"), strict=True))
         values = (getattr(self, name) for name in _FIELDS)
@@ -82,12 +83,12 @@ class SafeTransaction:
 
     def digest(self) -> bytes:
         """The safeTxHash, 32 bytes: what the contract answers to ``getTransactionHash`` and what its owners sign."""
-        return self._unchecked_typed_data().digest()
+        return self.unsafe_typed_data().digest()
 
     @property
     def message_hash(self) -> bytes:
         """hashStruct of the SafeTx alone, 32 bytes: the second hash that devices show, after the domain's."""
-        return self._unchecked_typed_data().message_hash
+        return self.unsafe_typed_data().message_hash
 
     def typed_data(self, *, delegates: frozenset[Address] = KNOWN_DELEGATES) -> TypedData:
         """What to give to a signer.
@@ -97,7 +98,7 @@ class SafeTransaction:
         before 1.3.0 the domain names no chain: ask the signer with ``any_chain``.
         """
         check_delegate_calls(self.to, self.data, self.operation, delegates=delegates)
-        return self._unchecked_typed_data()
+        return self.unsafe_typed_data()
 
     def execution(self, signatures: bytes, *, delegates: frozenset[Address] = KNOWN_DELEGATES) -> bytes:
         """Calldata for the Safe: run this with the encoded signatures of its owners; checked as before signing."""
