@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from bursar.wallet.store.transfers import TransferRow
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SIGNER = re.compile(
+    r"(?:[A-Za-z0-9._-]{1,32}:)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+)  # a signer of one key has no other name
 
 
 def add_account(
@@ -42,7 +45,7 @@ def add_account(
 ) -> AccountRecord:
     """See ``Wallet.add_account``."""
     for what, text in (("account", name), *(("signer", one) for one in signers)):
-        if not _NAME.fullmatch(text):
+        if not (_NAME if what == "account" else _SIGNER).fullmatch(text):
             raise InvalidInputError(
                 f"{what} name {text[:70]!r} must be 1 to 64 letters, digits, dots, dashes or underscores",
                 code="input.name",
