@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 UNSIGNED = (TransferState.PLANNED, TransferState.APPROVED)
 _LEAST_TEXT = 4
-_OVER = (TransferState.DENIED, TransferState.CANCELLED, TransferState.FAILED)
+_OVER = (TransferState.DENIED, TransferState.CANCELLED, TransferState.FAILED, TransferState.SUPERSEDED)
 
 
 def fee_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
 
 from bursar.errors import InvalidInputError
-from bursar.ethereum.authorization import SignedAuthorization
-from bursar.ethereum.token import is_unlimited
 from bursar.ethereum.units import MAX_UINT256
 from bursar.wallet.canonical import field as read
 from bursar.wallet.canonical import open_record
+
+if TYPE_CHECKING:
+    from bursar.ethereum.authorization import SignedAuthorization
 
 MAX_TEXT = 1000
 MAX_DATA = 128 * 1024  # bytes of calldata; nodes relay no more
@@ -82,6 +83,8 @@ class SetAllowance:
     unlimited: bool = False
 
     def __post_init__(self) -> None:
+        from bursar.ethereum.token import is_unlimited
+
         _check_text(self.asset, "an allowance names a token", "input.asset")
         _check_text(self.spender, "an allowance names its spender", "input.address")
         _check_number(self.amount, "an allowance", MAX_UINT256, "input.amount")
@@ -101,6 +104,8 @@ class Delegate:
     authorizations: tuple[SignedAuthorization, ...]
 
     def __post_init__(self) -> None:
+        from bursar.ethereum.authorization import SignedAuthorization
+
         held = self.authorizations
         if type(held) is not tuple or not all(isinstance(one, SignedAuthorization) for one in held):
             raise InvalidInputError("a delegation carries signed authorizations", code="input.authorization")
@@ -186,6 +191,8 @@ def action_from_json(data: object) -> Action | None:
             read(record, "unlimited", bool),
         )
     if kind is Delegate:
+        from bursar.ethereum.authorization import SignedAuthorization
+
         rows = read(record, "authorizations", list)
         if len(rows) > MAX_AUTHORIZATIONS:
             raise InvalidInputError(f"1 to {MAX_AUTHORIZATIONS} authorizations", code="input.authorization")

@@ -154,7 +154,13 @@ def bump_transfer(
     if cancel_to is None:
         return fresh
     return replace(
-        fresh, payments=(cancel_to,), everything=False, subtract_fee=False, data=None, memo=f"cancels {old.id}"
+        fresh,
+        payments=(cancel_to,),
+        action=None,
+        everything=False,
+        subtract_fee=False,
+        data=None,
+        memo=f"cancels {old.id}",
     )
 
 

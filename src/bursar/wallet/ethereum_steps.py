@@ -1,45 +1,65 @@
-"""Planning and bumping Ethereum transfers: gathers what planning needs, then reserves the nonce and stores the plan."""
+"""Planning Ethereum transfers: gathers what planning needs, then reserves the nonce and stores the plan."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bursar.chain.fees import ethereum_fees
-from bursar.errors import ConflictError, InsufficientFundsError, InvalidInputError
+from bursar.errors import ConflictError, InsufficientFundsError
 from bursar.ethereum.address import Address
-from bursar.ethereum.fees import TRANSFER_GAS, Eip1559Fees, padded_gas
-from bursar.ethereum.token import CALL_DECIMALS, Token, decode_uint256
-from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
-from bursar.ethereum.units import Wei
+from bursar.ethereum.token import Token
+from bursar.policy.review import ReviewWarning
 from bursar.wallet import ethereum_planning as planning
-from bursar.wallet.accounts import resolve_asset
+from bursar.wallet.accounts import native_asset, resolve_asset
+from bursar.wallet.actions import ContractCall, FillNonce, NftTransfer
 from bursar.wallet.bitcoin_planning import check_cap
-from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer
-from bursar.wallet.ethereum_sync import sync_ethereum
-from bursar.wallet.ethereum_view import ETHER, EthereumView, load_view
+from bursar.wallet.ethereum_fees import choose_fees, data_fee, is_legacy
+from bursar.wallet.ethereum_intents import draft, read_intent
+from bursar.wallet.ethereum_nonces import check_gap, waiting_below
+from bursar.wallet.ethereum_questions import PartyFacts, ask_about_party, fresh_balances, gas_for, holder_of
+from bursar.wallet.ethereum_reviewing import DATA_FEE_MARGIN, Book, review_of
+from bursar.wallet.ethereum_sync import check_ethereum_node, sync_ethereum
+from bursar.wallet.ethereum_view import costs, load_view
 from bursar.wallet.plan import Plan
-from bursar.wallet.reserving import check_bumpable, gather_facts, known_plan, require_transfer, store_plan
+from bursar.wallet.reserving import gather_facts, known_plan, store_plan
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.reservations import (
-    highest_held_nonce,
+    expected_nonce,
     hold_nonce,
     next_nonce,
     nonce_floor,
     raise_nonce_floor,
-    set_nonce_floor,
 )
-from bursar.wallet.store.transfers import stored_plan
-from bursar.wallet.transfer import PaymentOrder
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bursar.chain.protocols import EthereumBackend, FeeQuote
+    from bursar.chain.ethereum_chains import EthereumChain
+    from bursar.chain.protocols import EthereumBackend
+    from bursar.ethereum.fees import Eip1559Fees
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
+    from bursar.wallet.ethereum_intents import Intent
+    from bursar.wallet.ethereum_view import EthereumView
     from bursar.wallet.store.accounts import AccountRow, AddressRow
-    from bursar.wallet.store.transfers import TransferRow
-    from bursar.wallet.transfer import FeeChoice, Transfer
+    from bursar.wallet.transfer import Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Everything a plan is made of but the nonce, which is given out together with the plan."""
+
+    payer: AddressRow
+    sender: Address
+    fees: Eip1559Fees
+    base_fee: int
+    gas: int
+    amount: int
+    data_fee: int
+    latest: int
+    pending: int
+    party: PartyFacts
+    holdings: dict[tuple[str, str], int]
 
 
 def plan_ethereum(
@@ -52,51 +72,65 @@ def plan_ethereum(
     dry_run: bool,
 ) -> Plan:
     """See ``Wallet.plan``. ``ConflictError`` when another process was quicker: try again."""
+    chain = context.chains.by_id.get(account.chain_id)
+    native = native_asset(account, context.chains)
     with context.store.read() as connection:
-        stored_tokens = account_rows.all_tokens(connection)
-    asset = resolve_asset(account, transfer.payments[0].asset, stored_tokens)
-    intent = planning.read_intent(transfer, asset)
-    sync_ethereum(context, row, account, backend, _silent)
-    quote = backend.fees()
-    fees = choose_fees(context, transfer.fee, quote)
-    with context.store.read() as connection:
-        view = load_view(connection, row)
-        tokens = _tokens(connection, account)
-    payer = planning.choose_sender(view, intent, transfer.source)
-    sender = Address.from_text(payer.address)
-    payee_code = backend.code(intent.payee)
-    unverified = _doubts(backend, intent)
-    gas = _gas(context, account, backend, intent, sender, fees, bool(payee_code))
-    amount = planning.settle_amount(view, payer.address, intent, gas=gas, fees=fees)
-    latest, pending = backend.nonce(sender), backend.nonce(sender, pending=True)
+        tokens = account_rows.all_tokens(connection)
+    intent = read_intent(transfer, native, lambda key: resolve_asset(account, key, tokens, context.chains), chain)
+    # Only the payer is asked about. A look at the whole account comes first where there was none, or when all of the
+    # money shall go, and second when what is known does not suffice.
+    synced = row.tip is None or intent.everything
+    if synced:
+        sync_ethereum(context, row, account, backend, _silent)
+    else:
+        check_ethereum_node(context, row, account, backend)
+    try:
+        made = _prepare(context, row, account, chain, transfer, intent, backend)
+    except InsufficientFundsError:
+        if synced:
+            raise
+        sync_ethereum(context, row, account, backend, _silent)
+        made = _prepare(context, row, account, chain, transfer, intent, backend)
     body = transfer.body_digest()
+    sender = made.payer.address
     with context.store.write() as connection:
         known = None if dry_run else known_plan(connection, transfer, body)
         if known is not None:
             return known
-        expected = _expected_nonce(connection, account.chain_id, payer.address)
-        floor = nonce_floor(connection, account.chain_id, payer.address)
-        least, doubt = planning.check_nonce(
-            payer.address, expected=expected, floor=floor, latest=latest, pending=pending
+        nonce, doubt = _next(connection, account.chain_id, intent, made)
+        tx = draft(
+            intent,
+            chain_id=account.chain_id,
+            legacy=is_legacy(chain),
+            sender=made.sender,
+            amount=made.amount,
+            fees=made.fees,
+            gas=made.gas,
+            nonce=nonce,
         )
-        nonce = next_nonce(connection, account.chain_id, payer.address, least=least)
-        tx = planning.draft(intent, chain_id=account.chain_id, amount=amount, fees=fees, gas=gas, nonce=nonce)
-        review = planning.review_of(
-            account,
-            row.name,
+        book = book_of(context, connection, row, account)
+        payees = [] if intent.party is None else [str(intent.party)]
+        waits = waiting_below(connection, account.chain_id, sender, least=made.latest, nonce=nonce)
+        notes = () if waits is None else (ReviewWarning("nonce-gap", waits),)
+        review = review_of(
+            book,
             tx,
-            sender=payer.address,
-            base_fee=int(quote.base_fee),
-            tokens=tokens,
+            sender=sender,
+            base_fee=made.base_fee,
             facts=gather_facts(
                 connection,
                 row.network,
-                [str(intent.payee)],
-                contracts=[str(intent.payee)] if payee_code else [],
-                token_contracts=[str(contract) for contract in tokens],
-                unverified=unverified if doubt is None else [*unverified, doubt],
+                payees,
+                contracts=payees if made.party.contract else [],
+                token_contracts=[
+                    str(contract) for contract in book.tokens if not isinstance(intent.action, ContractCall)
+                ],
+                unverified=[*made.party.unverified, *([] if doubt is None else [doubt])],
             ),
             replaces=None,
+            data_fee=made.data_fee,
+            name=intent.name,
+            notes=(*made.party.notes, *notes),
         )
         check_cap(review.max_fee, transfer.fee.max_fee, "wei")
         plan = Plan(
@@ -105,186 +139,122 @@ def plan_ethereum(
             review=review,
             created=context.now(),
             unsigned=tx.signing_bytes().hex(),
-            path=str(account.path(payer.position)),
-            sender=payer.address,
+            path=str(account.path(made.payer.position)),
+            sender=sender,
         )
         if dry_run:
             return plan
-        _recheck_funds(load_view(connection, row), payer, plan)
+        _recheck_funds(load_view(connection, row).with_holdings(made.holdings), plan)
         store_plan(context, connection, plan, account_id=row.id, root=plan.id, body=body)
-        held = hold_nonce(connection, account.chain_id, payer.address, least=least, root=plan.id, transfer_id=plan.id)
-        assert held == nonce
-        raise_nonce_floor(connection, account.chain_id, payer.address, latest)
+        hold_nonce(connection, account.chain_id, sender, nonce, root=plan.id, transfer_id=plan.id)
+        raise_nonce_floor(connection, account.chain_id, sender, made.latest)
     context.passed("plan.reserved")
     return plan
 
 
-def bump_ethereum(
+def _prepare(
     context: Context,
     row: AccountRow,
     account: AnyEthereum,
-    target: TransferRow,
+    chain: EthereumChain | None,
+    transfer: Transfer,
+    intent: Intent,
     backend: EthereumBackend,
-    *,
-    fee: FeeChoice,
-    cancel: bool,
-    idempotency_key: str | None,
-) -> Plan:
-    """See ``Wallet.bump``."""
-    sync_ethereum(context, row, account, backend, _silent)
+) -> Prepared:
+    """Ask the node; ``InsufficientFundsError`` when the payer cannot pay by what it says."""
     quote = backend.fees()
-    old = stored_plan(target)
-    before = SignedTransaction.parse(target.raw or b"").unsigned
-    fees = bumped_fees(context, before, fee, quote)
-    sender = str(old.sender)
-    tx = UnsignedTransaction(
-        chain_id=before.chain_id,
-        nonce=before.nonce,
-        to=Address.from_text(sender) if cancel else before.to,
-        value=Wei(0) if cancel else before.value,
-        data=b"" if cancel else before.data,
-        gas_limit=TRANSFER_GAS if cancel else before.gas_limit,
-        max_fee_per_gas=fees.max_fee_per_gas,
-        max_priority_fee_per_gas=fees.max_priority_fee_per_gas,
+    fees = choose_fees(context.caps, transfer.fee, quote, legacy=is_legacy(chain))
+    with context.store.read() as connection:
+        view = load_view(connection, row)
+    source = transfer.source
+    if source is None and isinstance(intent.action, NftTransfer):
+        source = holder_of(backend, intent.action, [one.address for one in view.senders()])
+    payer = planning.choose_sender(view, intent, source)
+    sender = Address.from_text(payer.address)
+    holdings = fresh_balances(backend, intent, payer.address)
+    view = view.with_holdings(holdings)
+    latest, pending = backend.nonce(sender), backend.nonce(sender, pending=True)
+    party = ask_about_party(backend, intent, sender)
+    gas = gas_for(
+        context,
+        chain,
+        backend,
+        intent,
+        sender,
+        chain_id=account.chain_id,
+        fees=fees,
+        nonce=latest,
+        party_has_code=party.contract,
     )
-    with context.store.write() as connection:
-        check_bumpable(connection, require_transfer(connection, target.id))
-        tokens = _tokens(connection, account)
-        review = planning.review_of(
-            account,
-            row.name,
-            tx,
-            sender=sender,
-            base_fee=int(quote.base_fee),
-            tokens=tokens,
-            facts=gather_facts(connection, row.network, [one.to for one in old.review.payments]),
-            replaces=target.txid,
-            cancels=cancel or not old.review.payments,
-        )
-        check_cap(review.max_fee, fee.max_fee, "wei")
-        extra = max(0, review.max_fee - old.review.max_fee)
-        free = load_view(connection, row).spendable(sender, ETHER)
-        if extra > free:
-            raise InsufficientFundsError(
-                f"the higher fee takes {Wei(extra).to_eth_text()} more and {sender} has {Wei(free).to_eth_text()}",
-                needed=extra,
-                available=free,
-            )
-        back = PaymentOrder(sender, 0, "ETH") if cancel else None
-        transfer = bump_transfer(old, fee, idempotency_key, cancel_to=back)
-        plan = Plan(
-            id=transfer.id,
-            transfer=transfer,
-            review=review,
-            created=context.now(),
-            unsigned=tx.signing_bytes().hex(),
-            path=old.path,
-            sender=sender,
-            replaces=target.id,
-        )
-        body = bump_digest(target.id, fee, cancel)
-        store_plan(context, connection, plan, account_id=row.id, root=target.root, body=body)
-    context.passed("plan.reserved")
-    return plan
-
-
-def choose_fees(context: Context, fee: FeeChoice, quote: FeeQuote) -> Eip1559Fees:
-    """The explicit fees, or the node's quote for the speed, both within the wallet's caps."""
-    if fee.rate is None:
-        return ethereum_fees(quote, fee.speed, caps=context.caps)
-    if not isinstance(fee.rate, Eip1559Fees):
-        raise InvalidInputError("an ethereum fee is a maximum and a tip per gas", code="input.fee")
-    return context.caps.check_ethereum(fee.rate)
-
-
-def bumped_fees(context: Context, before: UnsignedTransaction, fee: FeeChoice, quote: FeeQuote) -> Eip1559Fees:
-    """Both fields up by 10 % or more (EIP-1559 pools); explicit fees that are less are refused."""
-    old = Eip1559Fees(
-        max_fee_per_gas=before.max_fee_per_gas or Wei(0),
-        max_priority_fee_per_gas=before.max_priority_fee_per_gas or Wei(0),
-    )
-    chosen = choose_fees(context, fee, quote)
-    if fee.rate is not None:
-        chosen.check_replaces(old)
-        return chosen
-    return context.caps.check_ethereum(old.bumped(at_least=chosen))
-
-
-def accept_nonce(context: Context, row: AccountRow, account: AnyEthereum, address: str, nonce: int) -> None:
-    """See ``Wallet.accept_nonce``."""
-    with context.store.write() as connection:
-        if all(item.address != address for item in account_rows.address_rows(connection, row.id)):
-            raise InvalidInputError(f"{address[:90]} is no address of account {row.name!r}", code="input.address")
-        highest = highest_held_nonce(connection, account.chain_id, address)
-        if highest is not None and nonce <= highest:
-            raise ConflictError(f"nonce {highest} of {address} belongs to a transfer: the next one cannot be {nonce}")
-        set_nonce_floor(connection, account.chain_id, address, nonce)
-        context.note(connection, "nonce.accepted", account=row.name, address=address, nonce=nonce)
-
-
-def _expected_nonce(connection: Connection, chain_id: int, address: str) -> int:
-    highest = highest_held_nonce(connection, chain_id, address)
-    return max(nonce_floor(connection, chain_id, address) or 0, 0 if highest is None else highest + 1)
-
-
-def _recheck_funds(view: EthereumView, payer: AddressRow, plan: Plan) -> None:
-    """Another process may have reserved the same money since the view was read."""
-    needed: dict[str, int] = {ETHER: plan.review.max_fee}
-    for payment in plan.review.payments:
-        key = payment.asset.contract or ETHER
-        needed[key] = needed.get(key, 0) + payment.amount
-    if any(view.spendable(payer.address, key) < amount for key, amount in needed.items()):
-        raise ConflictError(f"the funds of {payer.address} were reserved by another transfer: plan again")
-
-
-def _gas(
-    context: Context,
-    account: AnyEthereum,
-    backend: EthereumBackend,
-    intent: planning.Intent,
-    sender: Address,
-    fees: Eip1559Fees,
-    payee_has_code: bool,
-) -> int:
-    if not intent.contract and not payee_has_code:
-        return TRANSFER_GAS
-    trial = planning.draft(
+    legacy = is_legacy(chain)
+    asked = draft(
         intent,
         chain_id=account.chain_id,
-        amount=max(1, intent.amount),
+        legacy=legacy,
+        sender=sender,
+        amount=intent.amount or view.spendable(payer.address, intent.contract),
         fees=fees,
-        gas=context.caps.gas,
-        nonce=backend.nonce(sender),
+        gas=gas,
+        nonce=max(latest, pending),
     )
-    return planning.check_gas_limit(padded_gas(backend.estimate_gas(sender, trial)), context.caps.gas)
+    charged = data_fee(chain, backend, asked)
+    amount = planning.settle_amount(
+        view,
+        payer.address,
+        intent,
+        native=native_asset(account, context.chains),
+        fee=gas * int(fees.max_fee_per_gas) + DATA_FEE_MARGIN * charged,
+    )
+    return Prepared(
+        payer=payer,
+        sender=sender,
+        fees=fees,
+        base_fee=int(quote.base_fee),
+        gas=gas,
+        amount=amount,
+        data_fee=charged,
+        latest=latest,
+        pending=pending,
+        party=party,
+        holdings=holdings,
+    )
 
 
-def _doubts(backend: EthereumBackend, intent: planning.Intent) -> list[str]:
-    """What the token's contract says of itself, held against what the operator registered."""
-    if not intent.contract:
-        return []
-    contract = Address.from_text(intent.contract)
-    if not backend.code(contract):
-        raise InvalidInputError(f"there is no contract at {contract} on this chain", code="input.asset")
-    try:
-        decimals = decode_uint256(backend.call(contract, CALL_DECIMALS))
-    except InvalidInputError:
-        return [f"{intent.asset.symbol} at {contract} does not tell its decimals: {intent.asset.decimals} is assumed"]
-    if decimals != intent.asset.decimals:
-        raise InvalidInputError(
-            f"{contract} has {decimals} decimals and is registered with {intent.asset.decimals}: correct the token",
-            code="input.asset",
-        )
-    return []
+def _next(connection: Connection, chain_id: int, intent: Intent, made: Prepared) -> tuple[int, str | None]:
+    """The nonce this plan gets, and a doubt about what the node says of nonces."""
+    sender = made.payer.address
+    least, doubt = planning.check_nonce(
+        sender,
+        expected=expected_nonce(connection, chain_id, sender),
+        floor=nonce_floor(connection, chain_id, sender),
+        latest=made.latest,
+        pending=made.pending,
+    )
+    if isinstance(intent.action, FillNonce):
+        check_gap(connection, chain_id, sender, intent.action.nonce, latest=made.latest)
+        return intent.action.nonce, doubt
+    return next_nonce(connection, chain_id, sender, least=least), doubt
 
 
-def _tokens(connection: Connection, account: AnyEthereum) -> dict[Address, Token]:
-    found: dict[Address, Token] = {}
-    for row in account_rows.all_tokens(connection):
-        if row.chain_id == account.chain_id:
-            contract = Address.from_text(row.contract)
-            found[contract] = Token(row.chain_id, contract, row.symbol, row.decimals)
-    return found
+def book_of(context: Context, connection: Connection, row: AccountRow, account: AnyEthereum) -> Book:
+    """What reviews of this account's transactions know: its name, the chain's coin, the registered tokens."""
+    tokens: dict[Address, Token] = {}
+    for one in account_rows.all_tokens(connection):
+        if one.chain_id == account.chain_id:
+            contract = Address.from_text(one.contract)
+            tokens[contract] = Token(one.chain_id, contract, one.symbol, one.decimals)
+    return Book(row.name, native_asset(account, context.chains), tokens)
+
+
+def _recheck_funds(view: EthereumView, plan: Plan) -> None:
+    """Another process may have reserved the same money since the view was read."""
+    sender = str(plan.sender)
+    needed = costs(plan, fee=plan.review.max_fee)
+    registered = {contract for address, contract in view.holdings if address == sender}
+    short = [key for key, amount in needed.items() if key in registered and view.spendable(sender, key) < amount]
+    # A call may move tokens that come to the sender only while it runs; a payment may not.
+    if short and (plan.transfer.action is None or "" in short):
+        raise ConflictError(f"the funds of {sender} were reserved by another transfer: plan again")
 
 
 def _silent(stage: str, done: int, total: int | None) -> None:

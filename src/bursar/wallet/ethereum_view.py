@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bursar.ethereum.address import Address
+from bursar.ethereum.review import effects
+from bursar.ethereum.transaction import UnsignedTransaction
 from bursar.wallet.balances import Figures, Outgoing, holding_figures
+from bursar.wallet.ethereum_intents import ETHER
+from bursar.wallet.plan import Plan
 from bursar.wallet.records import TransferState
-from bursar.wallet.settling import by_root
 from bursar.wallet.store.accounts import address_rows
 from bursar.wallet.store.chainstate import holding_rows
-from bursar.wallet.store.transfers import stored_plan, transfer_rows
+from bursar.wallet.store.transfers import open_transfers, plan_texts
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from sqlalchemy import Connection
 
-    from bursar.wallet.plan import Plan
     from bursar.wallet.store.accounts import AccountRow, AddressRow
-    from bursar.wallet.store.transfers import TransferRow
 
-ETHER = ""  # stands where a token's contract would
-_LIVE = (TransferState.PLANNED, TransferState.APPROVED, TransferState.SIGNED, TransferState.SENT)
+__all__ = ["ETHER", "EthereumView", "costs", "load_view"]
+
+LIVE = (TransferState.PLANNED, TransferState.APPROVED, TransferState.SIGNED, TransferState.SENT)
+_MOST_KNOWN = 20_000
+_known: dict[str, tuple[str, dict[str, int]]] = {}  # by digest of a plan, which never changes: sender, worst case
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,10 @@ class EthereumView:
         taken = sum(item.amounts.get(contract, 0) for item in self.outgoing if item.sender == address)
         return max(0, self.holdings.get((address, contract), 0) - taken)
 
+    def with_holdings(self, holdings: Mapping[tuple[str, str], int]) -> EthereumView:
+        """The same with fresher figures for some (address, contract)."""
+        return replace(self, holdings={**self.holdings, **holdings})
+
     def senders(self) -> list[AddressRow]:
         """The addresses that may pay: the first, and those issued or used."""
         return [row for row in self.addresses if row.position == 0 or row.issued or row.used]
@@ -53,31 +63,50 @@ def load_view(connection: Connection, row: AccountRow) -> EthereumView:
     return EthereumView(
         addresses=tuple(address_rows(connection, row.id)),
         holdings={(item.address, item.contract): item.amount for item in holding_rows(connection, row.id)},
-        outgoing=tuple(_outgoing(transfer_rows(connection, account_id=row.id))),
+        outgoing=tuple(_outgoing(connection, row.id)),
     )
 
 
 def costs(plan: Plan, *, fee: int, succeeded: bool = True) -> dict[str, int]:
-    """What a mined Ethereum plan took from its sender, by contract, with ``fee`` in wei."""
+    """What a mined Ethereum plan took from its sender, by contract, with ``fee`` in wei, as far as it can be told.
+
+    Tokens that a call moves without saying so are found by the next sync.
+    """
     taken = {ETHER: fee}
-    if succeeded:
+    if not succeeded:
+        return taken
+    if plan.unsigned is None:
         for payment in plan.review.payments:
             key = payment.asset.contract or ETHER
             taken[key] = taken.get(key, 0) + payment.amount
+        return taken
+    tx, sender = UnsignedTransaction.parse(bytes.fromhex(plan.unsigned)), Address.from_text(str(plan.sender))
+    taken[ETHER] += tx.value
+    for one in effects(tx, sender=sender).movements:
+        if one.contract is not None and one.token_id is None and one.owner in (None, sender):
+            key = str(one.contract)
+            taken[key] = taken.get(key, 0) + one.amount
     return taken
 
 
-def _outgoing(rows: Sequence[TransferRow]) -> list[Outgoing]:
-    result: list[Outgoing] = []
-    for variants in by_root(rows).values():
-        live = [row for row in variants if row.state in _LIVE]
-        if not live:
+def _outgoing(connection: Connection, account_id: int) -> list[Outgoing]:
+    rows = open_transfers(connection, account_id, states=LIVE)
+    if len(_known) > _MOST_KNOWN:
+        _known.clear()
+    unknown = [row.id for row in rows if row.plan_digest not in _known]
+    for digest, text in plan_texts(connection, unknown):
+        plan = Plan.from_json(json.loads(text))
+        _known[digest] = (str(plan.sender), costs(plan, fee=plan.review.max_fee))
+    intents: dict[str, Outgoing] = {}
+    for row in rows:
+        sender, worst = _known[row.plan_digest]
+        sent = row.state is TransferState.SENT
+        before = intents.get(row.root)
+        if before is None:
+            intents[row.root] = Outgoing(sender=sender, sent=sent, amounts=worst)
             continue
-        amounts: dict[str, int] = {}
-        plans = [stored_plan(row) for row in live]
-        for plan in plans:
-            for contract, amount in costs(plan, fee=plan.review.max_fee).items():
-                amounts[contract] = max(amount, amounts.get(contract, 0))
-        sent = any(row.state is TransferState.SENT for row in live)
-        result.append(Outgoing(sender=str(plans[0].sender), sent=sent, amounts=amounts))
-    return result
+        amounts = dict(before.amounts)
+        for contract, amount in worst.items():
+            amounts[contract] = max(amount, amounts.get(contract, 0))
+        intents[row.root] = Outgoing(sender=before.sender, sent=before.sent or sent, amounts=amounts)
+    return list(intents.values())

@@ -40,12 +40,17 @@ class Settled:
 
 
 def settle(
-    variants: Sequence[TransferRow], fates: Mapping[str, Fate], *, superseded: Collection[str] = ()
+    variants: Sequence[TransferRow],
+    fates: Mapping[str, Fate],
+    *,
+    superseded: Collection[str] = (),
+    ended: TransferState = TransferState.FAILED,
 ) -> dict[str, Settled]:
     """The new standing of every transfer of one intent, by id, for those that change.
 
     ``variants`` is the intent and its bumps, oldest first. ``fates`` holds the transactions the node knows, by txid;
-    ``superseded`` the txids that can never be mined, because something foreign spent their coin or nonce.
+    ``superseded`` the txids that can never be mined, because something foreign spent their coin or nonce, which
+    ``ended`` them.
     """
     signed = [row for row in variants if row.raw is not None and row.txid is not None]
     result: dict[str, Settled] = {}
@@ -61,20 +66,20 @@ def settle(
             elif row.state in _OPEN:
                 result[row.id] = Settled(TransferState.CANCELLED, reason="the transfer it would replace is in a block")
     else:
-        result.update(_unmined(signed, fates, superseded))
+        result.update(_unmined(signed, fates, superseded, ended))
     return {row.id: result[row.id] for row in variants if row.id in result and _differs(row, result[row.id])}
 
 
 def _unmined(
-    signed: Sequence[TransferRow], fates: Mapping[str, Fate], superseded: Collection[str]
+    signed: Sequence[TransferRow], fates: Mapping[str, Fate], superseded: Collection[str], ended: TransferState
 ) -> dict[str, Settled]:
     sent = [row for row in signed if row.state is not TransferState.SIGNED or row.txid in fates]
     if not sent:
         if signed and all(row.txid in superseded for row in signed):
-            return {row.id: Settled(TransferState.FAILED, reason="superseded") for row in signed}
+            return {row.id: Settled(ended, reason="superseded") for row in signed}
         return {}
     if all(row.txid in superseded for row in signed):
-        return {row.id: Settled(TransferState.FAILED, reason="superseded") for row in signed}
+        return {row.id: Settled(ended, reason="superseded") for row in signed}
     pending = [row for row in sent if row.txid in fates]
     current = (pending or sent)[-1]
     return {row.id: Settled(TransferState.SENT if row is current else TransferState.REPLACED) for row in sent}

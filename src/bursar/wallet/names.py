@@ -35,6 +35,6 @@ def check_names(transfer: Transfer, names: NameResolver | None, *, chain_id: int
         found = str(names.resolve(order.name, chain_id=chain_id).address)
         if found != order.to:
             raise InvalidInputError(
-                f"{order.name[:90]!a} stood for {order.to} and stands for {found} by now: ask its owner, then plan again",
+                f"{order.name[:90]!a} stood for {order.to} and stands for {found} now: ask its owner, plan again",
                 code="input.name-changed",
             )

@@ -11,7 +11,8 @@ from bursar.wallet import approving
 from bursar.wallet.bitcoin_steps import bump_bitcoin, bump_digest, plan_bitcoin
 from bursar.wallet.bitcoin_sweeps import consolidate_bitcoin, consolidation_digest, cpfp_bitcoin, cpfp_digest
 from bursar.wallet.coin_control import SpendWith
-from bursar.wallet.ethereum_steps import bump_ethereum, plan_ethereum
+from bursar.wallet.ethereum_bumps import bump_ethereum
+from bursar.wallet.ethereum_steps import plan_ethereum
 from bursar.wallet.reserving import ATTEMPTS, find_stuck, keyed_plan, known_plan, require_transfer
 from bursar.wallet.store.accounts import account_by_id
 

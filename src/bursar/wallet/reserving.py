@@ -161,8 +161,8 @@ def check_bumpable(connection: Connection, row: TransferRow) -> list[TransferRow
     settled = next((one for one in signed if one.state is TransferState.CONFIRMED), None)
     if settled is not None:
         raise ConflictError(f"transfer {settled.id} is in a block: it cannot be replaced")
-    if row.state is TransferState.FAILED:
-        raise ConflictError(f"transfer {row.id} has failed: it cannot be replaced")
+    if row.state in (TransferState.FAILED, TransferState.SUPERSEDED):
+        raise ConflictError(f"transfer {row.id} is {row.state}: it cannot be replaced")
     if signed[-1].id != row.id:
         raise ConflictError(f"transfer {row.id} was replaced by {signed[-1].id}: bump that one")
     waiting = next((one for one in variants if one.state in UNSIGNED), None)

@@ -45,7 +45,9 @@ def apply_fates(
     for root, variants in by_root(transfer_rows(connection, account_id=account_id)).items():
         if root not in asked:
             continue
-        settled = settle(variants, fates, superseded=superseded)
+        # A coin that is gone makes a transaction impossible; a nonce that is used makes it one that must not be resent.
+        ended = TransferState.SUPERSEDED if inputs is None else TransferState.FAILED
+        settled = settle(variants, fates, superseded=superseded, ended=ended)
         for row in variants:
             if row.id in settled:
                 _store(context, connection, row, settled[row.id])

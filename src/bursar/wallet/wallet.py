@@ -16,9 +16,10 @@ from bursar.wallet.approving import DigestedPolicy
 from bursar.wallet.bitcoin_sync import refresh_bitcoin, sync_bitcoin
 from bursar.wallet.coin_desk import CoinDesk
 from bursar.wallet.context import Context
-from bursar.wallet.ethereum_steps import accept_nonce
+from bursar.wallet.ethereum_deposits_desk import DepositDesk
 from bursar.wallet.ethereum_sync import sync_ethereum
 from bursar.wallet.journal import Journal
+from bursar.wallet.nonce_desk import NonceDesk
 from bursar.wallet.planning_desk import PlanningDesk, bitcoin_node, ethereum_node
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.signing_desk import SigningDesk
@@ -56,7 +57,7 @@ if TYPE_CHECKING:
 __all__ = ["DigestedPolicy", "Wallet"]
 
 
-class Wallet(PlanningDesk, SigningDesk, CoinDesk):
+class Wallet(PlanningDesk, SigningDesk, CoinDesk, NonceDesk, DepositDesk):
     """Accounts, balances and transfers in one SQLite file. Safe to open from several processes at once.
 
     Every method raises only ``BursarError``s; of the store: ``CorruptStoreError``, ``StoreBusyError`` (retry).
@@ -269,14 +270,6 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk):
         ``older_than`` spares transfers planned less than so many seconds ago, for where other processes are at work.
         """
         return sending.recover(self._context, backend, older_than)
-
-    def accept_nonce(self, name: str, address: str, nonce: int) -> None:
-        """Believe that ``address`` has sent ``nonce`` transactions, more or fewer than a node said before."""
-        row = self._row(name)
-        account = rules.load_account(row)
-        if not isinstance(account, rules.AnyEthereum):
-            raise InvalidInputError(f"account {name!r} has no nonces", code="input.account")
-        accept_nonce(self._context, row, account, address, nonce)
 
     def transfer(self, transfer_id: str) -> TransferRecord:
         """One transfer, or ``InvalidInputError`` (``input.transfer``)."""

@@ -175,7 +175,7 @@ def test_a_nonce_used_elsewhere_ends_the_transfer(rich: SimpleNamespace, policy:
     node.mine()
     wallet.sync("eth", node)
     record = wallet.transfer(plan.id)
-    assert (record.state, record.reason) == (TransferState.FAILED, "superseded")
+    assert (record.state, record.reason) == (TransferState.SUPERSEDED, "superseded")
     assert figures(wallet) == (7 * ETHER, 0, 0, 7 * ETHER)
     assert wallet.recover(node) == ()
     assert len(node.broadcasts) == 1

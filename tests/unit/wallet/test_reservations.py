@@ -113,7 +113,8 @@ class LedgerMachine(RuleBasedStateMachine):
         if root in self.nonces.values():
             return
         with self.store.write() as connection:
-            given = ledger.hold_nonce(connection, CHAIN, SENDER, least=reported, root=root, transfer_id=root)
+            given = ledger.next_nonce(connection, CHAIN, SENDER, least=reported)
+            ledger.hold_nonce(connection, CHAIN, SENDER, given, root=root, transfer_id=root)
         assert given >= max(reported, self.floor)
         assert given not in self.nonces
         assert all(number in self.nonces for number in range(max(reported, self.floor), given))

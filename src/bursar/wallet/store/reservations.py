@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, delete, insert, select, update
 
 from bursar.errors import ConflictError
-from bursar.wallet.store.schema import held_coins, held_nonces, nonce_floors
+from bursar.wallet.store.schema import held_coins, held_nonces, nonce_floors, transfers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,17 +45,15 @@ def held_coin_roots(connection: Connection, network: str) -> dict[OutPointKey, s
     return {(row.txid, row.vout): row.root for row in connection.execute(query)}
 
 
-def hold_nonce(connection: Connection, chain_id: int, sender: str, *, least: int, root: str, transfer_id: str) -> int:
-    """Bind the lowest free nonce from ``least`` (and the persisted floor) on to an intent, and give it."""
-    nonce = next_nonce(connection, chain_id, sender, least=least)
+def hold_nonce(connection: Connection, chain_id: int, sender: str, nonce: int, *, root: str, transfer_id: str) -> None:
+    """Bind a nonce to an intent; ``ConflictError`` when it is bound already."""
     connection.execute(
         insert(held_nonces).values(chain_id=chain_id, sender=sender, nonce=nonce, root=root, transfer_id=transfer_id)
     )
-    return nonce
 
 
 def next_nonce(connection: Connection, chain_id: int, sender: str, *, least: int) -> int:
-    """The nonce ``hold_nonce`` would give."""
+    """The lowest free nonce from ``least`` (and the persisted floor) on."""
     nonce = max(least, nonce_floor(connection, chain_id, sender) or 0)
     query = select(held_nonces.c.nonce).where(_of(chain_id, sender)).where(held_nonces.c.nonce >= nonce)
     for taken in connection.execute(query.order_by(held_nonces.c.nonce)).scalars():
@@ -68,6 +66,31 @@ def next_nonce(connection: Connection, chain_id: int, sender: str, *, least: int
 def nonce_owner(connection: Connection, chain_id: int, sender: str, nonce: int) -> str | None:
     where = and_(_of(chain_id, sender), held_nonces.c.nonce == nonce)
     return connection.execute(select(held_nonces.c.root).where(where)).scalar()
+
+
+def held_nonce_roots(connection: Connection, chain_id: int, sender: str, *, least: int) -> dict[int, str]:
+    """The nonces from ``least`` on that are bound, in order, and to which intents."""
+    query = select(held_nonces.c.nonce, held_nonces.c.root).where(_of(chain_id, sender), held_nonces.c.nonce >= least)
+    return {row.nonce: row.root for row in connection.execute(query.order_by(held_nonces.c.nonce))}
+
+
+def held_states(connection: Connection, chain_id: int, sender: str, *, least: int) -> dict[int, set[str]]:
+    """The nonces from ``least`` on that are bound, and the states of the transfers of their intents."""
+    query = (
+        select(held_nonces.c.nonce, transfers.c.state)
+        .join(transfers, transfers.c.root == held_nonces.c.root)
+        .where(_of(chain_id, sender), held_nonces.c.nonce >= least)
+    )
+    found: dict[int, set[str]] = {}
+    for row in connection.execute(query):
+        found.setdefault(row.nonce, set()).add(row.state)
+    return found
+
+
+def expected_nonce(connection: Connection, chain_id: int, sender: str) -> int:
+    """The next nonce by what this store knows, whatever a node says."""
+    highest = highest_held_nonce(connection, chain_id, sender)
+    return max(nonce_floor(connection, chain_id, sender) or 0, 0 if highest is None else highest + 1)
 
 
 def highest_held_nonce(connection: Connection, chain_id: int, sender: str) -> int | None:

@@ -13,10 +13,11 @@ from bursar.policy.review import Asset
 from bursar.wallet.canonical import canonical_json
 from bursar.wallet.plan import Plan
 from bursar.wallet.records import TransferState
+from bursar.wallet.store.accounts import MOST_IN
 from bursar.wallet.store.schema import accounts, spends, transfers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from sqlalchemy import Connection, Row
 
@@ -94,8 +95,10 @@ def add_transfer(
             created=plan.created,
         )
     )
-    for position, payment in enumerate(plan.review.payments):
-        connection.execute(insert(spends).values(transfer_id=plan.id, position=position, **_spend(payment)))
+    review = plan.review
+    for position, payment in enumerate(review.spending):
+        kind = "payment" if position < len(review.payments) else "allowance"
+        connection.execute(insert(spends).values(transfer_id=plan.id, position=position, kind=kind, **_spend(payment)))
 
 
 def find_transfer(connection: Connection, transfer_id: str) -> TransferRow | None:
@@ -125,6 +128,46 @@ def transfer_rows(
     if wanted:
         query = query.where(transfers.c.state.in_(wanted))
     return [_row(row) for row in connection.execute(query.order_by(transfers.c.position))]
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTransfer:
+    """What is asked of many open transfers at once."""
+
+    id: str
+    root: str
+    state: TransferState
+    plan_digest: str
+
+
+def open_transfers(connection: Connection, account_id: int, *, states: Iterable[TransferState]) -> list[OpenTransfer]:
+    """The account's transfers in ``states`` by age, without their plans."""
+    query = select(transfers.c.id, transfers.c.root, transfers.c.state, transfers.c.plan_digest).where(
+        transfers.c.account_id == account_id, transfers.c.state.in_([state.value for state in states])
+    )
+    return [
+        OpenTransfer(row.id, row.root, TransferState(row.state), row.plan_digest)
+        for row in connection.execute(query.order_by(transfers.c.position))
+    ]
+
+
+def plan_texts(connection: Connection, ids: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Digest and text of the plans of ``ids``."""
+    for start in range(0, len(ids), MOST_IN):
+        query = select(transfers.c.plan_digest, transfers.c.plan).where(
+            transfers.c.id.in_(ids[start : start + MOST_IN])
+        )
+        for row in connection.execute(query):
+            yield row.plan_digest, row.plan
+
+
+def variants_of(connection: Connection, roots: Sequence[str]) -> list[TransferRow]:
+    """All transfers of these intents, by age."""
+    found: list[TransferRow] = []
+    for start in range(0, len(roots), MOST_IN):
+        query = select(transfers).where(transfers.c.root.in_(roots[start : start + MOST_IN]))
+        found += [_row(row) for row in connection.execute(query)]
+    return sorted(found, key=lambda row: row.position)
 
 
 def change_transfer(
@@ -179,13 +222,13 @@ def settled_roots(connection: Connection) -> set[str]:
 
 
 def paid_addresses(connection: Connection, network: str) -> set[str]:
-    """Every address a transfer on ``network`` was signed for."""
+    """Every address a transfer on ``network`` was signed for; who was only allowed to take something was not paid."""
     done = [state.value for state in TransferState if state.value in ("signed", "sent", "confirmed", "replaced")]
     query = (
         select(spends.c.payee)
         .distinct()
         .join(transfers, spends.c.transfer_id == transfers.c.id)
-        .where(and_(spends.c.network == network, transfers.c.state.in_(done)))
+        .where(and_(spends.c.network == network, spends.c.kind == "payment", transfers.c.state.in_(done)))
     )
     return set(connection.execute(query).scalars())
 
@@ -213,6 +256,7 @@ def _spend(payment: Payment) -> dict[str, object]:
         "contract": asset.contract,
         "payee": payment.to,
         "amount": str(payment.amount),
+        "token_id": None if payment.token_id is None else str(payment.token_id),
     }
 
 
