@@ -28,7 +28,7 @@ COMMANDS = dict(
     [
         _entry(KEYS, "init", "Create a wallet from a fresh mnemonic."),
         _entry(KEYS, "restore", "Create a wallet from a mnemonic or shares you hold."),
-        _entry(KEYS, "keys", "Split a keystore's seed into shares, and derive child seeds."),
+        _entry(KEYS, "keys", "Split a seed into shares, derive child seeds, move single Ethereum keys."),
         _entry(KEYS, "devices", "List the signers that can be reached."),
         _entry(KEYS, "device", "Set up, restore, back up, check and wipe a hardware wallet."),
         _entry(KEYS, "account", "Add, list and show accounts."),

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import click
 
-from bursar.cli import compose, setup
+from bursar.cli import setup
+from bursar.cli.commands.keys_ethereum import export_keystore, import_key, import_keystore
+from bursar.cli.keystore_access import opened as opened_keystore
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import password_options
-from bursar.errors import InvalidInputError, PolicyDeniedError, WrongPasswordError
-from bursar.signing.protocols import SecretRequest
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
-
-    from bursar.backends.software.keystore import Unlocked
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.crypto.secret import Secret
     from bursar.keys.bip85 import ChildSeeds
 
-_ATTEMPTS = 3
 _LENGTHS = {"hex": 32, "base64": 24, "base85": 20}
 
 
@@ -31,12 +27,13 @@ _LENGTHS = {"hex": 32, "base64": 24, "base85": 20}
     examples=(
         "bursar keys split --shares 2of3                    # three papers, two of which restore the wallet",
         "bursar keys child mnemonic --words 12 --index 0    # the words of a wallet below this one",
+        "bursar keys import-keystore UTC--2017… --name hot  # a key of geth, or of another wallet of Ethereum",
     ),
 )
 def keys() -> None:
-    """Copies of a keystore's seed, in shares, and child seeds: all the money is in each of them.
+    """Copies of a keystore's seed, in shares, child seeds, and single keys of Ethereum: all the money is in each.
 
-    Where the settings have a table [custody], both are refused unless it says allow_export = true.
+    Where the settings have a table [custody], nothing leaves a keystore unless it says allow_export = true.
     """
 
 
@@ -83,7 +80,7 @@ def split(
         if not rules:
             raise _options("say how many of how many shares shall be needed, as in --shares 2of3")
         seeds.parse_rules(rules, group_threshold)
-    with _opened(session, name, unlock) as opened:
+    with opened_keystore(session, name, unlock) as opened:
         phrase = setup.ask_passphrase(
             session, wanted=passphrase, descriptor=passphrase_fd, question="New passphrase of the shares"
         )
@@ -152,7 +149,7 @@ def child(
         raise _options("--words and --language are for a mnemonic")
     if kind not in _LENGTHS and length is not None:
         raise _options(f"--length is for {', '.join(_LENGTHS)}")
-    with _opened(session, name, unlock) as opened, opened.root() as root:
+    with opened_keystore(session, name, unlock) as opened, opened.root() as root:
         seeds = ChildSeeds(root, allow_export=True)
         made = _derive(seeds, kind, index, words=int(words or 12), language=language or "english", length=length)
         document = {"signer": f"software:{name}", "fingerprint": str(root.fingerprint), "kind": kind, "index": index}
@@ -183,36 +180,10 @@ def _derive(seeds: ChildSeeds, kind: str, index: int, *, words: int, language: s
     return (seeds.base64_password if kind == "base64" else seeds.base85_password)(size, index=index)
 
 
-@contextmanager
-def _opened(session: Session, name: str, unlock: Unlock) -> Generator[Unlocked, None, None]:
-    """The keystore, where secrets may leave it; a wrong password may be typed again."""
-    from bursar.backends.software import keystore
-
-    if not compose.settings(session).allow_export:
-        reason = "these are the keys of others, and no secret leaves a keystore here"
-        raise PolicyDeniedError(
-            f"{reason}: whoever may edit config.toml can allow it in its table [custody]",
-            rule="custody",
-            reason=reason,
-        )
-    path = session.home.keystore(name)
-    keystore.read_header(path)  # a missing file must not cost the human a password
-    source = unlock.source(session, entry=str(path))
-    request = SecretRequest("password", f"Password of the keystore {name}")
-    for attempt in range(_ATTEMPTS):
-        try:
-            with source.ask(request) as password:
-                opened = keystore.unlock(path, password)
-            break
-        except WrongPasswordError as error:
-            if not source.interactive or attempt == _ATTEMPTS - 1:
-                raise
-            session.human.tell(f"{error.message}; once more.")
-    try:
-        yield opened
-    finally:
-        opened.wipe()
-
-
 def _options(message: str) -> InvalidInputError:
     return InvalidInputError(message, code="input.options")
+
+
+keys.add_command(import_key)
+keys.add_command(import_keystore)
+keys.add_command(export_keystore)
