@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bursar.chain.protocols import FeeQuote
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable, public_key
 from bursar.errors import (
     BroadcastRejectedError,
@@ -160,6 +161,13 @@ def test_fees_of_a_node_without_history() -> None:
     backend, liar = lied_to(eth_getBlockByNumber=BLOCK, eth_maxPriorityFeePerGas="0xa")
     assert backend.fees().base_fee == GWEI + GWEI // 8
     liar.answers["eth_getBlockByNumber"] = {**BLOCK, "baseFeePerGas": None}
+    liar.answers["eth_gasPrice"] = hex(8 * GWEI)
+    legacy = FeeQuote(base_fee=Wei(0), slow=Wei(8 * GWEI), normal=Wei(8 * GWEI), fast=Wei(10 * GWEI))
+    assert backend.fees() == legacy
+    for history in ({"baseFeePerGas": None}, {"baseFeePerGas": ["0x0"] * 4, "gasUsedRatio": [0, 0, 0]}):
+        liar.answers["eth_feeHistory"] = history
+        assert backend.fees() == legacy
+    liar.answers["eth_gasPrice"] = hex(10**15 + 1)
     distrusts(backend.fees)
     liar.answers["eth_feeHistory"] = Refusal(-32000, "broken")
     with pytest.raises(ChainError, match="broken"):
@@ -169,7 +177,7 @@ def test_fees_of_a_node_without_history() -> None:
 @pytest.mark.parametrize(
     "change",
     [
-        {"baseFeePerGas": []}, {"baseFeePerGas": None}, {"baseFeePerGas": ["0x1"] * 22}, {"baseFeePerGas": [1]},
+        {"baseFeePerGas": []}, {"baseFeePerGas": ["0x1"] * 22}, {"baseFeePerGas": [1]},
         {"baseFeePerGas": [hex(10**15 + 1)]}, {"reward": [["0x1"]]}, {"reward": [["0x1", "0x2"]] * 3},
         {"reward": [["0x1", "0x2", hex(10**15 + 1)]] * 3}, {"gasUsedRatio": None}, {"reward": 5},
     ],

@@ -92,7 +92,7 @@ def test_refusals_in_the_words_of_go_ethereum(pool: TransactionPool, ledger: Led
     assert message == (
         f"insufficient funds for gas * price + value: balance {10**18}, tx cost {cost}, overshot {21_000 * 10 * GWEI}"
     )
-    assert refused(pool, b"\x03" + b"\xc0") == "transaction type not supported"
+    assert refused(pool, b"\x03" + b"\xc0").startswith("rlp: not an ethereum transaction")
     assert refused(pool, bytes(200_000)).startswith("oversized data")
     assert refused(pool, b"\x02\xc0").startswith("rlp:")
     assert refused(pool, b"").startswith("rlp:")
@@ -189,7 +189,7 @@ def taken(
         order.append(one)
         return 21_000
 
-    pool.fill(base_fee=base_fee, gas=gas, include=include)
+    pool.fill(base_fee=base_fee, blob_fee=1, gas=gas, include=include)
     return order
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
 from bursar.crypto.hashes import keccak256
-from bursar.errors import BroadcastRejectedError, WrongChainError
+from bursar.errors import BroadcastRejectedError, InvalidInputError, WrongChainError
 from bursar.ethereum.chain_id import check_chain_id
 from bursar.ethereum.transaction import MAX_GAS_LIMIT, MAX_NONCE, SignedTransaction, UnsignedTransaction
-from bursar.ethereum.units import Wei
 from bursar.nodes.ethrpc.balances import ask_balances, ask_nonces
 from bursar.nodes.ethrpc.blocks import ask_block_at, ask_block_body, ask_block_receipts, ask_heads
+from bursar.nodes.ethrpc.fees import ask_fees
 from bursar.nodes.ethrpc.link import Link, unknown_block
 from bursar.nodes.ethrpc.logs import Topics, ask_logs
 from bursar.nodes.ethrpc.rebuild import rebuild_raw
@@ -22,7 +21,6 @@ from bursar.nodes.ethrpc.reply import (
     garbled,
     read_data,
     read_hash,
-    read_list,
     read_object,
     read_quantity,
     read_wei,
@@ -34,11 +32,9 @@ from bursar.nodes.ethrpc.wire import Wire
 
 if TYPE_CHECKING:
     from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer, Simulation
+    from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
     from bursar.ethereum.address import Address
-
-_FEE_BLOCKS = 20
-_FEE_PERCENTILES = (10, 50, 90)
-_ABSURD_PRICE = 10**15  # a million gwei for one gas: no fee market was ever within a factor of fifty of it
+    from bursar.ethereum.units import Wei
 
 
 class EthRpcBackend:
@@ -76,39 +72,8 @@ class EthRpcBackend:
         return read_quantity(count, name="the nonce", most=MAX_NONCE)
 
     def fees(self) -> FeeQuote:
-        """Base fee of the next block and tips that recent blocks took (medians of their 10, 50 and 90 percentiles)."""
-        reply = self._link.attempt("eth_feeHistory", hex(_FEE_BLOCKS), "latest", list(_FEE_PERCENTILES))
-        if isinstance(reply, Refusal):
-            return self._fees_without_history()
-        history = read_object(reply, name="the fee history")
-        bases = read_list(history.get("baseFeePerGas"), name="baseFeePerGas", most=_FEE_BLOCKS + 1)
-        ratios = read_list(history.get("gasUsedRatio"), name="gasUsedRatio", most=_FEE_BLOCKS)
-        rewards = read_list(history.get("reward") or [], name="reward", most=_FEE_BLOCKS)
-        if not bases or len(rewards) not in (0, len(ratios)):
-            raise garbled("its fee history is incomplete")
-        rows = [
-            [read_quantity(tip, name="a tip", most=_ABSURD_PRICE) for tip in read_list(row, name="reward", most=3)]
-            for row, ratio in zip(rewards, ratios, strict=False)
-            if ratio
-        ]
-        if any(len(row) != 3 for row in rows):
-            raise garbled("its fee history is incomplete")
-        base_fee = read_wei(bases[-1], name="the base fee", most=_ABSURD_PRICE)
-        if not rows:
-            return self._quote(base_fee)
-        slow, normal, fast = (max(_median([row[column] for row in rows]), 1) for column in range(3))
-        return FeeQuote(
-            base_fee=base_fee, slow=Wei(slow), normal=Wei(max(slow, normal)), fast=Wei(max(slow, normal, fast))
-        )
-
-    def _fees_without_history(self) -> FeeQuote:
-        block = read_object(self._link.ask("eth_getBlockByNumber", "latest", False), name="the block")
-        base_fee = read_quantity(block.get("baseFeePerGas"), name="the base fee", most=_ABSURD_PRICE)
-        return self._quote(Wei(base_fee + base_fee // 8))
-
-    def _quote(self, base_fee: Wei) -> FeeQuote:
-        tip = max(read_wei(self._link.ask("eth_maxPriorityFeePerGas"), name="the tip", most=_ABSURD_PRICE), Wei(1))
-        return FeeQuote(base_fee=base_fee, slow=tip, normal=tip, fast=Wei(tip + tip // 2))
+        """Base fee of the next block and tips that recent blocks took; a base fee of 0 where the chain has none."""
+        return ask_fees(self._link)
 
     def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int:
         """The gas ``tx`` would use now; ChainError (``chain.reverted``) with the reason when a contract refuses it."""
@@ -174,7 +139,7 @@ class EthRpcBackend:
                 return None
             raw = rebuild_raw(read_object(found, name="the transaction"), chain_id=self._chain_id)
         else:
-            raw = read_data(reply, name="the raw transaction")
+            raw = _without_blobs(read_data(reply, name="the raw transaction"))
         if "0x" + keccak256(raw).hex() != asked:
             raise garbled("the transaction's bytes do not have its hash")
         return raw
@@ -235,9 +200,15 @@ class EthRpcBackend:
         return block
 
 
+def _without_blobs(raw: bytes) -> bytes:
+    """A transaction from a mempool may come with its blobs, which are not hashed."""
+    if raw[:1] != b"\x03":
+        return raw
+    try:
+        return SignedTransaction.parse(raw).serialize()
+    except InvalidInputError as error:
+        raise garbled(f"it holds no valid transaction: {error.message}") from error
+
+
 def _tag(pending: bool) -> str:
     return "pending" if pending else "latest"
-
-
-def _median(values: list[int]) -> int:
-    return sorted(values)[len(values) // 2]

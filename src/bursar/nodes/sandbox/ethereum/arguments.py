@@ -15,7 +15,19 @@ _DATA = re.compile(r"0x(?:[0-9a-fA-F]{2})*", re.ASCII)
 _TAGS = ("latest", "pending", "earliest", "safe", "finalized")
 _FEE_MEMBERS = ("gas", "gasPrice", "maxFeePerGas", "maxPriorityFeePerGas")
 _CALL_MEMBERS = frozenset(
-    ("from", "to", "value", "data", "input", "nonce", "chainId", "type", "accessList", *_FEE_MEMBERS)
+    (
+        "from",
+        "to",
+        "value",
+        "data",
+        "input",
+        "nonce",
+        "chainId",
+        "type",
+        "accessList",
+        "authorizationList",
+        *_FEE_MEMBERS,
+    )
 )
 
 BlockTag = int | bytes | str
@@ -120,7 +132,17 @@ def read_message(params: Sequence[Any]) -> Message:
         data=bytes_of(texts[0], name="input") if texts else b"",
         value=quantity_of(body.get("value") or "0x0", name="value"),
         gas=None if gas is None else quantity_of(gas, name="gas"),
+        authorizations=tuple(map(_authorization, body.get("authorizationList") or [])),
     )
+
+
+def _authorization(value: Any) -> tuple[int, bytes, int, int, int, int]:
+    if not isinstance(value, dict):
+        raise invalid_params("invalid argument 0: an authorization is an object")
+    chain_id, nonce, parity, r, s = (
+        quantity_of(value.get(name), name=name) for name in ("chainId", "nonce", "yParity", "r", "s")
+    )
+    return chain_id, bytes_of(value.get("address"), name="address", size=20), nonce, parity, r, s
 
 
 @dataclass(frozen=True, slots=True)

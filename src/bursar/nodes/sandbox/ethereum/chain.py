@@ -29,13 +29,17 @@ def check_library() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A call that is executed and forgotten; ``to`` is ``None`` for init code."""
+    """A call that is executed and forgotten; ``to`` is ``None`` for init code.
+
+    An authorization (EIP-7702) is chain id, delegate, nonce, parity, r and s.
+    """
 
     sender: bytes
     to: bytes | None
     data: bytes
     value: int
     gas: int | None
+    authorizations: tuple[tuple[int, bytes, int, int, int, int], ...] = ()
 
 
 class EvmChain:
@@ -89,6 +93,15 @@ class EvmChain:
         """The base fee of the block that is mined next, in wei per gas."""
         return int(self._chain.header.base_fee_per_gas)
 
+    @property
+    def next_blob_fee(self) -> int:
+        """What one gas of blobs costs in the block that is mined next, in wei."""
+        return int(self._virtual_machine(None).state.blob_base_fee)
+
+    def blob_fee(self, number: int) -> int:
+        """What one gas of blobs cost in a block, in wei."""
+        return int(self._chain.get_vm(self.header(number)).state.blob_base_fee)
+
     def header(self, number: int) -> Any:
         """The header at a height from 0 to the head's."""
         return self._chain.get_canonical_block_header_by_number(number)
@@ -98,14 +111,16 @@ class EvmChain:
         return self._chain.get_canonical_block_by_number(number)
 
     def number_of(self, block_hash: bytes) -> int | None:
-        """The height of a block of this chain."""
+        """The height of a block of this chain; one that was dropped has none."""
         from eth.exceptions import HeaderNotFound
 
         try:
             header = self._chain.get_block_header_by_hash(block_hash)
         except HeaderNotFound:
             return None
-        return int(header.block_number)
+        number = int(header.block_number)
+        stands = number <= self.head.block_number and self.header(number).hash == block_hash
+        return number if stands else None
 
     def receipts(self, block: Any) -> Sequence[Any]:
         """The receipts of a block, in order."""
@@ -119,7 +134,11 @@ class EvmChain:
             number, index = self._chain.chaindb.get_transaction_index(tx_hash)
         except TransactionNotFound:
             return None
-        return int(number), int(index)
+        if number > self.head.block_number:
+            return None
+        transactions = self.block(number).transactions
+        stands = index < len(transactions) and transactions[index].hash == tx_hash
+        return (int(number), int(index)) if stands else None
 
     def _virtual_machine(self, number: int | None) -> Any:
         """The machine that would execute the block after ``number`` (``None``: after the head)."""
@@ -173,6 +192,8 @@ class EvmChain:
             block, _, _ = self._chain.apply_transaction(transaction)
         except ValidationError:
             return None
+        machine = self._chain.get_vm()
+        self._chain.header = machine.increment_blob_gas_used(self._chain.header, transaction)
         return int(block.header.gas_used - before)
 
     def seal(self) -> Any:
@@ -180,6 +201,16 @@ class EvmChain:
         block = self._chain.mine_block()
         self._view = None
         return block
+
+    def rewind(self, number: int) -> None:
+        """Make the block at a height the head again; those above it and their transactions are forgotten."""
+        from eth.db.schema import SchemaV1
+
+        # the library overwrites what is above when new blocks come; until then nobody looks there
+        header = self.header(number)
+        self._chain.chaindb.db[SchemaV1.make_canonical_head_hash_lookup_key()] = header.hash
+        self._chain.header = self._chain.create_header_from_parent(header)
+        self._view = None
 
     def call(self, message: Message, *, number: int | None = None) -> bytes:
         """The output of a call on the state after ``number``; :class:`RpcError` when it fails."""
@@ -208,17 +239,25 @@ class EvmChain:
         state = machine.state
         if message.value > state.get_balance(message.sender):
             raise RpcError("insufficient funds for transfer")
-        unsigned = machine.get_transaction_builder().new_unsigned_dynamic_fee_transaction(
-            chain_id=self._chain.chain_id,
-            nonce=state.get_nonce(message.sender),
-            max_priority_fee_per_gas=0,
-            max_fee_per_gas=0,
-            gas=min(gas or message.gas or GAS_LIMIT, GAS_LIMIT),
-            to=message.to or b"",
-            value=message.value,
-            data=message.data,
-            access_list=(),
-        )
+        fields = {
+            "chain_id": self._chain.chain_id,
+            "nonce": state.get_nonce(message.sender),
+            "max_priority_fee_per_gas": 0,
+            "max_fee_per_gas": 0,
+            "gas": min(gas or message.gas or GAS_LIMIT, GAS_LIMIT),
+            "to": message.to or b"",
+            "value": message.value,
+            "data": message.data,
+            "access_list": (),
+        }
+        builder = machine.get_transaction_builder()
+        if message.authorizations:
+            from eth.vm.forks.prague.transactions import Authorization
+
+            held = [Authorization(*one) for one in message.authorizations]
+            unsigned = builder.new_unsigned_set_code_transaction(**fields, authorization_list=held)
+        else:
+            unsigned = builder.new_unsigned_dynamic_fee_transaction(**fields)
         transaction = SpoofTransaction(unsigned, from_=message.sender)
         if transaction.gas < transaction.intrinsic_gas:
             raise RpcError(f"intrinsic gas too low: have {transaction.gas}, want {transaction.intrinsic_gas}")

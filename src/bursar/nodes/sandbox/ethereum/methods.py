@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bursar.crypto.hashes import keccak256
-from bursar.ethereum.transaction import SignedTransaction
+from bursar.ethereum.transaction import BLOB, SignedTransaction
+from bursar.ethereum.transaction.kinds import GAS_PER_BLOB
 from bursar.nodes.sandbox.ethereum import replies
 from bursar.nodes.sandbox.ethereum.arguments import (
     BlockTag,
@@ -58,6 +59,7 @@ class Methods:
             "eth_getStorageAt": self._storage,
             "eth_gasPrice": lambda _params: quantity(self._chain.next_base_fee + SUGGESTED_TIP),
             "eth_maxPriorityFeePerGas": self._constant(quantity(SUGGESTED_TIP)),
+            "eth_blobBaseFee": lambda _params: quantity(self._chain.next_blob_fee),
             "eth_feeHistory": self._fee_history,
             "eth_estimateGas": self._estimate_gas,
             "eth_call": self._call,
@@ -73,6 +75,8 @@ class Methods:
             "evm_mine": self._mine_one,
             "anvil_mine": self._mine,
             "hardhat_mine": self._mine,
+            "anvil_rollback": self._rollback,
+            "anvil_reorg": self._reorg,
             "evm_setAutomine": self._set_automine,
             "evm_increaseTime": self._increase_time,
         }
@@ -125,7 +129,7 @@ class Methods:
             return None
         block = self._chain.block(number)
         receipts = self._chain.receipts(block)
-        return [replies.receipt_json(block, receipts, index) for index in range(len(receipts))]
+        return [self._receipt_json(block, receipts, index) for index in range(len(receipts))]
 
     def _balance(self, params: Sequence[Any]) -> Any:
         return quantity(self._state(params, 1).get_balance(read_address(params, 0)))
@@ -188,7 +192,15 @@ class Methods:
         if place is None:
             return None
         block = self._chain.block(place[0])
-        return replies.receipt_json(block, self._chain.receipts(block), place[1])
+        return self._receipt_json(block, self._chain.receipts(block), place[1])
+
+    def _receipt_json(self, block: Any, receipts: Sequence[Any], index: int) -> dict[str, Any]:
+        body = replies.receipt_json(block, receipts, index)
+        if body["type"] == quantity(BLOB):
+            blobs = len(block.transactions[index].blob_versioned_hashes)
+            price = self._chain.blob_fee(int(block.header.block_number))
+            body |= {"blobGasUsed": quantity(blobs * GAS_PER_BLOB), "blobGasPrice": quantity(price)}
+        return body
 
     def _logs(self, params: Sequence[Any]) -> Any:
         wanted = read_filter(params)
@@ -248,6 +260,16 @@ class Methods:
 
     def _mine(self, params: Sequence[Any]) -> Any:
         self._node.mine(read_quantity(params, 0) if params else 1)
+
+    def _rollback(self, params: Sequence[Any]) -> Any:
+        self._node.rewind(read_quantity(params, 0) if params else 1)
+
+    def _reorg(self, params: Sequence[Any]) -> Any:
+        depth = read_quantity(params, 0)
+        if params[1:] not in ([], [[]]):
+            raise RpcError("new blocks of a reorganisation take what waits in the pool, no list", code=-32602)
+        self._node.rewind(depth)
+        self._node.mine(depth)
 
     def _set_automine(self, params: Sequence[Any]) -> Any:
         self._node.automine = read_bool(params, 0)

@@ -61,10 +61,21 @@ class EvmNode:
         for _ in range(count):
             self.chain.begin(timestamp=int(time.time()) + self._time_offset)
             if len(self.pool):
-                self.pool.fill(base_fee=self.chain.next_base_fee, gas=GAS_LIMIT, include=self._include)
+                prices = {"base_fee": self.chain.next_base_fee, "blob_fee": self.chain.next_blob_fee}
+                self.pool.fill(**prices, gas=GAS_LIMIT, include=self._include)
             self.chain.seal()
             self.pool.drop_used()
             self._commit()
+
+    def rewind(self, depth: int) -> None:
+        """Drop the last ``depth`` blocks with their transactions; blocks mined after that are others."""
+        head = int(self.chain.head.block_number)
+        if not 0 <= depth <= head:
+            raise RpcError(f"the chain has {head} blocks to drop, not {depth}", code=-32602)
+        self.increase_time(1)
+        self.chain.rewind(head - depth)
+        self.pool.drop_used()
+        self._commit()
 
     def increase_time(self, seconds: int) -> int:
         """Move the next block's time ``seconds`` past the last one's or the clock; gives the offset."""
@@ -73,12 +84,12 @@ class EvmNode:
         return self._time_offset
 
     def _include(self, one: Waiting) -> int | None:
-        return self.chain.include(one.raw)
+        return self.chain.include(one.tx.serialize())
 
     def state(self, number: int | None, *, pending: bool = False) -> Any:
         """The state after a block, or with the pool's transactions executed on the last one."""
         if pending and len(self.pool):
-            return self.chain.state_with([one.raw for one in self.pool.executable()])
+            return self.chain.state_with([one.tx.serialize() for one in self.pool.executable()])
         return self.chain.state(number)
 
     def close(self) -> None:

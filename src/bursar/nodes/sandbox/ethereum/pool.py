@@ -8,11 +8,14 @@ from typing import Protocol
 
 from bursar.errors import InvalidInputError
 from bursar.ethereum.fees import MAX_INIT_CODE, intrinsic_gas
-from bursar.ethereum.transaction import FEE_MARKET, SignedTransaction
+from bursar.ethereum.transaction import BLOB, FEE_MARKET, SignedTransaction
 from bursar.nodes.sandbox.ethereum.words import RpcError
 
 LARGEST_TRANSACTION = 128 * 1024
+LARGEST_WITH_BLOBS = 1024 * 1024
 PRICE_BUMP_PERCENT = 10
+BLOB_BUMP_PERCENT = 100
+MOST_BLOBS = 9  # of one block
 MOST_PER_SENDER = 64
 MOST_TRANSACTIONS = 4096
 
@@ -49,8 +52,18 @@ class Waiting:
     def tip_cap(self) -> int:
         """The most of that which goes to the block's author."""
         unsigned = self.tx.unsigned
-        tip = unsigned.max_priority_fee_per_gas if unsigned.type == FEE_MARKET else unsigned.gas_price
+        tip = unsigned.max_priority_fee_per_gas if unsigned.type >= FEE_MARKET else unsigned.gas_price
         return int(tip or 0)
+
+    @property
+    def blobs(self) -> int:
+        """How many blobs it carries."""
+        return len(self.tx.unsigned.blob_versioned_hashes)
+
+    @property
+    def blob_fee_cap(self) -> int:
+        """The most it pays for one gas of blobs."""
+        return int(self.tx.unsigned.max_fee_per_blob_gas or 0)
 
     @property
     def cost(self) -> int:
@@ -110,10 +123,9 @@ class TransactionPool:
         return tx_hash
 
     def _parse(self, raw: bytes) -> SignedTransaction:
-        if len(raw) > LARGEST_TRANSACTION:
-            raise RpcError(f"oversized data: transaction size {len(raw)}, limit {LARGEST_TRANSACTION}")
-        if raw and raw[0] in (3, 4):
-            raise RpcError("transaction type not supported")
+        limit = LARGEST_WITH_BLOBS if raw[:1] == b"\x03" else LARGEST_TRANSACTION
+        if len(raw) > limit:
+            raise RpcError(f"oversized data: transaction size {len(raw)}, limit {limit}")
         try:
             tx = SignedTransaction.parse(raw)
         except InvalidInputError as error:
@@ -124,6 +136,13 @@ class TransactionPool:
             raise RpcError(f"rlp: {error.message}") from error
         if tx.unsigned.chain_id != self._chain_id:
             raise RpcError(f"invalid chain id for signer: have {tx.unsigned.chain_id} want {self._chain_id}")
+        if tx.unsigned.type == BLOB:
+            if tx.sidecar is None:
+                raise RpcError("missing sidecar in blob transaction")
+            try:
+                tx.sidecar.verify()
+            except InvalidInputError as error:
+                raise RpcError(f"invalid blob proof: {error.message}") from error
         return tx
 
     @staticmethod
@@ -152,7 +171,11 @@ class TransactionPool:
                 f"tx cost {one.cost}, overshot {queued + one.cost - balance}"
             )
         if replaced is not None:
-            if not (_bumped(replaced.fee_cap, one.fee_cap) and _bumped(replaced.tip_cap, one.tip_cap)):
+            percent = BLOB_BUMP_PERCENT if replaced.blobs or one.blobs else PRICE_BUMP_PERCENT
+            pairs = [(replaced.fee_cap, one.fee_cap), (replaced.tip_cap, one.tip_cap)]
+            if replaced.blobs and one.blobs:
+                pairs.append((replaced.blob_fee_cap, one.blob_fee_cap))
+            if not all(_bumped(old, new, percent) for old, new in pairs):
                 raise RpcError("replacement transaction underpriced")
         elif len(mine) >= MOST_PER_SENDER:
             raise RpcError("account limit exceeded: too many transactions of this sender wait")
@@ -189,16 +212,22 @@ class TransactionPool:
             for one in [one for nonce, one in self._by_sender[sender].items() if nonce < next_nonce]:
                 self.drop(one)
 
-    def fill(self, *, base_fee: int, gas: int, include: Callable[[Waiting], int | None]) -> None:
+    def fill(self, *, base_fee: int, blob_fee: int, gas: int, include: Callable[[Waiting], int | None]) -> None:
         """Offer transactions for a block of ``gas``, the best payer first, each sender's in order of nonce.
 
         ``include`` answers with the gas used, or ``None`` when the transaction cannot be executed: it is dropped.
         """
+        blobs = MOST_BLOBS
         heads = {sender: run for sender in list(self._by_sender) if (run := list(self._run(sender)))}
         while heads:
             sender = max(heads, key=lambda one: (heads[one][0].tip(base_fee), -heads[one][0].arrival))
             one = heads[sender].pop(0)
-            if one.tip(base_fee) < 0 or one.tx.unsigned.gas_limit > gas:
+            if (
+                one.tip(base_fee) < 0
+                or one.tx.unsigned.gas_limit > gas
+                or one.blobs > blobs
+                or (one.blobs and one.blob_fee_cap < blob_fee)
+            ):
                 del heads[sender]
                 continue
             used = include(one)
@@ -207,12 +236,13 @@ class TransactionPool:
                 del heads[sender]
                 continue
             gas -= used
+            blobs -= one.blobs
             if not heads[sender]:
                 del heads[sender]
 
 
-def _bumped(old: int, new: int) -> bool:
-    return new > old and new >= old * (100 + PRICE_BUMP_PERCENT) // 100
+def _bumped(old: int, new: int, percent: int) -> bool:
+    return new > old and new >= old * (100 + percent) // 100
 
 
 def _check_alone(one: Waiting, gas_limit: int) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bursar.crypto import rlp
 from bursar.crypto.hashes import keccak256
 from bursar.ethereum.transaction import LEGACY, SignedTransaction
 from bursar.nodes.sandbox.ethereum.words import data_text, quantity
+
+if TYPE_CHECKING:
+    from bursar.ethereum.authorization import SignedAuthorization
 
 _NO_UNCLES = data_text(keccak256(b"\xc0"))
 
@@ -85,7 +88,23 @@ def transaction_json(tx: SignedTransaction, *, header: Any = None, index: int | 
     if unsigned.max_fee_per_gas is not None and unsigned.max_priority_fee_per_gas is not None:
         body["maxFeePerGas"] = quantity(unsigned.max_fee_per_gas)
         body["maxPriorityFeePerGas"] = quantity(unsigned.max_priority_fee_per_gas)
+    if unsigned.max_fee_per_blob_gas is not None:
+        body["maxFeePerBlobGas"] = quantity(unsigned.max_fee_per_blob_gas)
+        body["blobVersionedHashes"] = [data_text(one) for one in unsigned.blob_versioned_hashes]
+    if unsigned.authorization_list:
+        body["authorizationList"] = [_authorization_json(one) for one in unsigned.authorization_list]
     return body
+
+
+def _authorization_json(one: SignedAuthorization) -> dict[str, Any]:
+    return {
+        "chainId": quantity(one.authorization.chain_id),
+        "address": str(one.authorization.delegate).lower(),
+        "nonce": quantity(one.authorization.nonce),
+        "yParity": quantity(one.signature.y_parity or 0),
+        "r": quantity(one.signature.r),
+        "s": quantity(one.signature.s),
+    }
 
 
 def effective_price(tx: SignedTransaction, base_fee: int) -> int:
