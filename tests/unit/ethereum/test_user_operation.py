@@ -14,11 +14,14 @@ from hypothesis import strategies as st
 
 from bursar.backends.software import SoftwareSigner
 from bursar.crypto.hashes import keccak256
-from bursar.errors import InvalidInputError
+from bursar.crypto.secp256k1 import ecdsa_sign_recoverable, public_key
+from bursar.errors import InvalidInputError, InvalidSignatureError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
+from bursar.ethereum.message import personal_digest
 from bursar.ethereum.safe.words import WordReader, padded, selector, word
 from bursar.ethereum.user_operation import EntryPoint, EntryPointVersion, UserOperation
+from bursar.ethereum.user_operation_checks import ValidTimes, account_accepts, check_owner
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import KeyOrigin
 from bursar.keys.path import DerivationPath
@@ -95,12 +98,35 @@ class Code:
         self._message = Message
         self._chain = EvmChain(ChainStore(None), chain_id=31337, genesis_time=1_700_000_000, alloc={b"\x11" * 20: 1})
         self._machine = self._chain._free_machine(None)
-        artifact = json.loads((package.parent / "artifacts" / "EntryPoint.json").read_text())
-        code = bytes.fromhex(artifact["bytecode"].removeprefix("0x"))
-        done = self._chain._result(Message(b"\x11" * 20, None, code, 0, 29_000_000), self._machine)
+        self._artifacts = package.parent / "artifacts"
+        entry_point = self.create(self.bytecode("EntryPoint"))
         self._machine.state.set_code(SENDER.value, b"\xef\x01\x00" + OTHER.value)
         self._machine.state.lock_changes()
-        self.entry_point = EntryPoint(version, 31337, Address(bytes(done.msg.storage_address)))
+        self.entry_point = EntryPoint(version, 31337, entry_point)
+
+    def bytecode(self, name: str) -> bytes:
+        artifact = json.loads((self._artifacts / f"{name}.json").read_text())
+        return bytes.fromhex(artifact["bytecode"].removeprefix("0x"))
+
+    def create(self, code: bytes) -> Address:
+        message = self._message(b"\x11" * 20, None, code, 0, 29_000_000)
+        done = self._chain._result(message, self._machine)
+        self._machine.state.lock_changes()
+        return Address(bytes(done.msg.storage_address))
+
+    def send(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
+        by = b"\x11" * 20 if sender is None else sender.value
+        answer = bytes(self._chain._result(self._message(by, to.value, data, 0, 5_000_000), self._machine).output)
+        self._machine.state.lock_changes()
+        return answer
+
+    def account_of(self, owner: Address) -> Address:
+        """A SimpleAccount of the same package, behind the proxy printed in EIP-1167."""
+        code = self.create(self.bytecode("SimpleAccount") + word(self.entry_point.address))
+        body = bytes.fromhex("363d3d373d3d3d363d73") + code.value + bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
+        made = self.create(bytes.fromhex("3d602d80600a3d3981f3") + body)
+        self.send(made, selector("initialize(address)") + word(owner))
+        return made
 
     def hash_of(self, one: UserOperation) -> bytes:
         version = self.entry_point.version
@@ -122,10 +148,7 @@ class Code:
             else:
                 head += part if isinstance(part, bytes) else word(part)
         data = selector(name) + word(32) + head + tail
-        message = self._message(b"\x11" * 20, self.entry_point.address.value, data, 0, 5_000_000)
-        answer = bytes(self._chain._result(message, self._machine).output)
-        self._machine.state.lock_changes()
-        return WordReader(answer, name="the hash").integer(0).to_bytes(32, "big")
+        return WordReader(self.send(self.entry_point.address, data), name="the hash").integer(0).to_bytes(32, "big")
 
 
 @pytest.mark.parametrize("version", EntryPointVersion)
@@ -135,6 +158,30 @@ def test_hashes_as_the_entry_points_compute_them(version: EntryPointVersion) -> 
         if fits(form, version):
             one = operation(**form)
             assert one.digest(code.entry_point) == code.hash_of(one), form
+
+
+@pytest.mark.parametrize("version", EntryPointVersion)
+def test_accounts_accept_what_their_owners_sign(version: EntryPointVersion) -> None:
+    code = Code(version)
+    point = code.entry_point
+    key, other = b"\x21" * 32, b"\x22" * 32
+    owner = Address.from_public_key(public_key(key))
+    one = operation(sender=code.account_of(owner))
+
+    def signed(by: bytes) -> UserOperation:
+        digest = one.digest(point) if version is V08 else personal_digest(one.digest(point))
+        made = ecdsa_sign_recoverable(by, digest)
+        return one.with_signature(made.compact() + bytes((27 + (made.y_parity or 0),)))
+
+    def ask(to: Address, data: bytes) -> bytes:
+        return code.send(to, data, sender=point.address)
+
+    assert account_accepts(signed(key), point, ask) == ValidTimes(0, None)
+    assert check_owner(signed(key), point, owner) == ("typed data" if version is V08 else "a message")
+    with pytest.raises(InvalidSignatureError, match="does not accept"):
+        account_accepts(signed(other), point, ask)
+    with pytest.raises(InvalidSignatureError, match="not signed by"):
+        check_owner(signed(other), point, owner)
 
 
 def test_signed_by_signers() -> None:
