@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bursar.cli import compose
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from bursar.cli.session import Session
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.records import AccountRecord
 
@@ -27,3 +29,9 @@ def require_signer(record: AccountRecord) -> str:
             f"account {record.name!r} is only watched: nobody here signs for it", code="input.account"
         )
     return record.signer
+
+
+def coin_symbol(session: Session, chain_id: int) -> str:
+    """What the chain's coin is called; ether where the chain is not described."""
+    known = compose.chains(session).by_id.get(chain_id)
+    return "ETH" if known is None else known.currency_symbol

@@ -1,4 +1,4 @@
-"""Typed data (EIP-712) before it is signed: every field in words, and what it gives away as the policy sees it."""
+"""Typed data (EIP-712) before it is signed: every field in words, and what it gives away."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.ethereum.address import Address
 from bursar.ethereum.typed_data_effects import SignedAllowance, TypedDataEffects, leaves, typed_data_effects
-from bursar.policy.render import plain_text
-from bursar.policy.review import Asset, Payment, Review, ReviewWarning
+from bursar.policy.render import plain_text, review_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bursar.ethereum.token import Token
     from bursar.ethereum.typed_data import TypedData
+    from bursar.policy.review import Review
 
 _LONGEST = 400
 _YEAR_9999 = 253_402_300_800
@@ -32,8 +32,13 @@ def read_typed_data(file: str) -> TypedData:
         return TypedData.from_json(opened.read(LARGEST_MESSAGE + 1))
 
 
-def typed_data_text(typed: TypedData, account: str, signer: Address, tokens: Mapping[Address, Token]) -> str:
-    """What is signed, whole: domain, primary type, each field, and in words what it lets others do."""
+def typed_data_text(
+    typed: TypedData, account: str, signer: Address, tokens: Mapping[Address, Token], review: Review
+) -> str:
+    """What is signed, whole: domain, primary type, each field, and in words what it lets others do.
+
+    ``review`` is what the policy decides upon (``policy.typed_data``): its warnings, and the calls where there are any.
+    """
     rows = [(place, kind, _value(value)) for place, kind, value in leaves(typed)]
     width = max(len(place) for place, _, _ in rows)
     lines = ["Typed data to sign (EIP-712)", f"  With     {plain_text(account, longest=64)}, {signer}"]
@@ -44,46 +49,12 @@ def typed_data_text(typed: TypedData, account: str, signer: Address, tokens: Map
     given = [*_allowances(effects, tokens), *_payments(effects, tokens)]
     if given:
         lines += ["", "Whoever holds the signature can make this happen, without asking again", *given]
-    if effects.cautions:
-        lines += ["", f"Warnings ({len(effects.cautions)})"]
-        lines += [f"  ! {caution.text}" for caution in effects.cautions]
+    if review.calls:
+        lines += ["", review_text(review).rstrip()]
+    elif review.warnings:
+        lines += ["", f"Warnings ({len(review.warnings)})"]
+        lines += [f"  ! {plain_text(one.text)}" for one in review.warnings]
     return "\n".join(lines) + "\n"
-
-
-def typed_data_review(typed: TypedData, account: str, chain_id: int, tokens: Mapping[Address, Token]) -> Review | None:
-    """The same for a policy: allowances and payments as payments up to their amount.
-
-    ``None`` where nothing is given away that anybody recognised or suspects.
-    """
-    effects = typed_data_effects(typed)
-    if not effects.allowances and not effects.movements and not effects.suspect:
-        return None
-    network = f"eip155:{chain_id}"
-    ether = Asset("ethereum", network, "ETH", 18)
-
-    def asset(contract: Address | None) -> Asset:
-        token = tokens.get(contract) if contract is not None else None
-        if token is not None:
-            return Asset("ethereum", network, token.symbol, token.decimals, str(token.contract))
-        return Asset("ethereum", network, "units", 0, str(contract or Address(bytes(20))))
-
-    payments = [Payment(asset(one.contract), str(one.spender), one.amount) for one in effects.allowances if one.amount]
-    payments += [Payment(asset(one.contract), str(one.recipient), one.amount) for one in effects.movements]
-    if effects.suspect and typed.verifying_contract is not None:
-        payments.append(Payment(ether, str(typed.verifying_contract), 0))
-    return Review(
-        chain="ethereum",
-        network=network,
-        account=account,
-        payments=tuple(payments),
-        change=(),
-        fee=0,
-        max_fee=0,
-        fee_asset=ether,
-        fee_rate="none: a signature costs nothing",
-        warnings=tuple(ReviewWarning(caution.code, caution.text) for caution in effects.cautions),
-        extra={"source": "typed data", "primary_type": typed.primary_type},
-    )
 
 
 def _domain(typed: TypedData) -> str:

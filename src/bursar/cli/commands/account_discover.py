@@ -47,6 +47,7 @@ def discover(session: Session, chain: str | None, gap: int, unlock: Unlock) -> N
     addresses belong together. Nothing is added: the command to do that is printed.
     """
     from bursar.chain.ethereum_discovery import discover as search
+    from bursar.cli.ethereum_accounts import coin_symbol
     from bursar.signing.single import OneAddressSigner
 
     chain_id = compose.chain_id_of(session, chain)
@@ -66,7 +67,7 @@ def discover(session: Session, chain: str | None, gap: int, unlock: Unlock) -> N
     used = [one for one in looked if one.used]
     known = _known(wallet, chain_id)
     counted = Counter(one.place.scheme.value for one in looked)
-    symbol = _symbol(session, chain_id)
+    symbol = coin_symbol(session, chain_id)
     document = {
         "chain_id": chain_id,
         "signer": selector,
@@ -100,11 +101,6 @@ def _known(wallet: Wallet, chain_id: int) -> Mapping[str, str]:
             for text in ethereum_account(record).addresses(0, 200):
                 found[text] = record.name
     return found
-
-
-def _symbol(session: Session, chain_id: int) -> str:
-    known = compose.chains(session).by_id.get(chain_id)
-    return "ETH" if known is None else known.currency_symbol
 
 
 def _row(

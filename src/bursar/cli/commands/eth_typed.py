@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import click
@@ -36,12 +37,13 @@ def sign_typed(
 ) -> None:
     """Review and sign the typed data (EIP-712) in FILE, JSON as for eth_signTypedData_v4; '-' is standard input.
 
-    Every field is shown, with what the signature lets others do. Permits (EIP-2612, Permit2) and payments by signature
-    are put to the policy as payments of their whole amount, and what only looks like one as a call nobody can read.
+    Every field is shown, with what the signature lets others do. Permits (EIP-2612, Permit2) are put to the policy as
+    allowances, payments by signature as payments, and what only looks like one as a call nobody can read.
     """
-    from bursar.cli.ethereum_accounts import ethereum_account, require_signer
-    from bursar.cli.typed_data_review import read_typed_data, typed_data_review, typed_data_text
+    from bursar.cli.ethereum_accounts import coin_symbol, ethereum_account, require_signer
+    from bursar.cli.typed_data_review import read_typed_data, typed_data_text
     from bursar.ethereum.message import encode_signature
+    from bursar.policy.typed_data import gives_nothing, review_of_typed_data
     from bursar.policy.verdict import require_allowed
     from bursar.signing.checks import request_typed_data
     from bursar.signing.protocols import TypedDataSigner
@@ -54,13 +56,21 @@ def sign_typed(
     typed.check_chain(held.chain_id, absent=any_chain)
     address = held.address(index)
     tokens = {token.contract: token for token in wallet.tokens() if token.chain_id == held.chain_id}
-    text = typed_data_text(typed, record.name, address, tokens)
-    review = typed_data_review(typed, record.name, held.chain_id, tokens)
-    if review is not None:
+    review = review_of_typed_data(
+        typed,
+        account=record.name,
+        chain_id=held.chain_id,
+        tokens=tokens,
+        symbol=coin_symbol(session, held.chain_id),
+        now=int(time.time()),
+    )
+    text = typed_data_text(typed, record.name, address, tokens, review)
+    free = gives_nothing(review)
+    if not free:
         rules, past = compose.policy(session), wallet.policy_history()
         text += f"\n{rules.explain(review, past)}\n"
     (session.output.aside if yes else session.human.tell)(text)
-    if review is not None:
+    if not free:
         require_allowed(rules.decide(review, past))
     if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
