@@ -29,8 +29,8 @@ from bursar.chain.protocols import (
 from bursar.errors import BroadcastRejectedError, ChainUnavailableError
 from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
-from bursar.ethereum.token import CALL_DECIMALS, decode_call
-from bursar.ethereum.transaction import SignedTransaction
+from bursar.ethereum.token import CALL_DECIMALS, decode_call, encode_allowance
+from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 from bursar.ethereum.units import Wei
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import KeyOrigin
@@ -224,6 +224,8 @@ class FakeEthereum:
         self.balances: dict[str, int] = {}
         self.counts: dict[str, int] = {}
         self.tokens: dict[str, dict[str, int]] = {}
+        self.allowances: dict[tuple[str, str, str], int] = {}
+        self.answers: dict[tuple[str, bytes], bytes] = {}
         self.decimals = 6
         self.codes: dict[str, bytes] = {}
         self.pool: dict[str, bytes] = {}
@@ -244,12 +246,13 @@ class FakeEthereum:
             if tx.nonce != self.counts.get(sender, 0):
                 continue
             gas = 21_000 if not tx.data else 50_000
-            price = min(tx.max_fee_per_gas, self.base_fee + tx.max_priority_fee_per_gas)
-            self.balances[sender] -= gas * price
+            self.balances[sender] -= gas * self._price(tx)
             succeeded = not self.reverting
             if succeeded:
                 call = decode_call(tx.data) if tx.data else None
-                if call is not None:
+                if call is not None and call.method == "approve":
+                    self.allowances[str(tx.to), sender, str(call.recipient)] = call.amount
+                elif call is not None:
                     book = self.tokens[str(tx.to)]
                     book[sender] -= call.amount
                     book[str(call.recipient)] = book.get(str(call.recipient), 0) + call.amount
@@ -259,6 +262,11 @@ class FakeEthereum:
             self.counts[sender] = tx.nonce + 1
             del self.pool[txid]
             self.mined[txid] = (raw, self._tip(), succeeded, gas)
+
+    def _price(self, tx: UnsignedTransaction) -> int:
+        if tx.max_fee_per_gas is None:
+            return int(tx.max_gas_price)
+        return min(tx.max_fee_per_gas, self.base_fee + tx.max_priority_fee_per_gas)
 
     def _tip(self) -> BlockRef:
         return BlockRef(self.height, f"0x{self.salt:02x}{self.height:062x}", GENESIS_TIME + self.height * 12)
@@ -292,8 +300,13 @@ class FakeEthereum:
         return self.gas
 
     def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
+        if (str(to), data) in self.answers:
+            return self.answers[str(to), data]
         if str(to) not in self.tokens:
             return b""
+        if data[:4] == encode_allowance(to, to)[:4]:
+            key = (str(to), str(Address(data[16:36])), str(Address(data[48:68])))
+            return self.allowances.get(key, 0).to_bytes(32, "big")
         if data == CALL_DECIMALS:
             return self.decimals.to_bytes(32, "big")
         owner = str(Address(data[16:36]))
@@ -312,7 +325,7 @@ class FakeEthereum:
         for txid, other in list(self.pool.items()):
             rival = SignedTransaction.parse(other)
             if rival.sender == signed.sender and rival.unsigned.nonce == signed.unsigned.nonce:
-                if signed.unsigned.max_fee_per_gas * 100 < rival.unsigned.max_fee_per_gas * 110:
+                if signed.unsigned.max_gas_price * 100 < rival.unsigned.max_gas_price * 110:
                     raise BroadcastRejectedError("underpriced", node_code=-32000, reason="replacement underpriced")
                 del self.pool[txid]
         self.pool[signed.hash] = raw
@@ -324,8 +337,7 @@ class FakeEthereum:
             return None
         raw, block, succeeded, gas = self.mined[tx_hash]
         tx = SignedTransaction.parse(raw).unsigned
-        price = min(tx.max_fee_per_gas, self.base_fee + tx.max_priority_fee_per_gas)
-        return Receipt(tx_hash, block, succeeded, gas, Wei(price))
+        return Receipt(tx_hash, block, succeeded, gas, Wei(self._price(tx)))
 
     def transaction(self, tx_hash: str) -> bytes | None:
         if tx_hash in self.mined:
