@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from bursar.cli import compose
 from bursar.cli.completion import account_names
+from bursar.cli.ethereum_sending import action_options
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.prompts import signer_options
-from bursar.cli.transferring import fee_options, sending_options
 from bursar.errors import InvalidInputError, UnsupportedError, UserCancelledError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal
 
+    from bursar.cli.ethereum_sending import How
     from bursar.cli.prompts import Unlock
     from bursar.cli.safe_chain import Standing
     from bursar.cli.session import Session
@@ -288,22 +289,9 @@ def verify(
 @click.option(
     "--allow-delegate", "allowed", multiple=True, metavar="ADDRESS", help="Let this contract run as the Safe."
 )
-@fee_options
-@sending_options
+@action_options
 @pass_session
-def execute(
-    session: Session,
-    file: str,
-    account: str | None,
-    prepare: bool,
-    allowed: Sequence[str],
-    speed: Literal["slow", "normal", "fast"] | None,
-    fee_rate: str | None,
-    max_fee: str | None,
-    yes: bool,
-    idempotency_key: str | None,
-    unlock: Unlock,
-) -> None:
+def execute(session: Session, file: str, account: str | None, prepare: bool, allowed: Sequence[str], how: How) -> None:
     """Execute the proposal in FILE once enough owners agree, by a transaction of ACCOUNT; any account will do.
 
     The chain is asked first: that the Safe's contract computes the same hash, that the signatures are of its owners
@@ -311,21 +299,19 @@ def execute(
     other: review, policy, signature, broadcast.
     """
     from bursar.cli import safe_files
-    from bursar.cli.amounts import fee_choice
+    from bursar.cli.ethereum_sending import carry_out, ethereum_account
     from bursar.cli.safe_chain import stand
     from bursar.cli.safe_execution import prepared, tried
     from bursar.cli.safe_making import delegates_of
-    from bursar.cli.transferring import Sending
     from bursar.wallet.actions import ContractCall
-    from bursar.wallet.transfer import Transfer
 
     if (account is None) != prepare:
         raise InvalidInputError("name the --account that pays, or have it --prepare the call", code="input.usage")
     standing = stand(session, safe_files.read_whole(file), offline=False)
+    nonce = standing.proposal.transaction.nonce
     if standing.place:
         raise InvalidInputError(
-            f"the Safe's next nonce is {standing.proposal.transaction.nonce - standing.place}: {standing.place} other "
-            "transactions come first",
+            f"the Safe's next nonce is {nonce - standing.place}: {standing.place} other transactions come first",
             code="input.safe.nonce",
         )
     data = tried(session, standing, delegates_of(allowed))
@@ -334,14 +320,6 @@ def execute(
         prepared(session, safe, data)
         return
     wallet = compose.wallet(session)
-    record = wallet.account(account)
-    transfer = Transfer(
-        account=account,
-        action=ContractCall(str(safe.address), data),
-        fee=fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee),
-        idempotency_key=idempotency_key,
-        memo=f"Safe {safe.address}, nonce {standing.proposal.transaction.nonce}",
-    )
-    with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-        backend = compose.synchronise(session, wallet, record)
-        sending.finish(wallet.plan(transfer, backend), backend)
+    record = ethereum_account(wallet, account)
+    noted = replace(how, memo=how.memo or f"Safe {safe.address}, nonce {nonce}")
+    carry_out(session, wallet, record, action=ContractCall(str(safe.address), data), how=noted)
