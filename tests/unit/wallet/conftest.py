@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import tempfile
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
@@ -422,9 +424,21 @@ def fakes() -> SimpleNamespace:
     )
 
 
+@cache
+def empty_store() -> bytes:
+    """A store as it is made: what takes most of the time of a short test is then done once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "wallet.db"
+        Wallet.open(path, create=True).close()
+        return path.read_bytes()
+
+
 @pytest.fixture
 def wallet(tmp_path: Path) -> Iterator[Wallet]:
-    with Wallet.open(tmp_path / "wallet.db", create=True) as opened:
+    path = tmp_path / "wallet.db"
+    path.touch(mode=0o600)
+    path.write_bytes(empty_store())
+    with Wallet.open(path) as opened:
         yield opened
 
 
