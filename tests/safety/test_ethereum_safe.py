@@ -39,6 +39,7 @@ PASSWORD = "correct horse battery"
 WORDS = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 CHAIN = 31337
 BATCH = Address.from_text("0x40A2aCCbd92BCA938b02010E17A5b8929b49130D")
+CALLS_ONLY = Address.from_text("0x9641d764fc13c8B624c04430C7356C1C7C8102e2")
 PAYEE, EVIL = Address(b"\x35" * 20), Address(b"\x66" * 20)
 OWNER = Address.from_text("0x9858EfFD232B4033E47d90003D41EC34EcaEda94")  # m/44h/60h/0h/0/0 of the words
 OTHER = Address(b"\x44" * 20)
@@ -84,6 +85,9 @@ class Contract:
     def check_chain(self) -> None: ...
 
     def close(self) -> None: ...
+
+    def code(self, address: Address) -> bytes:
+        return b"\x60" if address == CALLS_ONLY else b""
 
     def call(self, to: Address, data: bytes, *, sender: Address | None = None) -> bytes:
         assert to == SAFE.address
@@ -190,6 +194,41 @@ def test_b5_hashes_are_computed_shown_and_compared(line: Any, contract: Contract
     Path("fresh.json").write_text(json.dumps(data))
     with pytest.raises(InvalidInputError, match="sign nothing"):
         sign(line, "fresh.json", answers=[])
+
+
+@pytest.mark.usefixtures("contract")
+def test_b5_a_batch_is_judged_call_by_call(line: Any) -> None:
+    limit = ANYONE + '[[rule]]\nname = "most"\nkind = "limit"\nmax = "0.5eth"\n'
+    (line.home / "policy.toml").write_text(limit)
+    propose = ("eth", "safe", "propose", str(SAFE.address))
+    made = line.json(*propose, "two.json", str(PAYEE), "0.2eth", str(OTHER), "0.2eth")
+    assert made["transaction"]["to"] == str(CALLS_ONLY)
+    shown = line.text("eth", "safe", "show", "two.json")
+    assert str(PAYEE) in shown
+    assert str(OTHER) in shown
+    assert sign(line, "two.json")["missing"] == 0
+    line.json(*propose, "much.json", str(PAYEE), "0.3eth", str(OTHER), "0.3eth")
+    with pytest.raises(PolicyDeniedError, match="most"):
+        sign(line, "much.json", answers=[])
+    elsewhere = ("--batch", str(OTHER))
+    with pytest.raises(InvalidInputError, match="no MultiSend contract"):
+        line.json(*propose, "odd.json", str(PAYEE), "1wei", str(OTHER), "1wei", *elsewhere)
+    assert not Path("odd.json").exists()
+
+
+def test_b5_a_safe_without_a_chain_has_to_be_accepted_by_each_owner(line: Any, tmp_path: Path) -> None:
+    for version in (SafeVersion(1, 1, 1), SafeVersion(0, 1, 0)):
+        old = Safe(CHAIN, SAFE.address, version, any_chain=True)
+        tx = SafeTransaction(safe=old, to=PAYEE, value=Wei(5), nonce=7)
+        file = tmp_path / f"{version}.json"
+        file.write_text(Proposal(Confirmations(tx, frozenset((OWNER,)), 1)).to_text())
+        (line.home / "policy.toml").write_text(ANYONE)
+        with pytest.raises(InvalidInputError, match="counts on every one"):
+            sign(line, str(file), "--offline", answers=[])
+        with pytest.raises(PolicyDeniedError, match="domain-mismatch"):
+            sign(line, str(file), "--offline", "--any-chain", answers=[])
+        (line.home / "policy.toml").write_text(KNOWN_CODE.replace(str(EVIL), str(PAYEE)))
+        assert sign(line, str(file), "--offline", "--any-chain")["missing"] == 0
 
 
 class Liar:

@@ -6,9 +6,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bursar.cli import compose
-from bursar.ethereum.safe import KNOWN_DELEGATES, safe_cautions
+from bursar.ethereum.safe import KNOWN_DELEGATES, Safe, SafeVersion, safe_cautions
 from bursar.policy.render import plain_text, review_text
-from bursar.policy.review import ReviewWarning
+from bursar.policy.review import DOMAIN_MISMATCH, ReviewWarning
 from bursar.policy.typed_data import review_of_typed_data
 
 if TYPE_CHECKING:
@@ -24,8 +24,10 @@ def review_of(session: Session, standing: Standing, account: str, *, delegates: 
     chain_id = tx.safe.chain_id
     tokens = {one.contract: one for one in compose.wallet(session).tokens() if one.chain_id == chain_id}
     chain = compose.chains(session).by_id.get(chain_id)
+    # older versions mean the same by other names; what their domain lacks is said below
+    modern = tx if tx.safe.binds_chain else replace(tx, safe=Safe(chain_id, tx.safe.address, SafeVersion(1, 4, 1)))
     review = review_of_typed_data(
-        tx.unsafe_typed_data(),
+        modern.unsafe_typed_data(),
         account=account,
         chain_id=chain_id,
         tokens=tokens,
@@ -34,6 +36,9 @@ def review_of(session: Session, standing: Standing, account: str, *, delegates: 
     said = {one.code for one in review.warnings}
     own = [one for one in safe_cautions(tx, delegates=delegates | KNOWN_DELEGATES) if one.code not in said]
     warnings = [ReviewWarning(one.code, one.text) for one in (*own, *standing.cautions)]
+    if not tx.safe.binds_chain:
+        text = "the Safe's domain names no chain: a policy has to allow that by name"
+        warnings.append(ReviewWarning(DOMAIN_MISMATCH, text))
     warnings += [ReviewWarning("safe-owners", doubt) for doubt in standing.doubts]
     if standing.place is None:
         text = "the chain was not asked: the Safe's owners, nonce and hash are what the file says"
