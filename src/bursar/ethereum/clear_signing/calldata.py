@@ -40,7 +40,7 @@ def read_arguments(types: Sequence[AbiType], data: bytes) -> tuple[tuple[Any, ..
     """The values that the contract's decoder finds, and the bytes behind the last of them.
 
     Unlike ``abi.decode``, offsets need not be in order, as they are not in calls that other contracts compose; but no
-    byte serves two values. A number or an address that does not fit its type is ``input.descriptor.data``.
+    byte serves two values. A number or an address that does not fit its type is ``input.clear-signing.data``.
     """
     if len(data) > MOST_BYTES:
         raise data_error(f"at most {MOST_BYTES} bytes of arguments are read")

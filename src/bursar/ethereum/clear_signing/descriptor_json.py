@@ -19,7 +19,7 @@ _MOST_DIGITS: Final = 80
 
 
 def read_json(text: str) -> dict[str, Any]:
-    """The object of one descriptor file; ``input.descriptor`` for a member written twice, a size, a depth."""
+    """The object of one descriptor file; ``input.clear-signing`` for a member written twice, a size, a depth."""
     if not isinstance(text, str) or len(text) > MOST_BYTES:
         raise descriptor_error(f"a text of at most {MOST_BYTES} characters")
     if nested_deeply(text.encode("utf-8", "surrogatepass"), most=_MOST_NESTING):

@@ -113,6 +113,6 @@ def _only(found: list[Descriptor], key: bytes) -> Descriptor | None:
             raise InvalidInputError(
                 f"clear signing: the descriptors {found[0].name[:80]!r} and {other.name[:80]!r} are both for this "
                 "and differ: remove one",
-                code="input.descriptor.ambiguous",
+                code="input.clear-signing.ambiguous",
             )
     return found[0]

@@ -54,7 +54,7 @@ class Path:
         """Parse ``params.path.[0:20]``, ``#.details.[].token``, ``@.to``, ``$.metadata.constants.max``.
 
         ``recipients[0]``, as the standard's text also writes an item, is taken as ``recipients.[0]``. Anything else
-        is ``input.descriptor``: a step in a slice, wildcards, filters, quotes, an empty path.
+        is ``input.clear-signing``: a step in a slice, wildcards, filters, quotes, an empty path.
         """
         if not isinstance(text, str) or not 0 < len(text) <= _LONGEST:
             raise descriptor_error(f"{text!r:.60} is no path")

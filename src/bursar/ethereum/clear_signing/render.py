@@ -53,8 +53,8 @@ class Call:
 def render_call(call: Call, *, book: Descriptors, known: Known) -> Rendering | None:
     """What ``call`` does in the words of its descriptor; ``None`` where ``book`` has none for it.
 
-    ``input.descriptor.data`` where the call is not what the descriptor's function takes, and
-    ``input.descriptor.ambiguous`` where two descriptors differ: show the decoded effects alone then.
+    ``input.clear-signing.data`` where the call is not what the descriptor's function takes, and
+    ``input.clear-signing.ambiguous`` where two descriptors differ: show the decoded effects alone then.
     """
     return _render_call(call, book, known, Budget(), MOST_CALLS)
 

@@ -14,11 +14,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A label and its value; the value of embedded calldata is a rendering. ``path`` is where it was found."""
+    """A label and its value; the value of embedded calldata is a rendering. ``path`` is where it was found.
+
+    ``exact`` is the address where a name or a symbol stands for it.
+    """
 
     label: str
     value: str | Rendering
     path: str = ""
+    exact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +52,7 @@ class Rendering:
             yield f"{indent}  at: {self.contract}"
         for row in self.rows:
             if isinstance(row.value, str):
-                yield f"{indent}  {row.label}: {row.value}"
+                yield f"{indent}  {row.label}: {row.value}{f' ({row.exact})' if row.exact else ''}"
             else:
                 yield f"{indent}  {row.label}:"
                 yield from row.value.lines(indent=indent + "    ")

@@ -36,7 +36,7 @@ class Scope:
     _resolved: dict[Path, list[Found]] = field(default_factory=dict, repr=False, compare=False)
 
     def values(self, path: Path) -> list[Found]:
-        """All values at ``path``, an array's one by one; a path that leads nowhere is ``input.descriptor.data``."""
+        """All values at ``path``, an array's one by one; a path that leads nowhere is ``input.clear-signing.data``."""
         found = self._resolved.get(path)
         if found is None:
             found = self._values(path)

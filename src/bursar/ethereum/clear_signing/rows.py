@@ -14,7 +14,7 @@ from bursar.ethereum.clear_signing.paths import Path, Slice
 from bursar.ethereum.clear_signing.rendering import Rendering, Row
 from bursar.ethereum.clear_signing.resolve import Found, constant
 from bursar.ethereum.clear_signing.texts import data_error, label
-from bursar.ethereum.clear_signing.words import Value, Words, address_of, number_of, raw_text
+from bursar.ethereum.clear_signing.words import Value, Words, address_of, exact_address, number_of, raw_text
 
 MOST_ROWS: Final = 2_000  # of a rendering with the calls in it
 MOST_STEPS: Final = 20_000
@@ -30,7 +30,7 @@ class Budget:
     steps: int = MOST_STEPS
 
     def row(self) -> None:
-        """One more row: ``input.descriptor.data`` where that is one too many."""
+        """One more row: ``input.clear-signing.data`` where that is one too many."""
         self.rows -= 1
         if self.rows < 0:
             raise data_error(f"more than {MOST_ROWS} rows")
@@ -73,7 +73,8 @@ class Rows:
             for each in self.words.scope.groups(path):
                 yield from self.of(group.fields, each, written)
         elif group.bundled:
-            yield from _bundled([list(self.of((one,), path, written)) for one in group.fields], written)
+            shown = [one for one in group.fields if isinstance(one, Group) or one.visible is not Visible.NEVER]
+            yield from _bundled([list(self.of((one,), path, written)) for one in shown], written)
         else:
             yield from self.of(group.fields, path, written)
 
@@ -102,7 +103,7 @@ class Rows:
             for used in it.used:
                 self.shown.add(used)
             self.texts[key].append(value if isinstance(value, str) and one.visible is Visible.ALWAYS else None)
-            yield Row(label(one.label), value, found.place)
+            yield Row(label(one.label), value, found.place, exact_address(it, value))
 
     def _value(self, it: Value) -> str | Rendering:
         if it.field.format == "calldata" and it.field.encrypted is None:
@@ -126,7 +127,8 @@ class Rows:
 def _bundled(columns: list[list[Row]], path: Path) -> Iterator[Row]:
     """The first values of all arrays, then the second; what is no array goes first."""
     longest = max((len(column) for column in columns), default=0)
-    if any(len(column) not in (0, 1, longest) for column in columns):
+    alone = [len(column) == 1 and not column[0].path.endswith("]") for column in columns]
+    if any(len(column) != longest and not single for column, single in zip(columns, alone, strict=True)):
         raise data_error(f"{path}: arrays of different lengths are bundled")
     for place in range(longest):
         yield from (column[place] for column in columns if place < len(column))

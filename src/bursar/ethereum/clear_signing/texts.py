@@ -16,12 +16,12 @@ _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\uff
 
 def descriptor_error(message: str) -> InvalidInputError:
     """The error for a descriptor that is not one; ``message`` begins with the place."""
-    return InvalidInputError(f"descriptor, {plain(message)}", code="input.descriptor")
+    return InvalidInputError(f"descriptor, {plain(message)}", code="input.clear-signing")
 
 
 def data_error(message: str) -> InvalidInputError:
     """The error for a call or message that its descriptor cannot put into words."""
-    return InvalidInputError(f"clear signing: {plain(message)}", code="input.descriptor.data")
+    return InvalidInputError(f"clear signing: {plain(message)}", code="input.clear-signing.data")
 
 
 def plain(text: str) -> str:

@@ -249,6 +249,21 @@ _FORMATS = {
 }
 
 
+def exact_address(it: Value, shown: object) -> str:
+    """The address that ``shown`` is a name of, empty where it is none or says the address itself."""
+    if it.field.encrypted is not None or it.field.format not in (
+        "addressName",
+        "tokenTicker",
+        "interoperableAddressName",
+    ):
+        return ""
+    if it.field.format == "interoperableAddressName":
+        text = interoperable_name(it.found.value)[1]
+    else:
+        text = str(address_of(it.found))
+    return "" if text == shown else text
+
+
 def raw_text(found: Found) -> str:
     """A value as it is: numbers in decimals, bytes in hexadecimal digits, a struct's values one after the other."""
     match found.value:
