@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from bursar_devices.device import Human, Page, Press
@@ -26,14 +27,29 @@ EMULATES_ARM = "qemu-arm-static"
 _VERSION = bytes.fromhex("b001000000")
 _OK = b"\x90\x00"
 _MOST_UNMOVED = 3
+_OPEN_SETTINGS, _CLOSE_SETTINGS, _NEXT = (405, 75), (45, 45), (430, 550)
 _REDRAWN_WITHIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Setting:
+    """Its name on a small screen; its page and place on the large one of a Flex."""
+
+    text: str
+    page: int
+    place: tuple[int, int]
+
+
+_BLIND_SIGNING = _Setting("Blind signing", 0, (420, 350))
+_SMART_ACCOUNTS = _Setting("Smart accounts", 2, (420, 270))
 
 
 class SpeculosDevice(Emulated):
     """``binary`` is an app's ELF file for ``model``; ``app`` the name it must give itself (any where ``None``).
 
-    ``port`` 0 takes a free one. ``blind_signing`` switches that setting of the Ethereum app on before the device is
-    handed over. Closing the app from the host ends the program, as Speculos has no dashboard.
+    ``port`` 0 takes a free one. ``blind_signing`` and ``smart_accounts`` (EIP-7702) switch these settings of the
+    Ethereum app on before the device is handed over. Closing the app from the host ends the program, as Speculos has no
+    dashboard.
     """
 
     family = "ledger"
@@ -47,6 +63,7 @@ class SpeculosDevice(Emulated):
         mnemonic: str = MNEMONIC,
         human: Human | None = None,
         blind_signing: bool = False,
+        smart_accounts: bool = False,
         port: int = 0,
         options: Sequence[str] = (),
     ) -> None:
@@ -55,7 +72,11 @@ class SpeculosDevice(Emulated):
         super().__init__(model, human)
         self.app = app or ""
         self._binary = Path(binary).resolve()
-        self._mnemonic, self._blind_signing, self._port = mnemonic, blind_signing, port
+        self._mnemonic, self._port = mnemonic, port
+        self._settings = (
+            *((_BLIND_SIGNING,) if blind_signing else ()),
+            *((_SMART_ACCOUNTS,) if smart_accounts else ()),
+        )
         self._options = tuple(options)
         self._hands = hands_for(model)
         self._version = ""
@@ -94,8 +115,8 @@ class SpeculosDevice(Emulated):
         self._program.wait_for(self._is_up, "home screen")
         try:
             self._introduce()
-            if self._blind_signing:
-                self._allow_blind_signing()
+            if self._settings:
+                self._switch_on()
         except NoAnswerError as error:
             raise EmulatorError(f"{self._binary.name}: {error}; {self._said()}") from error
 
@@ -159,24 +180,37 @@ class SpeculosDevice(Emulated):
     def _said(self) -> str:
         return "" if self._program is None else self._program.last_words()
 
-    def _allow_blind_signing(self) -> None:
+    def _switch_on(self) -> None:
         if self.model.startswith("nano"):
-            self._walk("right", "both")
-            if "Disabled" not in self._words():
-                raise EmulatorError(f"no setting for blind signing here: the screen is {self._words()!r}")
-            self._walk("both")
-            enabled = "Enabled" in self._words()
-            while self._words() != "Back":
-                self._walk("right")
-            self._walk("both", "left")
-        else:
-            enabled = True
-            for place in ((405, 75), (420, 350), (45, 45)):
-                before = self._rest.screen()
-                self._rest.tap(*place)
-                self._redrawn(before)
-        if not enabled:
-            raise EmulatorError("blind signing could not be switched on")
+            self._switch_on_by_buttons()
+            return
+        page = 0
+        self._tap(*_OPEN_SETTINGS)
+        for setting in self._settings:
+            while page < setting.page:
+                self._tap(*_NEXT)
+                page += 1
+            self._tap(*setting.place)
+        self._tap(*_CLOSE_SETTINGS)
+
+    def _switch_on_by_buttons(self) -> None:
+        left = {setting.text for setting in self._settings}
+        self._walk("right", "both")
+        while (words := self._words()) != "Back":
+            for text in [each for each in left if each in words]:
+                self._walk("both")
+                if "Enabled" not in self._words():
+                    raise EmulatorError(f"{text} could not be switched on: the screen is {self._words()!r}")
+                left.remove(text)
+            self._walk("right")
+        if left:
+            raise EmulatorError(f"no setting here is called {' or '.join(sorted(left))}")
+        self._walk("both", "left")
+
+    def _tap(self, x: int, y: int) -> None:
+        before = self._rest.screen()
+        self._rest.tap(x, y)
+        self._redrawn(before)
 
     def _walk(self, *buttons: str) -> None:
         for button in buttons:

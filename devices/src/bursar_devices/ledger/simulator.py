@@ -33,7 +33,8 @@ class LedgerSimulator:
     start. ``human`` presses the buttons; with ``None`` whoever holds the simulator calls ``press``. ``lies`` may
     change while it runs. With ``speculos=True`` it ends where the vendor's emulator would (the app quits or crashes)
     and keeps one connection; a real device goes back to the dashboard and cuts the connection. With a ``pin`` it
-    starts locked.
+    starts locked. ``smart_accounts`` is the Ethereum app's setting for EIP-7702; with ``test_keys`` that app is one of
+    its maker's test builds, which believes the maker's public test keys and knows delegates for tests.
     """
 
     family = "ledger"
@@ -49,6 +50,8 @@ class LedgerSimulator:
         human: Human | None = None,
         lies: Iterable[Lie] = (),
         blind_signing: bool = False,
+        smart_accounts: bool = False,
+        test_keys: bool = False,
         port: int = 0,
         pin: str | None = None,
         speculos: bool = False,
@@ -63,6 +66,8 @@ class LedgerSimulator:
         self._human = human
         self.pages: list[Page] = []
         self.blind_signing = blind_signing
+        self.smart_accounts = smart_accounts
+        self.test_keys = test_keys
         self.failure: BaseException | None = None
         self._pin = pin
         self._wrong_pins = 0

@@ -58,6 +58,8 @@ class Settings(Protocol):
 
     lies: set[Lie]
     blind_signing: bool
+    smart_accounts: bool
+    test_keys: bool
 
 
 class App(Protocol):

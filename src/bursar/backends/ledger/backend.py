@@ -12,6 +12,7 @@ from bursar.backends.ledger.discovery import NAME, cannot_open, discovered, info
 from bursar.backends.ledger.handshake import APPS, BITCOIN_APPS, Greeting, check_app, get_in_step
 from bursar.backends.ledger.link import Limits, Link
 from bursar.backends.ledger.places import EMULATOR_PORT, Place, emulator, place_of, plugged_in
+from bursar.backends.ledger.vendor_keys import PRODUCTION, TEST, VendorKeys
 from bursar.errors import InvalidInputError, SignerError, SignerNotFoundError, SignerUnavailableError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from bursar.backends.ledger.admin import LedgerAdmin
     from bursar.backends.ledger.ethereum_token import TokenDescriptor, TokenSource
+    from bursar.backends.ledger.typed_data_filters import FilterSource
     from bursar.signing.protocols import Prompt, Signer, SignerInfo
     from bursar.signing.registrations import PolicyStore
 
@@ -41,6 +43,8 @@ class LedgerBackend:
         *,
         app: str | None = None,
         tokens: Iterable[TokenDescriptor] | TokenSource | Path = (),
+        filters: FilterSource | Path | None = None,
+        test_keys: bool = False,
         policies: PolicyStore | None = None,
         human_seconds: float = 300.0,
         device_seconds: float = 15.0,
@@ -49,12 +53,16 @@ class LedgerBackend:
     ) -> None:
         """``human_seconds`` limits each wait for a human, ``device_seconds`` each without one; ``locks`` is the folder
         of the lock files that keep two programs from one device; by ``tokens`` (the vendor's signed descriptors, a
-        function that finds one, or a folder as the vendor publishes them) the Ethereum app shows token calls;
+        function that finds one, or a folder as the vendor publishes them) the Ethereum app shows token calls, by
+        ``filters`` (the same for typed data) it shows typed data without blind signing; with ``test_keys`` both must be
+        signed by the public keys of the vendor's test builds, and only emulators are opened;
         ``policies`` keeps what is registered on the Bitcoin app."""
         if app is not None and app not in APPS:
             raise InvalidInputError(f"{app!r:.60} is no app used here: {', '.join(APPS)}", code="input.signer")
         self._app = app
-        self._tokens = _token_source(tokens)
+        self._keys = TEST if test_keys else PRODUCTION
+        self._tokens = _token_source(tokens, self._keys)
+        self._filters = _filter_source(filters, self._keys)
         self._policies = policies
         self._limits = Limits(human=human_seconds, device=device_seconds)
         self._emulator_port = emulator_port
@@ -79,6 +87,11 @@ class LedgerBackend:
         so there it is the sender of a transaction that is held to the account.
         """
         place = self._place(info)
+        if self._keys == TEST and not place.emulated:
+            raise InvalidInputError(
+                "what is signed by the vendor's test keys, which everybody has, is for emulators: leave test_keys out",
+                code="input.signer.test-keys",
+            )
         link, greeting = self._greeted(place, prompt)
         try:
             if self._app is not None and greeting.app.name != self._app:
@@ -147,7 +160,9 @@ class LedgerBackend:
             return LedgerBitcoinSigner(link, info, greeting.app, greeting.fingerprint, policies=self._policies)
         from bursar.backends.ledger.signer_ethereum import LedgerEthereumSigner
 
-        return LedgerEthereumSigner(link, info, greeting.app, tokens=self._tokens)
+        return LedgerEthereumSigner(
+            link, info, greeting.app, tokens=self._tokens, filters=self._filters, keys=self._keys
+        )
 
     def _with_app(
         self, place: Place, link: Link, greeting: Greeting, app: str, prompt: Prompt
@@ -191,12 +206,20 @@ def _again(place: Place) -> Place | None:
     return found[0] if len(found) == 1 else None
 
 
-def _token_source(tokens: Iterable[TokenDescriptor] | TokenSource | Path) -> TokenSource:
+def _token_source(tokens: Iterable[TokenDescriptor] | TokenSource | Path, keys: VendorKeys) -> TokenSource:
     from bursar.backends.ledger.token_files import TokenFolder
 
     if isinstance(tokens, Path):
-        return TokenFolder(tokens)
+        return TokenFolder(tokens, signer=keys.assets)
     if callable(tokens):
         return tokens
     known = {(token.chain_id, token.contract): token for token in tokens}
     return lambda chain_id, contract: known.get((chain_id, contract))
+
+
+def _filter_source(filters: FilterSource | Path | None, keys: VendorKeys) -> FilterSource | None:
+    if not isinstance(filters, Path):
+        return filters
+    from bursar.backends.ledger.filter_files import FilterFolder
+
+    return FilterFolder(filters, keys=keys)

@@ -9,6 +9,7 @@ from bursar.backends.ledger.apdu import MOST_DATA, OK, Command
 from bursar.backends.ledger.ethereum_key import CLA, ethereum_key, path_bytes
 from bursar.backends.ledger.ethereum_status import ethereum_refusal
 from bursar.backends.ledger.ethereum_token import TokenDescriptor, is_shown_call, starts_like_shown_call
+from bursar.backends.ledger.vendor_keys import PRODUCTION, VendorKeys
 from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError, SignerMisbehavedError, UnsupportedError
 from bursar.ethereum.token import decode_call
@@ -60,7 +61,11 @@ def configuration() -> Exchange[EthereumConfiguration]:
 
 
 def sign_transaction(
-    path: DerivationPath, tx: UnsignedTransaction, *, token: TokenDescriptor | None = None
+    path: DerivationPath,
+    tx: UnsignedTransaction,
+    *,
+    token: TokenDescriptor | None = None,
+    keys: VendorKeys = PRODUCTION,
 ) -> Exchange[EcdsaSignature]:
     """Have a human confirm ``tx`` on the device, and take its signature by the key at ``path``.
 
@@ -72,7 +77,7 @@ def sign_transaction(
     _check_kind(tx)
     if token is not None:
         token.check_describes(tx)
-        token.verify()
+        token.verify(keys.assets)
     if tx.data:
         settings = yield from configuration()
         _check_call(tx, settings, token)
@@ -205,6 +210,11 @@ def _streamed(ins: int, payload: bytes, *, confirm: str, doing: str, remedy: str
 def message_signature(data: bytes, doing: str) -> EcdsaSignature:
     """The signature in the reply to a message or to typed data; ``SignerMisbehavedError`` if there is none."""
     return _signature(data, _MESSAGE_V, doing)
+
+
+def typed_signature(data: bytes, doing: str) -> EcdsaSignature:
+    """The signature behind its parity alone, 0 or 1; ``SignerMisbehavedError`` if there is none."""
+    return _signature(data, 0, doing)
 
 
 def _first_v(tx: UnsignedTransaction) -> int:

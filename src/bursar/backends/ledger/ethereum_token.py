@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
+from bursar.backends.ledger.vendor_keys import PRODUCTION
 from bursar.crypto.hashes import sha256
 from bursar.crypto.secp256k1 import ecdsa_verify_der
 from bursar.errors import InvalidInputError
@@ -18,12 +19,6 @@ if TYPE_CHECKING:
 
 # Where descriptors come from: that of the token at an address on a chain.
 TokenSource: TypeAlias = "Callable[[int, Address], TokenDescriptor | None]"
-
-SIGNER: Final = bytes.fromhex(
-    "045e6c1020c14dc46442fe89f97c0b68cdb15976dc24f24c316e7b30fe4e8cc76b"
-    "1489150c21514ebf440ff5dea5393d83de5358cd098fce8fd0f81daa94979183"
-)
-"""Ledger's own key for these descriptors, as the app holds it (public_keys.h, doc/ethapp.adoc)."""
 
 _MOST_TICKER: Final = 50
 _SHOWN_CALLS: Final = frozenset({bytes.fromhex("a9059cbb"), bytes.fromhex("095ea7b3")})  # transfer, approve
@@ -50,7 +45,7 @@ class TokenDescriptor:
             raise _invalid("its signature is too long")
 
     @classmethod
-    def parse(cls, data: bytes, *, signer: bytes = SIGNER) -> Self:
+    def parse(cls, data: bytes, *, signer: bytes = PRODUCTION.assets) -> Self:
         """The descriptor as the app takes it, its signature checked; ``InvalidInputError`` (``input.token``).
 
         Ticker behind its length, 20 bytes of contract, decimals and chain id of 4 bytes each, DER signature.
@@ -71,7 +66,7 @@ class TokenDescriptor:
         """The descriptor as the app takes it."""
         return bytes((len(self.ticker),)) + self._signed() + self.signature
 
-    def verify(self, signer: bytes = SIGNER) -> None:
+    def verify(self, signer: bytes = PRODUCTION.assets) -> None:
         """``InvalidInputError`` (``input.token``) unless the vendor's key signed it; returns nothing."""
         try:
             ecdsa_verify_der(signer, sha256(self._signed()), self.signature, allow_high_s=True)
@@ -85,6 +80,11 @@ class TokenDescriptor:
                 f"it describes {self.ticker} at {self.contract} on chain {self.chain_id}, the transaction calls "
                 f"{tx.to or 'no contract'} on chain {tx.chain_id}"
             )
+
+    def check_is_at(self, chain_id: int, contract: Address) -> None:
+        """``InvalidInputError`` (``input.token``) unless it is of that contract on that chain."""
+        if (self.chain_id, self.contract) != (chain_id, contract):
+            raise _invalid(f"it describes {self.ticker} at {self.contract} on chain {self.chain_id}, not {contract}")
 
     def _signed(self) -> bytes:
         numbers = self.decimals.to_bytes(4, "big") + self.chain_id.to_bytes(4, "big")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -10,12 +10,18 @@ from bursar.backends.ledger.apdu import MOST_DATA, OK, Command
 from bursar.backends.ledger.ethereum import BLIND_REMEDY, blind, configuration, message_signature, sign_typed_hashes
 from bursar.backends.ledger.ethereum_key import CLA, path_bytes
 from bursar.backends.ledger.ethereum_status import ethereum_refusal
+from bursar.backends.ledger.filtered_fields import FilteredFields, Step, UnfitFiltersError
+from bursar.backends.ledger.typed_data_filters import NOWHERE, activate, orders, schema_hash
+from bursar.backends.ledger.vendor_keys import PRODUCTION, VendorKeys
 from bursar.errors import SignerMisbehavedError
 from bursar.ethereum.typed_data_types import DOMAIN, FieldType, Kind
 
 if TYPE_CHECKING:
     from bursar.backends.ledger.apdu import Exchange
+    from bursar.backends.ledger.ethereum_token import TokenDescriptor, TokenSource
+    from bursar.backends.ledger.typed_data_filters import Filters
     from bursar.crypto.secp256k1 import EcdsaSignature
+    from bursar.ethereum.address import Address
     from bursar.ethereum.typed_data import TypedData
     from bursar.keys.path import DerivationPath
 
@@ -39,6 +45,7 @@ _WRITTEN_INTEGERS: Final = frozenset((1, 2, 4, 8, 16, 32))  # bytes
 _MOST_FIELDS_DEEP, _MOST_ARRAYS_DEEP = 16, 8
 _WORDS_IN_A_BLOCK: Final = 17  # Keccak-256 takes in 136 bytes at once
 _MEMORY_FULL: Final = 0x6A84
+_FILTERED: Final = "Read the fields that Ledger has chosen for this contract on the Ledger, and confirm them there."
 _SHOWS_FIELDS: Final = frozenset({"Ledger Stax", "Ledger Flex", "Ledger Nano Gen5"})
 _SHOWS_HASHES: Final = frozenset({"Ledger Nano S", "Ledger Nano X", "Ledger Nano S Plus"})
 
@@ -56,16 +63,20 @@ class _Walk:
     """
 
     typed: TypedData
+    filtered: FilteredFields | None = None
     behind_empty: bool = False  # whether an array without items was the last value
 
-    def struct(self, name: str, values: Mapping[str, Any], fields_deep: int, arrays_deep: int) -> Iterator[Command]:
-        """The fields of a struct."""
+    def struct(
+        self, name: str, values: Mapping[str, Any], fields_deep: int, arrays_deep: int, path: str = ""
+    ) -> Iterator[Step]:
+        """The fields of a struct, which is at ``path``."""
         if fields_deep > _MOST_FIELDS_DEEP:
             raise _NoRoomError
         for field in self.typed.types.structs[name]:
-            yield from self.value(field.type, values[field.name], fields_deep, arrays_deep)
+            inner = f"{path}.{field.name}" if path else field.name
+            yield from self.value(field.type, values[field.name], fields_deep, arrays_deep, inner)
 
-    def value(self, kind: FieldType, value: Any, fields_deep: int, arrays_deep: int) -> Iterator[Command]:
+    def value(self, kind: FieldType, value: Any, fields_deep: int, arrays_deep: int, path: str) -> Iterator[Step]:
         """A field, or an item of an array."""
         if kind.levels:
             items: Sequence[Any] = value
@@ -73,48 +84,103 @@ class _Walk:
                 raise _NoRoomError
             if items and kind.kind is Kind.STRUCT and len(kind.levels) > 1:
                 raise _NoRoomError
-            yield Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True)
+            yield Step(Command(CLA, _GIVE, 0, _ARRAY, bytes((len(items),)), patient=True))
             self.behind_empty = not items
+            if not items and self.filtered is not None:
+                yield from self.filtered.before_end_of(path)
             for item in items:
-                yield from self.value(kind.item, item, fields_deep, arrays_deep + 1)
+                yield from self.value(kind.item, item, fields_deep, arrays_deep + 1, f"{path}.[]")
         elif kind.kind is Kind.STRUCT:
             if self.behind_empty or (len(self.typed.types.structs[kind.name]) + 1) % _WORDS_IN_A_BLOCK == 0:
                 raise _NoRoomError
-            yield from self.struct(kind.name, value, fields_deep + 1, arrays_deep)
+            yield from self.struct(kind.name, value, fields_deep + 1, arrays_deep, path)
         else:
             self.behind_empty = False
+            if self.filtered is not None:
+                yield from self.filtered.before_value(path, kind, value)
             yield from _basic(kind, value)
 
 
-def sign_typed_data(path: DerivationPath, typed: TypedData, *, model: str = "") -> Exchange[EcdsaSignature]:
+def sign_typed_data(
+    path: DerivationPath,
+    typed: TypedData,
+    *,
+    model: str = "",
+    filters: Filters | None = None,
+    tokens: TokenSource | None = None,
+    keys: VendorKeys = PRODUCTION,
+) -> Exchange[EcdsaSignature]:
     """Have a human confirm typed data on the device, and take its signature by the key at ``path``.
 
-    Without the vendor's signed filters the app wants blind signing on, though models with a large screen then show
-    every field; the small ones show the domain and the message's hash, which the human is told. What the stream or the
-    device's memory has no room for (arrays of more than 255 items, values of more than 65535 bytes, structs deeper than
-    16), what its screen cannot write (``int24`` and other odd sizes), and what the app hashes wrongly (arrays of arrays
-    of structs, a struct of 16 fields inside another, a struct right behind an empty array) is signed by its two hashes.
+    With the vendor's signed ``filters`` the app shows the fields they choose, and nothing else; ``tokens`` finds the
+    descriptors they need. Without, or where they do not fit, the app wants blind signing on, though models with a large
+    screen then show every field; the small ones show the domain and the message's hash, which the human is told. What
+    the stream or the device's memory has no room for (arrays of more than 255 items, values of more than 65535 bytes,
+    structs deeper than 16), what its screen cannot write (``int24`` and other odd sizes), and what the app hashes
+    wrongly (arrays of arrays of structs, a struct of 16 fields inside another, a struct right behind an empty array) is
+    signed by its two hashes.
     """
     start = path_bytes(path)
+    unfit = ""
     try:
-        commands = [*_definitions(typed), *_values(typed)]  # all of it before the first is sent: nothing half done
+        steps: list[Step] | None = None  # all of it before the first is sent: nothing half done
+        if filters is not None:
+            filters.verify(keys.assets)
+            try:
+                steps = _filtered(typed, filters, _verified(tokens, keys))
+            except UnfitFiltersError as error:
+                unfit = f"; the vendor's filters for it do not fit, {error}"
+        shown = steps is not None
+        steps = steps or [*_definitions(typed, typed.types.structs), *_values(typed)]
     except _NoRoomError:
         return (yield from _by_hashes(path, typed))
-    settings = yield from configuration()
-    if not settings.blind_signing:
-        raise blind("typed data")
-    for command in commands:
-        reply = yield command
-        if reply.status == _MEMORY_FULL:
+    if not shown:
+        settings = yield from configuration()
+        if not settings.blind_signing:
+            raise blind("typed data", instead=unfit)
+    remedy = "" if shown else BLIND_REMEDY
+    for step in steps:
+        reply = yield step.command
+        if reply.status == _MEMORY_FULL and not shown:
             return (yield from _by_hashes(path, typed))
         if reply.status != OK:
-            raise ethereum_refusal(reply, "the typed data", remedy=BLIND_REMEDY)
-        if reply.data:
+            raise ethereum_refusal(reply, "the typed data", remedy=remedy)
+        if reply.data != step.reply:
             raise SignerMisbehavedError("the ledger answered before it had heard all of the typed data")
-    reply = yield Command(CLA, _SIGN, 0, _STREAMED, start, _what_to_confirm(typed, model))
+    confirm = _FILTERED if shown else _what_to_confirm(typed, model)
+    reply = yield Command(CLA, _SIGN, 0, _STREAMED, start, confirm)
     if reply.status != OK:
-        raise ethereum_refusal(reply, "the typed data", remedy=BLIND_REMEDY)
+        raise ethereum_refusal(reply, "the typed data", remedy=remedy)
     return message_signature(reply.data, "the typed data")
+
+
+def _filtered(typed: TypedData, filters: Filters, tokens: TokenSource | None) -> list[Step]:
+    order = next((one for one in orders(typed.types) if schema_hash(typed.types, one) == filters.schema), None)
+    if order is None or filters.chain_id != (typed.chain_id or 0):
+        raise UnfitFiltersError("they are of other types or of another chain")
+    if filters.contract != (typed.verifying_contract or NOWHERE):
+        raise UnfitFiltersError(f"they are of the contract {filters.contract}")
+    fields = FilteredFields(filters, typed, tokens)
+    steps = [*_definitions(typed, order), Step(activate())]
+    steps += _root(DOMAIN, _Walk(typed), typed.domain)
+    steps.append(Step(filters.command()))
+    steps += _root(typed.primary_type, _Walk(typed, fields), typed.message)
+    fields.check_all_used()
+    return steps
+
+
+def _verified(tokens: TokenSource | None, keys: VendorKeys) -> TokenSource | None:
+    if tokens is None:
+        return None
+
+    def find(chain_id: int, contract: Address) -> TokenDescriptor | None:
+        found = tokens(chain_id, contract)
+        if found is not None:
+            found.verify(keys.assets)
+            found.check_is_at(chain_id, contract)
+        return found
+
+    return find
 
 
 def _by_hashes(path: DerivationPath, typed: TypedData) -> Exchange[EcdsaSignature]:
@@ -140,11 +206,11 @@ def _compare(typed: TypedData) -> str:
     return f"compare 0x{typed.message_hash.hex().upper()}, and confirm there."
 
 
-def _definitions(typed: TypedData) -> Iterator[Command]:
-    for struct, fields in typed.types.structs.items():
-        yield Command(CLA, _DEFINE, 0, _NAME, struct.encode("ascii"))
-        for field in fields:
-            yield _short(_DEFINE, _FIELD, _definition(field.type, field.name))
+def _definitions(typed: TypedData, order: Iterable[str]) -> Iterator[Step]:
+    for struct in order:
+        yield Step(Command(CLA, _DEFINE, 0, _NAME, struct.encode("ascii")))
+        for field in typed.types.structs[struct]:
+            yield Step(_short(_DEFINE, _FIELD, _definition(field.type, field.name)))
 
 
 def _definition(kind: FieldType, name: str) -> bytes:
@@ -164,20 +230,24 @@ def _definition(kind: FieldType, name: str) -> bytes:
     return data + _counted(name)
 
 
-def _values(typed: TypedData) -> Iterator[Command]:
-    for struct, values in ((DOMAIN, typed.domain), (typed.primary_type, typed.message)):
-        yield Command(CLA, _GIVE, 0, _NAME, struct.encode("ascii"), patient=True)
-        yield from _Walk(typed).struct(struct, values, 1, 0)
+def _values(typed: TypedData) -> Iterator[Step]:
+    yield from _root(DOMAIN, _Walk(typed), typed.domain)
+    yield from _root(typed.primary_type, _Walk(typed), typed.message)
 
 
-def _basic(kind: FieldType, value: Any) -> Iterator[Command]:
+def _root(struct: str, walk: _Walk, values: Mapping[str, Any]) -> Iterator[Step]:
+    yield Step(Command(CLA, _GIVE, 0, _NAME, struct.encode("ascii"), patient=True))
+    yield from walk.struct(struct, values, 1, 0)
+
+
+def _basic(kind: FieldType, value: Any) -> Iterator[Step]:
     raw = _encoded(kind, value)
     if len(raw) > _MOST_VALUE:
         raise _NoRoomError
     payload = len(raw).to_bytes(2, "big") + raw
     for at in range(0, len(payload), MOST_DATA):
         part = _COMPLETE if at + MOST_DATA >= len(payload) else _PARTIAL
-        yield Command(CLA, _GIVE, part, _FIELD, payload[at : at + MOST_DATA], patient=True)
+        yield Step(Command(CLA, _GIVE, part, _FIELD, payload[at : at + MOST_DATA], patient=True))
 
 
 def _encoded(kind: FieldType, value: Any) -> bytes:

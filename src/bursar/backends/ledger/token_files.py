@@ -6,7 +6,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Final
 
-from bursar.backends.ledger.ethereum_token import SIGNER, TokenDescriptor
+from bursar.backends.ledger.ethereum_token import TokenDescriptor
+from bursar.backends.ledger.vendor_keys import PRODUCTION
 from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _ADDRESS: Final = 20
 class TokenFolder:
     """A source of descriptors: the one asked for is verified, the others of its chain are passed over."""
 
-    def __init__(self, root: Path, *, signer: bytes = SIGNER) -> None:
+    def __init__(self, root: Path, *, signer: bytes = PRODUCTION.assets) -> None:
         self._root = root
         self._signer = signer
         self._files: dict[int, bytes] = {}

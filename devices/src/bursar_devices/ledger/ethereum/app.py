@@ -11,9 +11,12 @@ from bursar.ethereum.address import Address
 from bursar.keys.path import HARDENED
 from bursar_devices.device import Lie
 from bursar_devices.ledger.apdu import Apdu, Reader, RefusalError, Status
+from bursar_devices.ledger.ethereum.assets import Assets
+from bursar_devices.ledger.ethereum.authorization import NOT_SIGNED, Authorization
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF, Screens
 from bursar_devices.ledger.ethereum.stream import Stream, Transaction
 from bursar_devices.ledger.ethereum.typed_data import TypedData
+from bursar_devices.ledger.ethereum.vendor import ASSETS, TEST_ASSETS
 from bursar_devices.ledger.task import AppDiedError, Harm, Intrusion, Review, Settings, Step, Task, immediately, refuse
 
 if TYPE_CHECKING:
@@ -24,9 +27,10 @@ if TYPE_CHECKING:
 
 CLA: Final = 0xE0
 _PUBLIC_KEY, _SIGN, _CONFIGURATION, _SIGN_MESSAGE, _TYPED_DATA = 0x02, 0x04, 0x06, 0x08, 0x0C
+_AUTHORIZATION, _FIRST_CHUNK = 0x34, 0x01
 _DEFINE, _GIVE, _FILTER = 0x1A, 0x1C, 0x1E
 _FIRST, _MORE, _START_FLOW = 0x00, 0x80, 0x02
-_COMPLETE: Final = 0x00
+_COMPLETE, _OF_DISCARDED = 0x00, 0x01
 _MOST_STEPS: Final = 10
 _ALLOWED: Final = ((HARDENED + 44, HARDENED + 60), (HARDENED + 45,))
 _LONGEST_MESSAGE: Final = 0xFFFF
@@ -54,9 +58,15 @@ class EthereumApp:
         self._screens = Screens(model)
         self._old: dict[int, bytes] = {}
         self._typed: TypedData | None = None
+        self._assets_key = TEST_ASSETS if settings.test_keys else ASSETS
+        self._assets = Assets(self._assets_key)
         self._reset()
 
     def _reset(self) -> None:
+        self._begin_anew()
+        self._assets.forget()
+
+    def _begin_anew(self) -> None:
         self._state = State.IDLE
         self._stream: Stream | None = None
         self._message = b""
@@ -85,6 +95,8 @@ class EthereumApp:
                 return immediately(self._configuration())
             case 0x08:
                 return self._sign_message(apdu)
+            case 0x0A:
+                return immediately(self._assets.provide(apdu.data))
             case 0x0C if apdu.p2 == 0:
                 return self._sign_hashes(apdu)
             case 0x0C if apdu.p2 == 1:
@@ -93,6 +105,8 @@ class EthereumApp:
                 raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
             case 0x1A | 0x1C | 0x1E:
                 return immediately(self._typed_data(apdu))
+            case 0x34:
+                return self._sign_authorization(apdu)
         raise RefusalError(Status.INS_NOT_SUPPORTED)
 
     def intrude(self, apdu: Apdu | None) -> Intrusion:
@@ -179,7 +193,10 @@ class EthereumApp:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
         request = Reader(apdu.data)
         if apdu.p1 == _FIRST:
-            self._reset()
+            if self._state is State.IDLE:
+                self._begin_anew()  # what it was told about tokens is for this
+            else:
+                self._reset()
             self._stream = Stream(self._path(request), data_allowed=self._settings.blind_signing)
             self._state = State.TRANSACTION
         elif apdu.p1 != _MORE:
@@ -199,10 +216,13 @@ class EthereumApp:
 
     def _review(self, path: tuple[int, ...], tx: Transaction) -> Task:
         self._check(path)
-        if tx.data and not self._settings.blind_signing:
+        place = self._assets.place_of(tx.values["to"]) if tx.is_whole_token_call else None
+        token = None if place is None else self._assets.at(place)
+        if tx.data and token is None and not self._settings.blind_signing:
             raise RefusalError(Status.INCORRECT_DATA)  # as late as here the app goes home at once, without a word
         sender = str(Address.from_public_key(self._seed.key(path).public_key))
-        yield from self._ask(self._screens.transaction(tx, sender))
+        screens = self._screens
+        yield from self._ask(screens.transaction(tx, sender) if token is None else screens.token(tx, token, sender))
         digest = tx.digest()
         if Lie.CHANGED_TRANSACTION in self._settings.lies:
             digest = keccak256(tx.signed + b"\0")
@@ -241,6 +261,36 @@ class EthereumApp:
         self._reset()
         return self._signed(_SIGN_MESSAGE, path, digest)
 
+    def _sign_authorization(self, apdu: Apdu) -> Task:
+        if apdu.p1 != _FIRST_CHUNK:
+            raise RefusalError(Status.PARAMETER_ERROR if apdu.data else Status.INCORRECT_DATA)
+        request = Reader(apdu.data)
+        path = self._path(request)
+        if request.left < 2 or request.left - 2 > (size := request.big_endian(2)):
+            raise RefusalError(Status.PARAMETER_ERROR)
+        if request.left < size:
+            raise AppDiedError  # it waits for the rest, and answers nothing meanwhile
+        wanted = Authorization.read(request.rest())
+        if not self._settings.smart_accounts:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED, notice=NOT_SIGNED)
+        if self._typed is not None:
+            self._typed.overwrite()
+        try:
+            self._check(path)
+        except RefusalError:
+            raise RefusalError(Status.PARAMETER_ERROR) from None
+        name = wanted.name(tests=self._settings.test_keys)
+        if name is None and not wanted.revokes:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED, notice=NOT_SIGNED)
+        account = str(Address.from_public_key(self._seed.key(path).public_key))
+        yield from self._ask(self._screens.authorization(account, None if wanted.revokes else name, wanted.network))
+        digest = wanted.digest()
+        if Lie.CHANGED_TRANSACTION in self._settings.lies:
+            digest = keccak256(digest)
+        _, signature = self._seed.sign_ecdsa(path, digest)
+        assert signature.y_parity is not None
+        return self._or_old(_AUTHORIZATION, bytes((signature.y_parity,)) + signature.compact())
+
     def _sign_hashes(self, apdu: Apdu) -> Task:
         if apdu.p1:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
@@ -259,14 +309,19 @@ class EthereumApp:
 
     def _typed_data(self, apdu: Apdu) -> bytes:
         if self._typed is None and apdu.ins == _DEFINE:
-            self._typed = TypedData(blind_signing=self._settings.blind_signing, shows_message=self._model != "nanosp")
+            self._typed = TypedData(
+                blind_signing=self._settings.blind_signing,
+                shows_message=self._model != "nanosp",
+                assets=self._assets,
+                key=self._assets_key,
+            )
         typed, self._typed = self._typed, None
         if typed is None:
             raise RefusalError(Status.COMMAND_NOT_ALLOWED)
         if apdu.ins == _DEFINE:
             typed.define(apdu.p2, apdu.data)
         elif apdu.ins == _FILTER:
-            typed.filter(apdu.p2)
+            typed.filter(apdu.p2, apdu.data, discarded=apdu.p1 == _OF_DISCARDED)
         elif not typed.give(apdu.p2, apdu.data, partial=apdu.p1 != _COMPLETE):
             self._reset()
             return b""
@@ -286,7 +341,7 @@ class EthereumApp:
         if not typed.add_hash():
             self._state = State.TYPED_DATA
             return b""
-        accepted = yield self._screens.typed_data(typed.pairs)
+        accepted = yield self._screens.typed_data(typed.pairs, blind=not typed.filtered)
         self._typed = None
         if not accepted:
             raise RefusalError(Status.DENIED)

@@ -14,6 +14,7 @@ from bursar_devices.ledger.task import Review
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from bursar_devices.ledger.ethereum.assets import Token
     from bursar_devices.ledger.ethereum.stream import Transaction
 
 BLIND_SIGNING_IS_OFF: Final = Page("Blind signing must be enabled in settings")
@@ -55,6 +56,28 @@ class Screens:
             return self._blind("Review transaction", pairs, _ACCEPT_RISK, _REJECT)
         return self._review("Review transaction", pairs, "Sign transaction", _REJECT)
 
+    def token(self, tx: Transaction, token: Token, sender: str) -> Review:
+        """Review a call of a token whose signed description the app has."""
+        call, fees = tx.token_call, _amount(tx.max_fee, tx.chain_id) or ""
+        amount, to = token.amount(tx.data[36:68]), str(Address(tx.data[16:36]))
+        pairs: list[Pair] = [("From", sender)]
+        pairs += [("Send", amount), ("To", to)] if call == "send" else [("Approve", amount), ("Approve to", to)]
+        pairs += [] if tx.chain_id == 1 else [("Network", network_name(tx.chain_id))]
+        title = f"Review transaction to {call} ERC20 token"
+        return self._review(title, [*pairs, ("Max fees", fees)], "Sign transaction", _REJECT)
+
+    def authorization(self, account: str, delegate: str | None, network: str) -> Review:
+        """Review an authorization (EIP-7702); without a delegate it ends a delegation."""
+        small = self._model == "nanosp"
+        if delegate is None:
+            title = "Review authorization to revoke smart contract delegation?"
+            pairs: list[Pair] = [("Account", account), ("Revoke on network", network)]
+        else:
+            title = "Review authorization to upgrade into smart contract account?"
+            where = "On network" if small else "Delegate on network"
+            pairs = [("Account", account), ("Delegate to", delegate), (where, network)]
+        return self._review(title, pairs, "Sign operation", "Reject operation")
+
     def message(self, message: bytes) -> Review:
         """Review a personal message: as text if it is printable, else in hexadecimal."""
         if all(0x20 <= byte <= 0x7E or 9 <= byte <= 13 for byte in message):
@@ -69,9 +92,10 @@ class Screens:
             [("Domain hash", "0x" + domain.hex().upper()), ("Message hash", "0x" + message.hex().upper())]
         )
 
-    def typed_data(self, pairs: Sequence[Pair]) -> Review:
-        """Review what was shown of typed data, blindly."""
-        return self._blind("Review typed message", pairs, "Sign message", "Reject message")
+    def typed_data(self, pairs: Sequence[Pair], *, blind: bool = True) -> Review:
+        """Review what was shown of typed data, blindly, or by its maker's filters."""
+        review = self._blind if blind else self._review
+        return review("Review typed message", pairs, "Sign message", "Reject message")
 
     def _blind(self, title: str, pairs: Sequence[Pair], accept: str, reject: str) -> Review:
         plain = self._review(title, pairs, accept, reject)

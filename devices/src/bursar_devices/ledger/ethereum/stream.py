@@ -59,6 +59,11 @@ class Transaction:
         return _TOKEN_CALLS.get(self.data[:_SELECTOR]) if self.values["to"] else None
 
     @property
+    def is_whole_token_call(self) -> bool:
+        """Whether it is such a call with its two parameters, and nothing behind them."""
+        return self.token_call is not None and len(self.data) == _SELECTOR + 2 * 32
+
+    @property
     def max_fee(self) -> int:
         return self.number("gas price") * self.number("gas") % 2**256
 

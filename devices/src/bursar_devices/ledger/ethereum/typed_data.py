@@ -7,15 +7,18 @@ from typing import TYPE_CHECKING, Final
 from bursar.crypto.hashes import keccak256
 from bursar.ethereum.address import Address
 from bursar_devices.ledger.apdu import RefusalError, Status
+from bursar_devices.ledger.ethereum.networks import network_name
 from bursar_devices.ledger.ethereum.pages import BLIND_SIGNING_IS_OFF
+from bursar_devices.ledger.ethereum.typed_filters import NAME, Coming, Domain, Filters
 from bursar_devices.ledger.ethereum.typed_types import Definitions, Field, Kind
 from bursar_devices.ledger.ethereum.typed_walk import NO_HASH, Root, Walk
 
 if TYPE_CHECKING:
+    from bursar_devices.ledger.ethereum.assets import Assets
     from bursar_devices.ledger.pages import Pair
 
 _NAME, _ARRAY, _FIELD = 0x00, 0x0F, 0xFF
-_FILTER_INFO, _FIRST_FILTER_OF_A_FIELD = 0x0F, 0xF4
+_ACTIVATE, _DISCARDED_PATH, _FILTER_INFO, _FIRST_FILTER_OF_A_CALL = 0x00, 0x01, 0x0F, 0xF4
 _WORD: Final = 32
 _ADDRESS: Final = 20
 _BUFFER: Final = 379
@@ -29,7 +32,7 @@ def _bad() -> RefusalError:
 class TypedData:
     """What one message has brought so far; after any refusal of its own it is of no more use."""
 
-    def __init__(self, *, blind_signing: bool, shows_message: bool) -> None:
+    def __init__(self, *, blind_signing: bool, shows_message: bool, assets: Assets, key: bytes) -> None:
         self.pairs: list[Pair] = []
         self.started = False
         """Whether a review has begun to be gathered."""
@@ -37,7 +40,10 @@ class TypedData:
         """Whether another request left text where the app gathers a value's."""
         self._blind_signing = blind_signing
         self._shows_message = shows_message
-        self._filtering = False
+        self._assets = assets
+        self._key = key
+        self._domain = Domain()
+        self._filters: Filters | None = None
         self._definitions = Definitions()
         self._walk = Walk(self._definitions)
         self._left: int | None = None
@@ -69,25 +75,46 @@ class TypedData:
         else:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
 
-    def filter(self, what: int) -> None:
-        """Only the maker's own filters, which are signed, are taken: none is here."""
-        if what == 0:
-            self._filtering = True
-        elif not self._filtering:
+    @property
+    def filtered(self) -> bool:
+        """Whether its maker's filters decide what is shown."""
+        return self._filters is not None
+
+    def filter(self, what: int, data: bytes, *, discarded: bool) -> None:
+        """Only the maker's own filters, which are signed, are taken."""
+        if what == _ACTIVATE:
+            self._filters = Filters(self._key, self._assets, self._definitions.schema_hash(), self._domain, self._walk)
+            self._assets.forget()
+        elif self._filters is None:
             return
+        elif what == _DISCARDED_PATH:
+            self._filters.discard(data)
         elif what == _FILTER_INFO:
-            raise RefusalError(Status.PARAMETER_ERROR)
-        elif what >= _FIRST_FILTER_OF_A_FIELD:
-            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
+            self._expect(Root.DOMAIN)
+            self._show("Contract", self._filters.announce(data))
+        elif what >= NAME:
+            self._expect(Root.MESSAGE)
+            self._filters.add(what, data, discarded=discarded)
+        elif what >= _FIRST_FILTER_OF_A_CALL:
+            self._expect(Root.MESSAGE)
+            raise RefusalError(Status.PARAMETER_ERROR)  # filters of calls inside typed data are not simulated
         else:
             raise RefusalError(Status.WRONG_P1_P2_ETHEREUM)
+
+    def _expect(self, root: Root) -> None:
+        if self._walk.root is not root:
+            raise RefusalError(Status.COMMAND_NOT_ALLOWED)
 
     def give(self, what: int, data: bytes, *, partial: bool) -> bool:
         """The next struct, array or value; False if the app takes it and then forgets everything."""
         if what == _NAME:
             self._walk.enter(data)
-            if self._shows_message and not self._filtering:
+            if self._shows_message and self._filters is None:
                 self._show("Review struct", data.decode("ascii", "ignore"))
+            if self._filters is not None:
+                self._filters.coming = Coming()
+                if self._walk.root is Root.MESSAGE and self._domain.chain_id != 1:
+                    self._show("Network", network_name(self._domain.chain_id))
         elif what == _ARRAY:
             if len(data) != 1:
                 raise _bad()
@@ -114,18 +141,34 @@ class TypedData:
             raise RefusalError(Status.PARAMETER_ERROR)
         self._left -= len(data)
         self._value += data
-        answered = self._shown()
-        if answered:
-            self._gather(field, data, first=first)
-            answered = not self._left
-            if answered:
-                self._show(field.name.decode("ascii", "ignore"), _without_glyphless(self._text))
+        answered = self._answered(field, data, first=first)
         try:
             self._take(field, data, partial=partial)
         except RefusalError:
             if not answered:
                 raise
             return False
+        return True
+
+    def _answered(self, field: Field, data: bytes, *, first: bool) -> bool:
+        """Show what is to be shown of a value: once it is, the host has its answer, before the value is hashed."""
+        shown = self._shown()
+        title = field.name.decode("ascii", "ignore")
+        if shown:
+            self._gather(field, data, first=first)
+        if self._filters is not None:
+            coming = self._filters.coming
+            if coming.joined:
+                joined = self._filters.joined(data)
+                shown, self._text = (shown, self._text) if joined is None else (True, joined)
+            if coming.dated:
+                self._text = self._filters.dated(field, data)
+            if coming.named and len(data) != _ADDRESS:
+                raise RefusalError(Status.PARAMETER_ERROR)
+            title = coming.title or title
+        if self._left or not shown:
+            return False
+        self._show(title, _without_glyphless(self._text))
         return True
 
     def _take(self, field: Field, last_part: bytes, *, partial: bool) -> None:
@@ -138,11 +181,22 @@ class TypedData:
         encoded = _encode(field, self._value)
         if self._walk.root is Root.DOMAIN:
             _check_contract(field, last_part)
+            self._remember(field, last_part)
         self._left = None
         self._walk.give(encoded)
+        if self._filters is not None:
+            self._filters.coming = Coming()
+
+    def _remember(self, field: Field, value: bytes) -> None:
+        if field.name == b"verifyingContract":
+            self._domain.contract = value.ljust(_ADDRESS, b"\0")
+        elif field.name == b"chainId":
+            self._domain.chain_id = int.from_bytes(value[:8], "big")
 
     def _shown(self) -> bool:
-        return not self._filtering and (self._shows_message or self._walk.root is Root.DOMAIN)
+        if self._filters is not None:
+            return self._filters.coming.shown
+        return self._shows_message or self._walk.root is Root.DOMAIN
 
     def _show(self, title: str, text: str) -> None:
         self._begin()
@@ -150,7 +204,7 @@ class TypedData:
 
     def _begin(self) -> None:
         """The first thing to be shown starts the review."""
-        if not self.started and not self._blind_signing and not self._filtering:
+        if not self.started and not self._blind_signing and self._filters is None:
             raise RefusalError(Status.INCORRECT_DATA, notice=BLIND_SIGNING_IS_OFF)
         self.started = True
 
@@ -179,12 +233,12 @@ class TypedData:
         """The host asks for the signature: everything must have come."""
         if NO_HASH in self.hashes or self._walk.field() is not None:
             raise _bad()
-        if self._filtering:
-            raise RefusalError(Status.DATA_NOT_FOUND)
+        if self._filters is not None:
+            self._filters.check_complete()
 
     def add_hash(self) -> bool:
         """Show the message's hash where its fields are not shown; False if only this starts a review."""
-        if self._shows_message:
+        if self._shows_message or self._filters is not None:
             return True
         started = self.started
         self._begin()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Final
@@ -153,6 +154,14 @@ class Definitions:
         if found is None:
             raise _bad()
         return found
+
+    def schema_hash(self) -> bytes:
+        """SHA-224 of all of them as JSON, in the order they came in."""
+        written = []
+        for struct in self._structs.values():
+            fields = [b'{"name":"%b","type":"%b"}' % (each.name, each.type_name()) for each in struct.fields]
+            written.append(b'"%b":[%b]' % (struct.name, b",".join(fields)))
+        return hashlib.sha224(b"{" + b",".join(written) + b"}").digest()
 
     def type_hash(self, struct: Struct) -> bytes:
         """Keccak-256 of its type and of those it refers to; the app repeats a type that refers to itself."""

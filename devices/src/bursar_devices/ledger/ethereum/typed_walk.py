@@ -53,6 +53,7 @@ class Walk:
         self._depths: list[int] = []
         self._arrays: list[_Array] = []
         self._hashes: list[bytearray] = []
+        self._left_empty: list[Field] = []
 
     def enter(self, name: bytes) -> None:
         """The values of a struct follow: the domain's, then the message's."""
@@ -77,6 +78,34 @@ class Walk:
         """The field whose value is next; ``None`` when all have come."""
         return self._at(len(self._depths))[0]
 
+    def path(self) -> bytes:
+        """Where it is, in the words that filters use."""
+        return _path_text(self._fields())
+
+    def was_left_empty(self, path: bytes) -> bool:
+        """Whether ``path`` names something below the array that was the last without items."""
+        start = _path_text(self._left_empty)
+        if not self._left_empty or not path.startswith(start):
+            return False
+        field, steps = self._left_empty[-1], path[len(start) :].split(b".")
+        if steps.pop(0):
+            return False
+        for step in steps:
+            if step == b"[]":
+                if not field.levels:
+                    return False
+                continue
+            if field.kind != Kind.STRUCT:
+                return False
+            found = next((one for one in self._definitions.find(field.struct).fields if one.name == step), None)
+            if found is None:
+                return False
+            field = found
+        return True
+
+    def _fields(self) -> list[Field]:
+        return [found for depth in range(len(self._depths)) if (found := self._at(depth + 1)[0]) is not None]
+
     def give(self, encoded: bytes) -> None:
         """The encoded value of the next field."""
         if self._hashes:
@@ -86,6 +115,10 @@ class Walk:
     def open_array(self, size: int) -> None:
         """An array of ``size`` items is next."""
         before = len(self._hashes)
+        if not size:
+            self._left_empty = self._fields()
+            while len(self._left_empty) > 1 and not self._left_empty[-1].levels:
+                self._left_empty.pop()
         if not self._descend(skip_if_array=False, stop_at_array=size > 0, with_type=size > 0):
             raise RefusalError(Status.PARAMETER_ERROR)
         arrays = len(self._arrays)
@@ -203,3 +236,7 @@ class Walk:
         elif to_feed and self._hashes:
             self._hashes[-1] += hashed
         return True
+
+
+def _path_text(fields: list[Field]) -> bytes:
+    return b".".join(each.name + b".[]" * len(each.levels) for each in fields)
