@@ -153,7 +153,16 @@ def _nodes(session: Session, settings: config.Config) -> Iterator[Finding]:
         yield finding if tip is None else replace(finding, text=f"its node is at block {tip}")
     for chain in chains:
         tip, finding = _attempt(f"ethereum {chain}", partial(_ethereum_tip, session, chain))
-        yield finding if tip is None else replace(finding, text=f"its node is at block {tip}")
+        yield finding if tip is None else replace(finding, text=f"{_asked(session, chain)} at block {tip}")
+
+
+def _asked(session: Session, chain_id: int) -> str:
+    from bursar.cli.ethereum_sources import providers_of, quorum_of
+
+    node = providers_of(compose.settings(session), compose.chains(session), chain_id)
+    if node is None or len(node.providers) == 1:
+        return "its node is"
+    return f"{quorum_of(node)} of its {len(node.providers)} providers are"
 
 
 def _bitcoin_tip(session: Session, network: Network) -> int:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.nodes.ethrpc.quorum import Dissent
 
-_MOST_TOLD: Final = 5
+_MOST_TOLD: Final = 2
 _LONGEST: Final = 120
 
 
@@ -72,32 +72,28 @@ def ethereum_source(session: Session, chain_id: int, node: EthereumNode) -> Ethe
 
 
 class Teller:
-    """Tells a human who differs, once for each provider that fails and each matter, and not more than a few times."""
+    """Tells a human who differs: of each provider the first matters, and that there are more."""
 
     def __init__(self, session: Session, chain_id: int) -> None:
         self._session = session
         self._chain_id = chain_id
-        self._told: set[tuple[str, str]] = set()
-        self.count = 0
+        self._told: dict[str, set[str]] = {}
 
     def __call__(self, found: Dissent) -> None:
         """Hear of one dissent."""
         from bursar.policy.render import plain_text
 
         for vote in found.votes:
-            matter = (vote.provider, "away" if vote.error is not None else found.what)
-            if matter in self._told:
+            told = self._told.setdefault(vote.provider, set())
+            matter = "" if vote.error is not None else found.what
+            if matter in told or len(told) > _MOST_TOLD:
                 continue
-            self._told.add(matter)
-            self.count += 1
-            if self.count > _MOST_TOLD + 1:
-                continue
-            who = f"chain {self._chain_id}: {vote.provider}"
-            if self.count > _MOST_TOLD:
-                text = f"chain {self._chain_id}: there is more that providers differ about"
+            told.add(matter)
+            if len(told) > _MOST_TOLD:
+                text = "differs about more"
             elif vote.error is not None:
-                text = f"{who} gave no answer about {found.what}, the others did: {vote}"
+                text = f"gave no answer about {found.what}, the others did: {vote}"
             else:
                 believed = plain_text(found.believed, longest=_LONGEST)
-                text = f"{who} differs about {found.what}: it says {vote}, believed is {believed}"
-            self._session.output.aside(f"! {text}")
+                text = f"differs about {found.what}: it says {vote}, believed is {believed}"
+            self._session.output.aside(f"! chain {self._chain_id}: {vote.provider} {text}")

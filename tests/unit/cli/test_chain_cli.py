@@ -144,3 +144,14 @@ def test_quorum_in_the_document(empty: CommandLine) -> None:
     found = json.loads(empty.run("chain", "show", "eth", "--json").stdout)["chain"]
     assert (found["providers"], found["quorum"]) == (["a", "b", "c"], 3)
     assert "3 of 3" in empty.text("chain", "show", "eth")
+
+
+def test_a_chain_that_only_the_settings_name(empty: CommandLine) -> None:
+    with (empty.home / "config.toml").open("a") as file:
+        file.write('[ethereum.4711]\nurl = "http://127.0.0.1:1/secret"\n')
+    assert "config.toml" in empty.text("chain", "list")
+    assert empty.json("chain", "list")["undescribed"] == [{"id": 4711, "providers": ["127.0.0.1:1"], "quorum": 1}]
+    assert "not described here" in empty.text("chain", "show", "4711")
+    result = empty.run("chain", "show", "4711", "--ask")
+    assert isinstance(result.exception, ChainUnavailableError)
+    assert "secret" not in result.output

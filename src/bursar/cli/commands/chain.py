@@ -113,12 +113,18 @@ def list_chains(session: Session) -> None:
         asked = "" if node is None else _quorum(node)
         source = "file" if _file(session, one.id) is not None else "built in"
         rows.append((str(one.id), one.short_name, _name(one), one.currency_symbol, _final(one), asked, source))
+    for chain_id, (node, source) in _undescribed(session, known).items():
+        rows.append((str(chain_id), "", "", "", "", _quorum(node), source))
 
     def words() -> None:
         columns = ("id", "short name", "name", "coin", "final when", "providers", "from")
         session.output.table(columns, rows, numbers=("id",))
 
-    session.output.answer({"chains": [_document(session, one) for one in known.by_id.values()]}, words)
+    document = {
+        "chains": [_document(session, one) for one in known.by_id.values()],
+        "undescribed": [_plain_document(one, node) for one, (node, _) in _undescribed(session, known).items()],
+    }
+    session.output.answer(document, words)
 
 
 @chain.command("show", examples=("bursar chain show base", "bursar chain show 8453 --ask"))
@@ -128,35 +134,36 @@ def list_chains(session: Session) -> None:
 def show(session: Session, chain: str, ask: bool) -> None:
     """Show what is known of CHAIN (its name or id), and who is asked about it."""
     known = compose.chains(session)
-    found = _known(known, chain) or known.chain(chain)
-    node = _node(session, known, found.id)
-    document = _document(session, found)
-    answers = _answers(session, found.id, node) if ask and node is not None else []
+    undescribed = {str(one): (one, asked) for one, (asked, _) in _undescribed(session, known).items()}
+    node: EthereumNode | None
+    if chain in undescribed:
+        found, (chain_id, node) = None, undescribed[chain]
+        document = _plain_document(chain_id, node)
+    else:
+        found = _known(known, chain) or known.chain(chain)
+        chain_id, document = found.id, _document(session, found)
+        node = _node(session, known, found.id)
+    answers = _answers(session, chain_id, node) if ask and node is not None else []
     if ask:
         document["answers"] = [{"provider": name, "height": height, "error": error} for name, height, error in answers]
 
     def words() -> None:
-        pairs = [
-            ("chain", f"{_name(found)}, id {found.id}, called {found.short_name}"),
-            ("coin", f"{found.currency_name} ({found.currency_symbol})"),
-            ("final when", _final(found)),
-            ("fees", _FEES[found.fee_model.value] + ("" if found.eip1559 else "; no base fee (before EIP-1559)")),
-            ("explorer", found.explorer or "none"),
-        ]
-        if found.eip1191:
-            pairs.append(("checksums", "of EIP-1191: they include the chain id"))
+        rows = (
+            [("chain", f"id {chain_id}, not described here: its coin is called ETH")] if found is None else _rows(found)
+        )
         if node is None:
-            pairs.append(("providers", f"none: bursar chain add {found.short_name} --provider URL"))
+            name = chain if found is None else found.short_name
+            rows.append(("providers", f"none: bursar chain add {name} --provider URL"))
         else:
-            pairs.append(("providers", ", ".join(one.name for one in node.providers)))
+            rows.append(("providers", ", ".join(one.name for one in node.providers)))
             if len(node.providers) > 1:
-                pairs.append(("have to agree", _quorum(node)))
-        for label, text in pairs:
+                rows.append(("have to agree", _quorum(node)))
+        for label, text in rows:
             click.echo(f"{label:<16}{text}")
         if answers:
             click.echo("")
-            rows = [(name, "" if height is None else str(height), error or "ok") for name, height, error in answers]
-            session.output.table(("provider", "block", "says"), rows, numbers=("block",))
+            lines = [(name, "" if height is None else str(height), error or "ok") for name, height, error in answers]
+            session.output.table(("provider", "block", "says"), lines, numbers=("block",))
 
     if node is not None and ask:
         from bursar.cli.ethereum_sources import quorum_of
@@ -166,10 +173,48 @@ def show(session: Session, chain: str, ask: bool) -> None:
             if not session.json:
                 words()
             raise ChainUnavailableError(
-                f"{len(answers) - missing} of {_count(len(answers))} answered for chain {found.id}, "
+                f"{len(answers) - missing} of {_count(len(answers))} answered for chain {chain_id}, "
                 f"{quorum_of(node)} have to: {'; '.join(f'{name}: {error}' for name, _, error in answers if error)}"
             )
     session.output.answer({"chain": document}, words)
+
+
+def _rows(found: EthereumChain) -> list[tuple[str, str]]:
+    rows = [
+        ("chain", f"{_name(found)}, id {found.id}, called {found.short_name}"),
+        ("coin", f"{found.currency_name} ({found.currency_symbol})"),
+        ("final when", _final(found)),
+        ("fees", _FEES[found.fee_model.value] + ("" if found.eip1559 else "; no base fee (before EIP-1559)")),
+        ("explorer", found.explorer or "none"),
+    ]
+    return [*rows, ("checksums", "of EIP-1191: they include the chain id")] if found.eip1191 else rows
+
+
+def _undescribed(session: Session, known: EthereumChains) -> dict[int, tuple[EthereumNode, str]]:
+    """The chains that only the settings name, and the running sandbox's."""
+    from bursar.cli.config import EthereumNode, EthereumProvider
+
+    if not session.home.config.is_file():
+        return {}
+    found = {
+        one: (node, "config.toml")
+        for one, node in compose.settings(session).ethereum.items()
+        if one not in known.by_id and node.providers
+    }
+    running = compose.sandbox(session)
+    if running is not None and running.ethereum_url is not None and running.ethereum_chain_id not in (None, *found):
+        assert running.ethereum_chain_id is not None
+        found[running.ethereum_chain_id] = (
+            EthereumNode((EthereumProvider("sandbox", running.ethereum_url),)),
+            "sandbox",
+        )
+    return found
+
+
+def _plain_document(chain_id: int, node: EthereumNode) -> dict[str, object]:
+    from bursar.cli.ethereum_sources import quorum_of
+
+    return {"id": chain_id, "providers": [one.name for one in node.providers], "quorum": quorum_of(node)}
 
 
 def _known(known: EthereumChains, which: str) -> EthereumChain | None:
