@@ -60,6 +60,9 @@ def ask_internal_transfers(link: Link, block: BlockRef) -> tuple[InternalTransfe
             if isinstance(reply, Refusal) and (missing(reply) or "tracer" in reply.reason.lower()):
                 link.lacking.add(name)
             continue
+        if isinstance(reply, list) and any(isinstance(one, dict) and one.get("result") == {} for one in reply):
+            link.lacking.add(name)  # what some say instead of refusing a tracer they do not have
+            continue
         return tuple(
             InternalTransfer(tx_hash, position, *move)
             for tx_hash, moves in zip(hashes, read(reply, hashes, block), strict=True)

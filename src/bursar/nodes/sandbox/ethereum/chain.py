@@ -51,12 +51,20 @@ class EvmChain:
         from eth.db.atomic import AtomicDB
         from eth.db.schema import SchemaV1
         from eth.vm.forks.prague import PragueVM
+        from eth.vm.forks.prague.computation import PragueComputation
+        from eth.vm.forks.prague.state import PragueState
 
         number = chain_id
 
+        class SandboxState(PragueState):  # type: ignore[misc, unused-ignore]
+            computation_class: Any = traced(PragueComputation)
+
+        class SandboxVM(PragueVM):  # type: ignore[misc, unused-ignore]
+            _state_class: Any = SandboxState
+
         class SandboxChain(MiningChain):  # type: ignore[misc, unused-ignore]
             chain_id = number
-            vm_configuration: Any = ((0, PragueVM),)
+            vm_configuration: Any = ((0, SandboxVM),)
 
             def create_header_from_parent(self, parent_header: Any, **fields: Any) -> Any:
                 fields["gas_limit"] = parent_header.gas_limit
@@ -268,9 +276,7 @@ class EvmChain:
 
     def trace_call(self, message: Message, *, logs: bool, number: int | None = None) -> dict[str, Any]:
         """The calls inside a call on the state after ``number``, whether it succeeds or not."""
-        machine = self._free_machine(number)
-        machine.state.computation_class = traced(machine.state.computation_class)
-        computation = self._execute(message, machine)
+        computation = self._execute(message, self._free_machine(number))
         high = min(message.gas or GAS_LIMIT, GAS_LIMIT)
         used = high - computation.get_gas_remaining()
         used += computation.data_floor_gas - min(computation.get_gas_refund(), used // _REFUNDED_PART)
@@ -284,7 +290,6 @@ class EvmChain:
         before = self.header(number - 1)
         machine = self._chain.get_vm(block.header.copy(state_root=before.state_root, gas_used=0, blob_gas_used=0))
         state = machine.state
-        state.computation_class = traced(state.computation_class)
         frames: list[dict[str, Any]] = []
         so_far = 0
         for transaction, receipt in zip(block.transactions, self.receipts(block), strict=True):

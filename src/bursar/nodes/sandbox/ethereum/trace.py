@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any, ClassVar
 
 from bursar.nodes.sandbox.ethereum.words import data_text, quantity, revert_reason
@@ -10,10 +9,10 @@ from bursar.nodes.sandbox.ethereum.words import data_text, quantity, revert_reas
 _SELFDESTRUCT = 0xFF
 
 
-@cache
 def traced(computation_class: Any) -> Any:
     """A computation like ``computation_class`` that also remembers what its self-destruction moved."""
-    plain = computation_class.opcodes[_SELFDESTRUCT]
+    # below the wrapper that warns of the opcode's age each time it runs
+    plain = computation_class.opcodes[_SELFDESTRUCT].__wrapped__
 
     def selfdestruct(computation: Any) -> None:
         computation.left = computation.state.get_balance(computation.msg.storage_address)
