@@ -17,7 +17,8 @@ from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer
 from bursar.wallet.ethereum_fees import bumped_fees, cancellation, data_fee, replacement
 from bursar.wallet.ethereum_nonces import sender_of_gap
 from bursar.wallet.ethereum_planning import check_gas_limit
-from bursar.wallet.ethereum_reviewing import review_of
+from bursar.wallet.ethereum_questions import ask_about_effects
+from bursar.wallet.ethereum_reviewing import PartyFacts, review_of
 from bursar.wallet.ethereum_steps import book_of, plan_ethereum
 from bursar.wallet.ethereum_sync import check_ethereum_node, sync_ethereum
 from bursar.wallet.ethereum_view import ETHER, load_view
@@ -68,6 +69,9 @@ def bump_ethereum(
     fees = bumped_fees(context.caps, before, fee, quote)
     tx = _cancelled(context, chain, backend, before, sender, fees) if cancel else replacement(before, fees)
     charged = data_fee(chain, backend, tx)
+    with context.store.read() as connection:
+        book = book_of(context, connection, row, account)
+    party = ask_about_effects(backend, tx, sender, book.tokens) if tx.data else PartyFacts()
 
     def attempt() -> Plan:
         holds = int(backend.balance(sender))
@@ -76,7 +80,7 @@ def bump_ethereum(
         with context.store.write() as connection:
             check_bumpable(connection, require_transfer(connection, target.id))
             review = review_of(
-                book_of(context, connection, row, account),
+                book,
                 tx,
                 sender=str(sender),
                 base_fee=int(quote.base_fee),
@@ -84,6 +88,8 @@ def bump_ethereum(
                 replaces=target.txid,
                 data_fee=charged,
                 name=None if order is None else order.name,
+                party=party,
+                now=context.now(),
             )
             check_cap(review.max_fee, fee.max_fee, "wei")
             extra = max(0, review.max_fee - old.review.max_fee)

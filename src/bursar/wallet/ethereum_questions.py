@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from bursar.chain.ethereum_chains import FeeModel
@@ -10,35 +10,38 @@ from bursar.errors import ChainError, InvalidInputError
 from bursar.ethereum.abi import AbiFunction
 from bursar.ethereum.address import Address
 from bursar.ethereum.fees import AUTHORIZATION_GAS, TRANSFER_GAS, padded_gas
-from bursar.ethereum.token import CALL_DECIMALS, decode_uint256, encode_allowance, encode_balance_of
+from bursar.ethereum.review import effects
+from bursar.ethereum.token import (
+    CALL_DECIMALS,
+    CALL_SYMBOL,
+    decode_uint256,
+    encode_allowance,
+    encode_balance_of,
+)
 from bursar.policy.render import amount_text
 from bursar.policy.review import ReviewWarning
 from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance
 from bursar.wallet.ethereum_intents import ETHER, draft
 from bursar.wallet.ethereum_planning import check_gas_limit
+from bursar.wallet.ethereum_reviewing import PartyFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bursar.chain.ethereum_chains import EthereumChain
     from bursar.chain.protocols import EthereumBackend
     from bursar.ethereum.fees import Eip1559Fees
+    from bursar.ethereum.token import Token
+    from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.policy.review import Asset
     from bursar.wallet.context import Context
     from bursar.wallet.ethereum_intents import Intent
 
 _OWNER_OF = AbiFunction.from_text("ownerOf(uint256)")
 _BALANCE_OF_NUMBER = AbiFunction.from_text("balanceOf(address,uint256)")
+MOST_PARTIES = 16  # spenders and unregistered tokens of one call that are asked about
+MOST_SYMBOL = 128  # bytes
 MOST_OWNERS = 100  # addresses of ours that are asked whether they have a token
-
-
-@dataclass(frozen=True, slots=True)
-class PartyFacts:
-    """Who gets, or may take, something: whether there is a contract at the address, and what a human should know."""
-
-    contract: bool = False
-    unverified: tuple[str, ...] = ()
-    notes: tuple[ReviewWarning, ...] = ()
 
 
 def fresh_balances(backend: EthereumBackend, intent: Intent, address: str) -> dict[tuple[str, str], int]:
@@ -105,10 +108,46 @@ def _allowance_facts(backend: EthereumBackend, intent: Intent, action: SetAllowa
             "set the allowance to 0 first",
             code="input.allowance",
         )
-    if action.amount and not backend.code(spender):
-        text = f"{spender} is no contract: whoever has its key may take the tokens at any time"
-        return PartyFacts(unverified=unverified, notes=(ReviewWarning("spender-account", text),))
     return PartyFacts(unverified=unverified)
+
+
+def ask_about_effects(
+    backend: EthereumBackend, tx: UnsignedTransaction, sender: Address, tokens: Mapping[Address, Token]
+) -> PartyFacts:
+    """What to weigh the effects of a call with: who may take tokens and has no code, and lying symbols."""
+    seen = effects(tx, sender=sender, tokens=tokens)
+    granted = [one for one in seen.allowances if one.amount][:MOST_PARTIES]
+    touched = [one.contract for one in seen.movements] + [one.contract for one in seen.allowances]
+    strangers = list(dict.fromkeys(one for one in touched if one is not None and one not in tokens))[:MOST_PARTIES]
+    symbols = {one: _said_symbol(_asked(backend, one, CALL_SYMBOL)) for one in strangers}
+    present: dict[tuple[Address, Address], int] = {}
+    for one in granted:
+        if one.token_id is None and not one.everything:
+            with suppress(InvalidInputError):
+                answer = _asked(backend, one.contract, encode_allowance(sender, one.spender))
+                present[one.contract, one.spender] = decode_uint256(answer)
+    spenders = dict.fromkeys(one.spender for one in granted)
+    return PartyFacts(
+        codeless=tuple(one for one in spenders if not backend.code(one)), symbols=symbols, allowances=present
+    )
+
+
+def _said_symbol(answer: bytes) -> str:
+    """What a contract calls itself, disguises included: only ever compared, never shown as it is."""
+    text = answer
+    if len(answer) >= 64 and int.from_bytes(answer[:32], "big") == 32:
+        text = answer[64 : 64 + min(int.from_bytes(answer[32:64], "big"), MOST_SYMBOL)]
+    return text[:MOST_SYMBOL].rstrip(b"\x00").decode("utf-8", "replace")
+
+
+def _asked(backend: EthereumBackend, contract: Address, data: bytes) -> bytes:
+    """The answer of a contract; empty where it refuses."""
+    try:
+        return backend.call(contract, data)
+    except ChainError as error:
+        if error.code != "chain.reverted":
+            raise
+        return b""
 
 
 def _require_contract(backend: EthereumBackend, contract: Address) -> None:

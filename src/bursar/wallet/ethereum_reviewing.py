@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from bursar.ethereum.address import Address
+from bursar.ethereum.effects.warnings import Known, warnings
 from bursar.ethereum.review import effects
 from bursar.ethereum.units import Wei
 from bursar.ethereum.validity import check_transaction
+from bursar.policy.ethereum_effects import review_parts, warnings_of
 from bursar.policy.render import amount_text
-from bursar.policy.review import (
-    OPAQUE_CALL,
-    Asset,
-    Called,
-    Delegated,
-    Granted,
-    Payment,
-    Review,
-    ReviewWarning,
-)
+from bursar.policy.review import OPAQUE_CALL, Payment, Review, ReviewWarning
 from bursar.wallet.cautions import cautions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from bursar.ethereum.effects.model import CallView, Effects
     from bursar.ethereum.token import Token
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.policy.review import Asset
     from bursar.wallet.cautions import Facts
 
 _REPEATED = {"zero-address", "self-payment", "token-contract", "fee-above-value"}  # said by our own warnings
@@ -42,14 +35,21 @@ class Book:
     native: Asset
     tokens: Mapping[Address, Token]
 
-    def asset(self, contract: Address | None, *, numbered: bool = False) -> Asset:
-        """The asset of a contract. One that is not registered has no name and no decimals: its word is not taken."""
-        if contract is None:
-            return self.native
-        token = self.tokens.get(contract)
-        if token is not None:
-            return Asset("ethereum", self.native.network, token.symbol, token.decimals, str(contract))
-        return Asset("ethereum", self.native.network, "NFT" if numbered else "unknown", 0, str(contract))
+
+@dataclass(frozen=True, slots=True)
+class PartyFacts:
+    """What a node said of the parties: whether there is a contract at the payee, and what to weigh effects with.
+
+    ``codeless`` are spenders without code, ``symbols`` what unregistered tokens call themselves, ``allowances`` those
+    in force by contract and spender.
+    """
+
+    contract: bool = False
+    unverified: tuple[str, ...] = ()
+    notes: tuple[ReviewWarning, ...] = ()
+    codeless: tuple[Address, ...] = ()
+    symbols: Mapping[Address, str] = field(default_factory=dict)
+    allowances: Mapping[tuple[Address, Address], int] = field(default_factory=dict)
 
 
 def review_of(
@@ -62,23 +62,33 @@ def review_of(
     replaces: str | None,
     data_fee: int = 0,
     name: str | None = None,
-    notes: Sequence[ReviewWarning] = (),
+    party: PartyFacts = PartyFacts(),
+    now: int | None = None,
 ) -> Review:
     """The effects of ``tx`` in words; the expected fee is at ``base_fee``, the worst case at the limits.
 
     ``data_fee`` is what the chain below charges now for the data, in wei. ``InvalidInputError`` where no block could
     take the transaction.
     """
-    party = Address.from_text(sender)
+    payer = Address.from_text(sender)
     # An authorization for every chain is the policy's to judge: it is in the review.
-    check_transaction(tx, sender=party, any_chain=True)
-    seen = effects(tx, sender=party, tokens=book.tokens)
-    empty = tx.to == party and not (tx.value or tx.data or tx.authorization_list)  # a cancellation: it pays nobody
-    payments = () if empty else tuple(_payments(book, tx, seen, facts, name))
-    price = _price(tx, base_fee)
-    fee = tx.gas_limit * price + int(tx.max_blob_fee) + data_fee
-    said = [ReviewWarning(one.code, one.text) for one in seen.cautions if one.code not in _REPEATED]
+    check_transaction(tx, sender=payer, any_chain=True)
+    seen = effects(tx, sender=payer, tokens=book.tokens)
+    parts = review_parts(seen, coin=book.native)
+    empty = tx.to == payer and not (tx.value or tx.data or tx.authorization_list)  # a cancellation: it pays nobody
+    payments = () if empty else tuple(_payments(book, tx, parts.payments, parts.warnings, facts, name))
+    fee = tx.gas_limit * _price(tx, base_fee) + int(tx.max_blob_fee) + data_fee
     own = cautions(payments, fee=fee, facts=facts)
+    known = Known(
+        familiar=[Address(bytes.fromhex(one[2:])) for one in {*facts.own, *facts.paid_before} if one[:2] == "0x"],
+        codeless=party.codeless,
+        tokens=book.tokens,
+        symbols=party.symbols,
+        allowances=party.allowances,
+        now=now,
+    )
+    codes = {one.code for one in own} | _REPEATED
+    said = [one for one in (*parts.warnings, *warnings_of(warnings(seen, known))) if one.code not in codes]
     extra: dict[str, object] = {
         "from": sender,
         "nonce": tx.nonce,
@@ -99,52 +109,29 @@ def review_of(
         max_fee=int(tx.max_fee) + DATA_FEE_MARGIN * data_fee,
         fee_asset=book.native,
         fee_rate=_rate_text(tx),
-        warnings=(*own, *notes, *said),
+        warnings=tuple(dict.fromkeys((*own, *party.notes, *(() if empty else said)))),
         replaces=replaces,
         extra=extra,
-        allowances=tuple(_allowances(book, seen)),
-        delegations=tuple(Delegated(str(one.authority), str(one.delegate), one.any_chain) for one in seen.delegations),
-        calls=() if empty else tuple(map(_called, seen.calls)),
+        allowances=parts.allowances,
+        delegations=parts.delegations,
+        calls=() if empty else parts.calls,
     )
 
 
-def _payments(book: Book, tx: UnsignedTransaction, seen: Effects, facts: Facts, name: str | None) -> Sequence[Payment]:
-    found: list[Payment] = []
-    for one in seen.movements:
-        payee = str(one.recipient)
-        asset = book.asset(one.contract, numbered=one.token_id is not None)
-        found.append(Payment(asset, payee, one.amount, facts.labels.get(payee, name), one.token_id))
-    opaque = any(one.code == OPAQUE_CALL for one in seen.cautions)
+def _payments(
+    book: Book,
+    tx: UnsignedTransaction,
+    payments: Sequence[Payment],
+    warned: Sequence[ReviewWarning],
+    facts: Facts,
+    name: str | None,
+) -> Sequence[Payment]:
+    found = [replace(one, label=facts.labels.get(one.to, name)) for one in payments]
+    opaque = any(one.code == OPAQUE_CALL for one in warned)
     if opaque and tx.to is not None and str(tx.to) not in {one.to for one in found}:
         # Rules about calls name contracts: the one called must be there to be named.
         found.append(Payment(book.native, str(tx.to), int(tx.value), facts.labels.get(str(tx.to))))
     return found
-
-
-def _allowances(book: Book, seen: Effects) -> Sequence[Granted]:
-    return [
-        Granted(
-            book.asset(one.contract, numbered=one.token_id is not None or one.everything),
-            str(one.spender),
-            one.amount,
-            one.token_id,
-            unlimited=one.unlimited or one.everything,
-            until=one.until,
-        )
-        for one in seen.allowances
-    ]
-
-
-def _called(one: CallView) -> Called:
-    return Called(
-        to=None if one.to is None else str(one.to),
-        value=one.value,
-        name=one.name,
-        arguments=one.arguments,
-        understood=one.understood,
-        delegate=one.delegate,
-        calls=tuple(map(_called, one.calls)),
-    )
 
 
 def _price(tx: UnsignedTransaction, base_fee: int) -> int:

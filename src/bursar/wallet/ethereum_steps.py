@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.errors import ConflictError, InsufficientFundsError
@@ -16,8 +16,8 @@ from bursar.wallet.bitcoin_planning import check_cap
 from bursar.wallet.ethereum_fees import choose_fees, data_fee, is_legacy
 from bursar.wallet.ethereum_intents import draft, read_intent
 from bursar.wallet.ethereum_nonces import check_gap, waiting_below
-from bursar.wallet.ethereum_questions import PartyFacts, ask_about_party, fresh_balances, gas_for, holder_of
-from bursar.wallet.ethereum_reviewing import DATA_FEE_MARGIN, Book, review_of
+from bursar.wallet.ethereum_questions import ask_about_effects, ask_about_party, fresh_balances, gas_for, holder_of
+from bursar.wallet.ethereum_reviewing import DATA_FEE_MARGIN, Book, PartyFacts, review_of
 from bursar.wallet.ethereum_sync import check_ethereum_node, sync_ethereum
 from bursar.wallet.ethereum_view import costs, load_view
 from bursar.wallet.plan import Plan
@@ -130,7 +130,8 @@ def plan_ethereum(
             replaces=None,
             data_fee=made.data_fee,
             name=intent.name,
-            notes=(*made.party.notes, *notes),
+            party=replace(made.party, notes=(*made.party.notes, *notes)),
+            now=context.now(),
         )
         check_cap(review.max_fee, transfer.fee.max_fee, "wei")
         plan = Plan(
@@ -166,6 +167,7 @@ def _prepare(
     fees = choose_fees(context.caps, transfer.fee, quote, legacy=is_legacy(chain))
     with context.store.read() as connection:
         view = load_view(connection, row)
+        book = book_of(context, connection, row, account)
     source = transfer.source
     if source is None and isinstance(intent.action, NftTransfer):
         source = holder_of(backend, intent.action, [one.address for one in view.senders()])
@@ -198,6 +200,9 @@ def _prepare(
         nonce=max(latest, pending),
     )
     charged = data_fee(chain, backend, asked)
+    if asked.data and not (intent.action is None and intent.contract):
+        more = ask_about_effects(backend, asked, sender, book.tokens)
+        party = replace(party, codeless=more.codeless, symbols=more.symbols, allowances=more.allowances)
     amount = planning.settle_amount(
         view,
         payer.address,
