@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import statistics
+import time
 from collections.abc import Callable
 from typing import Any
 
-from pairing import Contender
+from pairing import Contender, Measured
 from workload import GAS, MAX_FEE, SECRET, TIP, TO, VALUE
 
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable
+from bursar.ethereum.abi import AbiFunction
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
 from bursar.ethereum.authorization import Authorization
+from bursar.ethereum.review import effects
+from bursar.ethereum.token import Token, encode_transfer
 from bursar.ethereum.transaction import ACCESS_LIST, LEGACY, SET_CODE, UnsignedTransaction
 from bursar.ethereum.typed_data import TypedData
 from bursar.ethereum.typed_data_types import DOMAIN, StructTypes
 from bursar.ethereum.units import Wei
+from bursar.policy.ethereum_effects import review_parts
+from bursar.policy.review import Asset, Review
 
 OTHER = bytes([0x33]) * 20
 KEYS = (bytes([0x44]) * 32, bytes([0x55]) * 32)
@@ -114,3 +121,36 @@ def rows() -> list[tuple[str, str, Callable[[int], str], list[Contender]]]:
     ]
     contenders = [Contender("bursar", permits, target=1.30), Contender("eth_account", eth_account_permits, most=300)]
     return [*found, ("ethereum permit", "EIP-712 permit, hash + sign", _permit_request, contenders)]
+
+
+def reviews(count: int) -> list[Review]:
+    """An ERC-20 transfer inside a multicall from its raw calldata to a review; the amount counts."""
+    payer, contract = Address(TO), Address(OTHER)
+    tokens = {contract: Token(1, contract, "USDC", 6)}
+    coin = Asset("ethereum", "eip155:1", "ETH", 18)
+    call = AbiFunction.from_text("multicall(bytes[])")
+    calldata = [call.encode_call([encode_transfer(payer, 1 + amount)]) for amount in range(count)]
+    fees = {"max_fee_per_gas": Wei(MAX_FEE), "max_priority_fee_per_gas": Wei(TIP)}
+    made = []
+    start = time.process_time_ns()
+    for data in calldata:
+        tx = UnsignedTransaction(chain_id=1, nonce=0, to=contract, value=Wei(0), data=data, gas_limit=100_000, **fees)
+        parts = review_parts(effects(tx, sender=payer, tokens=tokens), coin=coin)
+        made.append(
+            Review("ethereum", coin.network, "desk", parts.payments, (), 1, int(tx.max_fee), coin, "1 gwei",
+                   parts.warnings, allowances=parts.allowances, delegations=parts.delegations, calls=parts.calls)
+        )  # fmt: skip
+    reviews.taken = time.process_time_ns() - start  # type: ignore[attr-defined]
+    return made
+
+
+def review_rows(rounds: int) -> list[Measured]:
+    """Milliseconds of processor time for one review, each round's mean of many."""
+    count = 500
+    found = []
+    reviews(20)  # imports, tables of selectors
+    for _ in range(rounds):
+        reviews(count)
+        found.append(reviews.taken / count / 1e6)  # type: ignore[attr-defined]
+    name = "decode + review of an ERC-20 transfer inside multicall"
+    return [Measured(name, statistics.median(found), min(found), max(found), 0, 1.0, "ms")]

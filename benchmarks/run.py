@@ -227,6 +227,12 @@ def main() -> int:
         for one in starts:
             print(f"  {one.name:<52}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}")
         record.append({"row": "cold start", "twin": [asdict(one) for one in starts], "debian": []})
+    if not options.only or options.only in "ethereum review":
+        print("\nEthereum reviews, milliseconds of processor time")
+        reviewed = ethereum.review_rows(options.rounds)
+        for one in reviewed:
+            print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}")
+        record.append({"row": "Ethereum reviews", "twin": [asdict(one) for one in reviewed], "debian": []})
     if not options.only or options.only in "devices":
         print("\nhardware wallets")
         signed = devices.rows(options.rounds)

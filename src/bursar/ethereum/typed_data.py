@@ -17,8 +17,10 @@ from bursar.ethereum.typed_data_values import hash_domain, hash_struct, struct_h
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
 
+_set = object.__setattr__  # once for each field: permits are made by the thousand
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True, slots=True, init=False)
 class TypedData:
     """A domain and a message of ``primary_type``, each value held to its type; whatever exists is sound.
 
@@ -31,12 +33,14 @@ class TypedData:
     domain: Mapping[str, Any]
     message: Mapping[str, Any]
 
-    def __post_init__(self) -> None:
-        self.types.check_primary(self.primary_type)
-        domain = struct_held_to_type(self.domain, DOMAIN, self.types, "domain")
-        message = struct_held_to_type(self.message, self.primary_type, self.types, "message")
-        object.__setattr__(self, "domain", domain)
-        object.__setattr__(self, "message", message)
+    def __init__(
+        self, types: StructTypes, primary_type: str, domain: Mapping[str, Any], message: Mapping[str, Any]
+    ) -> None:
+        types.check_primary(primary_type)
+        _set(self, "types", types)
+        _set(self, "primary_type", primary_type)
+        _set(self, "domain", struct_held_to_type(domain, DOMAIN, types, "domain"))
+        _set(self, "message", struct_held_to_type(message, primary_type, types, "message"))
 
     @classmethod
     def of(

@@ -70,17 +70,20 @@ def _quickly(value: Mapping[Any, Any], plan: _Plan) -> dict[str, Any] | None:
     if len(value) != len(checks):
         return None
     held = {}
+    get = value.get
     for name, kind, most in checks:
-        one: Any = value.get(name)
+        one: Any = get(name)
         if one.__class__ is not kind:
             return None
-        if kind is int:
+        if most is None:
+            pass
+        elif kind is int:
             if not 0 <= one <= most:
                 return None
         elif kind is str:
             if not one.isascii():
                 return None
-        elif most and len(one) != most:
+        elif len(one) != most:
             return None
         held[name] = one
     return held
@@ -112,9 +115,18 @@ def integer_range(kind: FieldType) -> tuple[int, int]:
 
 
 def hash_struct(struct: str, value: Mapping[str, Any], types: StructTypes) -> bytes:
-    """hashStruct of a value that was held to its type."""
+    """hashStruct of a value that was held to its type, its fields therefore in their order."""
     plan: _Plan = types.compiled.get(struct) or _plan(struct, types)
-    return keccak256(plan.type_hash + b"".join([word(value[name]) for name, word in plan.words]))
+    words = [plan.type_hash]
+    # the two kinds that permits and payments are made of without a call each
+    for one, word in zip(value.values(), plan.words):  # noqa: B905 (slower, and lengths are equal)
+        if word is _uint_word:
+            words.append(one.to_bytes(32, "big"))
+        elif word is _address_word:
+            words.append(_PADDING + one.value)
+        else:
+            words.append(word(one))
+    return keccak256(b"".join(words))
 
 
 def hash_domain(value: Mapping[str, Any], types: StructTypes) -> bytes:
@@ -136,8 +148,8 @@ class _Plan:
     def __init__(self, struct: str, types: StructTypes) -> None:
         fields = types.structs[struct]
         self.type_hash = types.type_hash(struct)
-        self.checks: tuple[tuple[str, Any, int], ...] = tuple(_check(field.name, field.type) for field in fields)
-        self.words = tuple((field.name, _word(field.type, types)) for field in fields)
+        self.checks: tuple[tuple[str, Any, int | None], ...] = tuple(_check(field.name, field.type) for field in fields)
+        self.words = tuple(_word(field.type, types) for field in fields)
 
 
 def _plan(struct: str, types: StructTypes) -> _Plan:
@@ -151,12 +163,15 @@ class _Never:
     """The class of no value: what is not plain is never right at a look."""
 
 
-def _check(name: str, kind: FieldType) -> tuple[str, type, int]:
-    """The class of a right value and the largest number or the length it has; only kinds that a look can judge."""
+def _check(name: str, kind: FieldType) -> tuple[str, type, int | None]:
+    """The class of a right value and the largest number or the length it has; only kinds that a look can judge.
+
+    ``None`` where the class is enough.
+    """
     if kind.levels or kind.kind not in _PLAIN:
-        return name, _Never, 0
-    most = {Kind.UINT: integer_range(kind)[1], Kind.FIXED_BYTES: kind.size or 0}
-    return name, _PLAIN[kind.kind], most.get(kind.kind, 0)
+        return name, _Never, None
+    most = {Kind.UINT: integer_range(kind)[1], Kind.FIXED_BYTES: kind.size or 0, Kind.STRING: 0}
+    return name, _PLAIN[kind.kind], most.get(kind.kind)
 
 
 def _word(kind: FieldType, types: StructTypes) -> Callable[[Any], bytes]:
@@ -175,11 +190,19 @@ def _word(kind: FieldType, types: StructTypes) -> Callable[[Any], bytes]:
         case Kind.FIXED_BYTES:
             return lambda value: value.ljust(32, b"\0")
         case Kind.ADDRESS:
-            return lambda value: _PADDING + value.value
+            return _address_word
         case Kind.INT:
             return lambda value: value.to_bytes(32, "big", signed=True)
         case _:
-            return lambda value: value.to_bytes(32, "big")
+            return _uint_word
+
+
+def _address_word(value: Address) -> bytes:
+    return _PADDING + value.value
+
+
+def _uint_word(value: int) -> bytes:
+    return value.to_bytes(32, "big")
 
 
 def _array(value: object, kind: FieldType, types: StructTypes, where: str) -> tuple[Any, ...]:
