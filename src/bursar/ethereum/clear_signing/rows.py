@@ -93,6 +93,8 @@ class Rows:
             if not self._is_visible(one, found):
                 self.texts[key].append(None)
                 continue
+            if one.encrypted is None and one.format in ("addressName", "tokenTicker"):
+                found = self.words.address_part(found, one.label)
             it = Value(one, found, base, index, len(values))
             if one.separator is not None:
                 self.budget.row()

@@ -17,7 +17,7 @@ _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]{1,1024})\}|[^{}]+")
 
 
 def interpolated(template: str, texts: Mapping[str, Sequence[str | None]]) -> str | None:
-    """``template`` with each ``{path}`` replaced by what its field shows, several values with commas between.
+    """``template`` with each ``{path}`` replaced by what its field shows, several values with "and" between.
 
     ``None``, so that the plain intent stands, where a path is none, has no field that is always shown or no value,
     where a brace is left over, and where the sentence becomes longer than 1 000 characters.
@@ -36,7 +36,7 @@ def interpolated(template: str, texts: Mapping[str, Sequence[str | None]]) -> st
             values = _values(found[1], texts)
             if not values:
                 return None
-            pieces.append(", ".join(values))
+            pieces.append(" and ".join(values))
     sentence = "".join(pieces)
     return sentence if place == len(template) and len(sentence) <= _LONGEST else None
 

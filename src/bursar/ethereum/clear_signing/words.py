@@ -15,7 +15,8 @@ from bursar.ethereum.clear_signing.fields import Field, MapReference, Parameter
 from bursar.ethereum.clear_signing.interoperable import interoperable_name
 from bursar.ethereum.clear_signing.numbers import date_text, decimal_text, duration_text, unit_text
 from bursar.ethereum.clear_signing.paths import Path
-from bursar.ethereum.clear_signing.resolve import Found, Scope, constant, leaves
+from bursar.ethereum.clear_signing.resolve import Found, Scope, byte_text, constant, leaves
+from bursar.ethereum.clear_signing.shapes import BYTES
 from bursar.ethereum.clear_signing.texts import LONGEST_VALUE, bounded, data_error, label
 from bursar.ethereum.review import Caution
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.clear_signing.known import Known
 
 _MOST_DECIMALS = 255
+_ADDRESSES = frozenset(("token", "collection", "callee", "spender"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,15 @@ class Words:
         """Something to weigh, once."""
         self.cautions.setdefault(code + text, Caution(code, text))
 
+    def address_part(self, found: Found, what: str) -> Found:
+        """The last 20 bytes of a word that holds flags in front of an address, as routers pack them; else ``found``."""
+        whole = byte_text(found)
+        if whole is None or isinstance(found.value, str) or len(whole) != 32 or not any(whole[:12]):
+            return found
+        self.caution("address-word", f"{label(what)} holds more than an address: 0x{whole.hex()}")
+        start = 0 if found.taken is None else found.taken[0]
+        return Found(found.place, BYTES, whole[12:], (start + 12, start + 32))
+
     def parameter(self, it: Value, name: str) -> Found | None:
         """A parameter, constant or at a path, as the value that belongs to this one; ``None`` where it is not set."""
         path = it.field.parameters.get(f"{name}Path")
@@ -73,6 +84,8 @@ class Words:
             if len(values) not in (1, it.count):
                 raise data_error(f"{path}: {len(values)} values for {it.count} of {it.field.path}")
             found = values[it.index if len(values) > 1 else 0]
+            if name in _ADDRESSES:
+                found = self.address_part(found, it.field.label)
             it.used.append(found)
             return found
         given = it.field.parameters.get(name)
@@ -187,7 +200,8 @@ class Words:
             self.caution(
                 "unknown-enum", f"{label(it.field.label)} is none of the values that the descriptor has words for"
             )
-            return raw_text(it.found)
+            short = isinstance(it.found.value, bytes) and len(it.found.value) <= 32
+            return str(number_of(it.found)) if short else raw_text(it.found)
 
     def _chain_name(self, it: Value) -> str:
         chain_id = number_of(it.found)

@@ -104,6 +104,7 @@ NATIVE = "0xEeeeeEeeeEeEeeEeEeEeeEEEeeeeEeeeeeeeEEeE"
         ("bytes1", b"\x01", "enum", {"$ref": "$.metadata.enums.e"}, "one"),
         ("bool", True, "enum", {"$ref": "$.metadata.enums.e"}, "yes"),
         ("uint8", 3, "enum", {"$ref": "$.metadata.enums.e"}, "3"),
+        ("bytes1", b"\xff", "enum", {"$ref": "$.metadata.enums.e"}, "255"),
         ("uint256", 10, "chainId", {}, "OP Mainnet"),
         ("uint256", 11, "chainId", {}, "chain 11"),
         ("address", FRIEND, "addressName", {"types": ["eoa"], "sources": ["ens"]}, "Treasury"),
@@ -126,7 +127,8 @@ def test_formats(kind: str, value: object, format_: str, params: dict[str, Any],
         ("address", USD, "amount", {}),
         ("string", "12x", "duration", {}),
         ("bytes", bytes(33), "amount", {}),
-        ("uint256", MAX, "addressName", {}),
+        ("uint248", 1 << 200, "addressName", {}),
+        ("bytes", bytes(21), "addressName", {}),
         ("uint256", 1, "tokenAmount", {"tokenPath": "nothing"}),
         ("uint256", 1, "tokenAmount", {"token": "$.metadata.owner"}),
         ("uint256", 1, "tokenAmount", {"token": {"map": "$.metadata.maps.m", "keyPath": "a.[0]"}}),
@@ -182,6 +184,19 @@ def test_what_no_row_shows_is_named() -> None:
     assert [one.code for one in found.cautions] == ["value-not-shown"]
     assert "1 ETH" in found.cautions[0].text
     assert rendered(order, [(USD, 5), b"", [7], 2], fields).not_shown[-1].label == "extra"
+
+
+def test_flags_in_front_of_an_address_are_not_hidden() -> None:
+    packed = 0x80 << 248 | int.from_bytes(FRIEND.value, "big")
+    fields = [
+        {"path": "pools.[]", "label": "Pool", "format": "addressName"},
+        {"path": "amount", "label": "Amount", "format": "tokenAmount", "params": {"tokenPath": "token"}},
+    ]
+    token = 1 << 160 | int.from_bytes(USD.value, "big")
+    found = rendered("f(uint256[] pools,uint256 amount,uint256 token)", [[packed], 5, token], fields)
+    assert [(row.value, row.exact) for row in found.rows] == [("Treasury", str(FRIEND)), ("0.000005 USD", "")]
+    assert [one.code for one in found.cautions] == ["address-word", "address-word"]
+    assert [row.label for row in found.not_shown] == ["pools.[0]", "token"]
 
 
 def test_bytes_behind_the_arguments_are_a_caution() -> None:
