@@ -59,6 +59,7 @@ def proposal_text(standing: Standing, review: Review) -> str:
     ]
     if proposal.note:
         lines.append(f'Note, which nobody signs: "{plain_text(proposal.note)}"')
+    lines += ["Once enough owners agree, anybody can have the Safe do this, with the Safe's money:"]
     lines += ["", review_text(review), "Compare with what the other owners and the device show"]
     lines += [f"  {name.ljust(12)}  {value}" for name, value in hash_rows(standing)]
     where = "as the file says" if standing.found is None else "as the chain says"

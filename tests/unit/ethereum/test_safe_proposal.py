@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable, public_key
@@ -130,6 +130,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=25)
 @given(st.sampled_from(["hashes", "note", "transaction", "owners", "threshold", "signatures", "version"]), JSON)
 def test_any_other_member_is_an_error_of_ours(member: str, value: Any) -> None:
     try:
