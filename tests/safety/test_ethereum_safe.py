@@ -149,7 +149,7 @@ EVIL_CALL = MultiSendCall(EVIL, data=b"\xa9\x05\x9c\xbb" + word(PAYEE) + word(0)
     ids=["alone", "in a batch", "in a batch in a batch"],
 )
 @pytest.mark.usefixtures("contract")
-def test_b5_foreign_code_needs_a_flag_and_the_policy(line: Any, fields: dict[str, Any]) -> None:
+def test_B5_foreign_code_needs_a_flag_and_the_policy(line: Any, fields: dict[str, Any]) -> None:
     (line.home / "policy.toml").write_text(ANYONE)
     proposal("evil.json", **fields)
     for options in ((), ("--offline",)):
@@ -170,7 +170,7 @@ def test_b5_foreign_code_needs_a_flag_and_the_policy(line: Any, fields: dict[str
         assert sign(line, "evil.json", *allowed)["missing"] == 0
 
 
-def test_b5_hashes_are_computed_shown_and_compared(line: Any, contract: Contract) -> None:
+def test_B5_hashes_are_computed_shown_and_compared(line: Any, contract: Contract) -> None:
     (line.home / "policy.toml").write_text(ANYONE)
     tx = proposal("pay.json", to=PAYEE, value=Wei(10**15), data=b"")
     hashes = second_opinion(tx)
@@ -197,7 +197,7 @@ def test_b5_hashes_are_computed_shown_and_compared(line: Any, contract: Contract
 
 
 @pytest.mark.usefixtures("contract")
-def test_b5_a_batch_is_judged_call_by_call(line: Any) -> None:
+def test_B5_a_batch_is_judged_call_by_call(line: Any) -> None:
     limit = ANYONE + '[[rule]]\nname = "most"\nkind = "limit"\nmax = "0.5eth"\n'
     (line.home / "policy.toml").write_text(limit)
     propose = ("eth", "safe", "propose", str(SAFE.address))
@@ -216,7 +216,7 @@ def test_b5_a_batch_is_judged_call_by_call(line: Any) -> None:
     assert not Path("odd.json").exists()
 
 
-def test_b5_a_safe_without_a_chain_has_to_be_accepted_by_each_owner(line: Any, tmp_path: Path) -> None:
+def test_B5_a_safe_without_a_chain_has_to_be_accepted_by_each_owner(line: Any, tmp_path: Path) -> None:
     for version in (SafeVersion(1, 1, 1), SafeVersion(0, 1, 0)):
         old = Safe(CHAIN, SAFE.address, version, any_chain=True)
         tx = SafeTransaction(safe=old, to=PAYEE, value=Wei(5), nonce=7)
@@ -251,7 +251,7 @@ class Liar:
 
 
 @pytest.mark.usefixtures("contract")
-def test_b2_a_signature_of_another_amount_is_caught_and_not_kept(line: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_B2_a_signature_of_another_amount_is_caught_and_not_kept(line: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     (line.home / "policy.toml").write_text(ANYONE)
     proposal("pay.json", to=PAYEE, value=Wei(10**15))
     before = Path("pay.json").read_bytes()
