@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from bursar.ethereum.effects.call import Reader
 
 _LONGEST: Final = 32  # bytes of an argument shown
-_MOST_SHOWN: Final = 8  # items of an array shown
-_LONGEST_TEXT: Final = 200
+_MOST_SHOWN: Final = 4  # items of an array shown
+_LONGEST_TEXT: Final = 300
 _WORDS: Final = frozenset((Kind.ADDRESS, Kind.UINT, Kind.INT, Kind.BOOL, Kind.FIXED_BYTES))
 
 
@@ -65,7 +65,11 @@ def _word(kind: AbiType, word: bytes) -> Any:
 def argument_texts(function: AbiFunction, values: Sequence[Any]) -> tuple[tuple[str, str], ...]:
     """Each argument's label, its name or else its type, and its value in words; long ones are cut."""
     pairs = zip(function.inputs, values, strict=True)
-    return tuple((one.name or str(one.type), _text(value)) for one, value in pairs)
+    return tuple((one.name or str(one.type), _cut(_text(value))) for one, value in pairs)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
 
 
 def _text(value: Any, depth: int = 3) -> str:
@@ -81,4 +85,4 @@ def _text(value: Any, depth: int = 3) -> str:
         if len(value) > _MOST_SHOWN:
             items.append(f"… ({len(value)} in all)")
         return f"[{', '.join(items)}]"
-    return str(value)[:_LONGEST_TEXT]
+    return str(value)

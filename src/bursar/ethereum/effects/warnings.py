@@ -111,9 +111,7 @@ def _plain(symbol: str) -> str:
     return "".join(shown.split())
 
 
-_TWINS: Final = dict(
-    zip("АВЕКМНОРСТУХЅІЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ015$", "ABEKMHOPCTYXSIJABEZHIKMNOPTYXOISS", strict=True)
-)
+_TWINS: Final = dict(zip("АВЕКМНОРСТУХЅІЈΑΒΕΖΗΙΚΜΝΟΡΤΥΧ015$", "ABEKMHOPCTYXSIJABEZHIKMNOPTYXOISS", strict=True))
 
 
 def planted(sender: Address, amount: int, *, contract: Address | None, familiar: Collection[Address]) -> Caution | None:
