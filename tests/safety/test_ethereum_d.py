@@ -12,6 +12,8 @@ import pytest
 
 from bursar.chain.ethereum_chains import FinalityRule
 from bursar.errors import ChainError
+from bursar.nodes.ethrpc import QuorumBackend
+from bursar.wallet import PaymentOrder, Transfer, TransferState
 
 _PLACE = Path(__file__).resolve().parents[1] / "unit" / "wallet" / "deposits" / "conftest.py"
 _SPEC = importlib.util.spec_from_file_location("bursar_safety_deposits", _PLACE)
@@ -102,6 +104,32 @@ def test_R3_what_loses_its_receipt_before_it_is_final_is_not_credited(watched: A
     assert watched.credited() == {"ETH": names.ETHER, "TST": TST}
 
 
+def test_R3_one_liar_among_several_providers_credits_nothing(watched: Any, names: SimpleNamespace) -> None:
+    node, liar, third = watched.node, names.Chain(), names.Chain()
+    liar.blocks, third.blocks = node.blocks, node.blocks  # two more that follow the same chain
+    false = names.Chain()
+    false.blocks = list(node.blocks)
+    false.pay(watched.ours[0], 1000 * names.ETHER)
+    false.mine(6)
+    alerts: list[Any] = []
+    providers = {"one": node, "liar": false, "three": third}
+    both = QuorumBackend(providers, need=2, alert=alerts.append)
+    node.pay(watched.ours[0], names.ETHER)
+    node.send_token(watched.ours[0], TST)
+    node.mine(6)
+    watched.wallet.sync("eth", both)
+    assert watched.credited() == {"ETH": names.ETHER, "TST": TST}
+    assert alerts
+    liar.bend_logs = lambda logs: [names.replace(one, data=names.word(10**12)) for one in logs]
+    node.send_token(watched.ours[1], 2 * TST)
+    node.mine(6)
+    with pytest.raises(ChainError):
+        watched.wallet.sync("eth", QuorumBackend({"one": node, "liar": liar}, need=2))
+    assert watched.credited() == {"ETH": names.ETHER, "TST": TST}
+    watched.wallet.sync("eth", QuorumBackend({"one": node, "liar": liar, "three": third}, need=2))
+    assert watched.credited() == {"ETH": names.ETHER, "TST": 3 * TST}
+
+
 def test_R3_a_failed_payment_pays_nothing(watched: Any, names: SimpleNamespace) -> None:
     watched.node.pay(watched.ours[0], names.ETHER, succeeded=False)
     watched.node.mine(4)
@@ -144,6 +172,35 @@ def test_R6_an_orphaned_deposit_is_reversed_and_credited_once_at_most(
     kinds = [record.kind for record in watched.wallet.journal.records()]
     assert kinds.count("deposit.reversed") == 4
     watched.wallet.close()
+
+
+def test_R6_our_own_transfer_and_the_deposit_it_spends_are_orphaned_together(
+    tmp_path: Path, names: SimpleNamespace
+) -> None:
+    watched = names.Watched(tmp_path / "deposits.db", confirmations=20)
+    node, wallet, fixtures = watched.node, watched.wallet, watched.fixtures
+    node.pay(watched.ours[0], 5 * names.ETHER)
+    node.mine()
+    watched.sync()
+    order = PaymentOrder(str(watched.ours[1]), names.ETHER, "ETH")
+    plan = wallet.plan(Transfer(account="eth", payments=(order,)), node)
+    signer = fixtures.CountingSigner()
+    approved = wallet.approve(plan, fixtures.RulePolicy.from_toml(fixtures.ANYTHING))
+    wallet.send(wallet.sign(approved, signer=signer), node)
+    signer.close()
+    node.mine(14)  # deeper than fates are asked again without a reason
+    watched.sync()
+    assert wallet.transfer(plan.id).state is TransferState.CONFIRMED
+    node.reorganise(15, again=True)
+    report = watched.sync()
+    assert (report.unexplained, report.changed) == (0, (plan.id,))
+    assert watched.held()["ETH"] == 5 * names.ETHER - names.FEE
+    assert wallet.transfer(plan.id).height == node.tip.height
+    node.reorganise(1, again=False)
+    assert watched.sync().unexplained == 0
+    assert watched.held()["ETH"] == 0
+    assert wallet.transfer(plan.id).state is TransferState.SENT
+    wallet.close()
 
 
 def test_R6_credit_waits_for_the_chains_own_mark(tmp_path: Path, names: SimpleNamespace) -> None:

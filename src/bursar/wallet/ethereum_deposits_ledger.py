@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bursar.wallet.store.accounts import AccountRow, AddressRow
 
 
-class Overtaken(Exception):  # noqa: N818
+class OvertakenError(Exception):
     """Another process has synced the account meanwhile; ``report`` is set where it got at least as far."""
 
     def __init__(self, report: SyncReport | None) -> None:
@@ -89,7 +89,7 @@ def _guard(connection: Connection, found: Found) -> None:
     report = None
     if now.tip is not None and now.tip != found.account_row.tip and now.tip.height >= found.tip.height:
         report = SyncReport(account=now.name, tip=now.tip, addresses=0, new_transactions=0)
-    raise Overtaken(report)
+    raise OvertakenError(report)
 
 
 def _move(context: Context, connection: Connection, found: Found, registered: Collection[str]) -> None:

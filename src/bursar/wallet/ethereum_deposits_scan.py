@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 
 from bursar.chain.ethereum_reading import BlockReader, HeadReader, Tracer
 from bursar.chain.protocols import EthereumBackend
-from bursar.errors import ChainError
+from bursar.errors import ChainError, ChainUnavailableError
 from bursar.ethereum.token import TRANSFER_TOPIC, address_topic
 from bursar.wallet.ethereum_deposits import (
     BATCH_TOPIC,
@@ -34,10 +34,12 @@ FOREIGN_KEPT: Final = 50  # movements of one unregistered contract that one look
 RECEIPTS_SINGLY: Final = 4  # in one block; for more, all of the block's are asked for
 
 
-class ChainMovedError(ChainError):
-    """Two answers are of two chains: a reorganisation in between, or a lie. Ask again."""
+AGAIN: Final = ("chain.moved", "chain.contradiction")  # what a second look may settle
 
-    default_code = "chain.moved"
+
+def moved(message: str) -> ChainUnavailableError:
+    """The error for answers of two chains: a reorganisation in between."""
+    return ChainUnavailableError(message, code="chain.moved")
 
 
 class DepositSource(EthereumBackend, HeadReader, BlockReader, Protocol):
@@ -78,7 +80,7 @@ class Lookout:
                         self.ignored += 1
                         continue
                     if not low <= log.place.block.height <= high:
-                        raise ChainMovedError("the node gave a log of a block that was not asked for")
+                        raise _contradiction("the node gave a log of a block that was not asked for")
                     found[log.place.block.hash, log.place.index] = moves_in_log(log)
         moves = [move for one in found.values() for move in one if self._concerns(move)]
         moves.sort(key=lambda move: (move.block.height, move.index or 0))
@@ -105,7 +107,7 @@ class Lookout:
         for height in range(low, high + 1):
             body = self.backend.block_body(height)
             if parent is not None and body.parent != parent:
-                raise ChainMovedError(f"block {height} does not follow the one before it")
+                raise moved(f"block {height} does not follow the one before it")
             parent = body.block.hash
             moves += self._settled(body.block, moves_in_body(body, self.own))
         return moves
@@ -135,9 +137,8 @@ class Lookout:
             if move.txid is None or (move.contract and (move.contract not in self.registered or not move.amount)):
                 continue
             if not borne_out(move, self.receipt(move.txid)):
-                raise ChainMovedError(
-                    f"the node tells of {move.kind} moved by {move.txid} and its receipt does not show it",
-                    code="chain.contradiction",
+                raise _contradiction(
+                    f"the node tells of {move.kind} moved by {move.txid} and its receipt does not show it"
                 )
         return list(moves)
 
@@ -158,6 +159,10 @@ class Lookout:
         """Whether the chain has this block."""
         block = self.backend.block_at(height)
         return block is not None and block.hash == block_hash
+
+
+def _contradiction(message: str) -> ChainError:
+    return ChainError(f"{message}: ask another node", code="chain.contradiction")
 
 
 def fork_point(backend: HeadReader, noted: Mapping[int, str], *, tip: int) -> int | None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from bursar.chain.ethereum_reading import Tracer
-from bursar.errors import ChainError
+from bursar.errors import ChainError, ChainUnavailableError
 from bursar.ethereum.address import Address
 from bursar.wallet.accounts import missing_rows
 from bursar.wallet.ethereum_deposits import Payments, deposits_of, identity, payments_of
-from bursar.wallet.ethereum_deposits_ledger import Found, Overtaken, settle_account, store_part
-from bursar.wallet.ethereum_deposits_scan import ChainMovedError, DepositSource, Lookout, fork_point
+from bursar.wallet.ethereum_deposits_ledger import Found, OvertakenError, settle_account, store_part
+from bursar.wallet.ethereum_deposits_scan import AGAIN, DepositSource, Lookout, fork_point, moved
 from bursar.wallet.ethereum_finality import final_height
 from bursar.wallet.ethereum_snapshot import (
     ATTEMPTS,
@@ -92,7 +92,7 @@ def sync_by_blocks(
     progress: Callable[[str, int, int | None], None],
 ) -> SyncReport:
     """Bring deposits, holdings and transfers up to date together; see ``Wallet.sync``."""
-    trouble: ChainError = ChainMovedError("the chain moved during every attempt to sync: try again")
+    trouble: ChainError = moved("another process synced the account during every attempt: try again")
     wider: set[int] = set()
     attempt = 0
     while attempt < ATTEMPTS:
@@ -101,10 +101,12 @@ def sync_by_blocks(
         except _WiderError as more:
             wider |= more.positions
             continue
-        except Overtaken as other:
+        except OvertakenError as other:
             if other.report is not None:
                 return other.report
-        except ChainMovedError as error:
+        except ChainError as error:
+            if error.code not in AGAIN:
+                raise
             trouble = error
         attempt += 1
     raise trouble
@@ -172,7 +174,7 @@ def _look(
     if stored.since is None:
         found.ladder = [_block(backend, tip.height - down) for down in LADDER if down <= tip.height]
     if not lookout.is_block(tip.height, tip.hash):
-        raise ChainMovedError("the chain moved during every attempt to sync: try again")
+        raise moved("the chain moved during every attempt to sync: try again")
     found.ignored = lookout.ignored
     progress("store", 0, None)
     return settle_account(
@@ -243,7 +245,7 @@ def _reach(context: Context, stored: Stored, backend: DepositSource, tip: BlockR
     fork = fork_point(backend, stored.noted, tip=tip.height)
     agreed = bool(below) and fork == max(below)
     if len(below) < len(stored.noted) and (agreed or not below):
-        raise ChainError(
+        raise ChainUnavailableError(
             f"the node is at block {tip.height} and block {max(stored.noted)} was seen before: wait until it has "
             "caught up, or ask another one",
             code="chain.behind",
@@ -343,5 +345,5 @@ def _vouch(stored: Stored, reach: Reach, found: Found, lookout: Lookout, final: 
 def _block(backend: DepositSource, height: int) -> BlockRef:
     block = backend.block_at(height)
     if block is None:
-        raise ChainMovedError(f"the node has lost block {height}")
+        raise moved(f"the node has lost block {height}")
     return block

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bursar.chain.ethereum_reading import BalanceReader
-from bursar.errors import ChainError, InvalidInputError
+from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import decode_uint256, encode_balance_of
 from bursar.ethereum.transaction import SignedTransaction
@@ -81,7 +81,7 @@ def read_balances(
                 amounts[owner, contract] = token_balance(backend, contract, address)
         if backend.check_chain().hash == tip.hash:
             return tip, amounts, nonces
-    raise ChainError("the chain moved during every attempt to sync: try again", code="chain.moved")
+    raise ChainUnavailableError("the chain moved during every attempt to sync: try again", code="chain.moved")
 
 
 def token_balance(backend: EthereumBackend, contract: str, owner: Address) -> int:
