@@ -251,7 +251,7 @@ def test_E5_permit2_is_read_for_every_token_of_a_batch() -> None:
 def test_E5_orders_and_relayed_calls_nobody_reads_are_opaque(types: dict[str, Any], message: dict[str, Any]) -> None:
     asked = typed_review(typed(types, message))
     assert not gives_nothing(asked)
-    refused(asked, "opaque-call")
+    refused(asked, "opaque-call", ANYONE)
 
 
 def test_E5_what_gives_nothing_away_is_told_apart() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from bursar.ethereum.effects.call import Scope
@@ -147,8 +147,8 @@ def _account_effects(
     from bursar.ethereum.effects.unfolding import unfold
 
     message = typed.message
-    made = {one.contract: one for one in tokens.values() if typed.chain_id in (None, one.chain_id)}
-    scope = Scope(account, made)
+    known = {one.contract: one for one in tokens.values() if typed.chain_id in (None, one.chain_id)}
+    scope = Scope(account, known)
     read = safe_call if safe else operation_call
     call, extra, cost, cautions = read(account, message, scope)
     found = unfold([call], scope)
@@ -161,13 +161,16 @@ def _account_effects(
     if not safe:
         words = "an operation of a smart account, which others can send"
     said = [Caution("safe" if safe else "user-operation", words), *cautions, *found.cautions, *_domain_cautions(typed)]
-    known = found.decoded and not any(one.code == "creation" for one in cautions)
+    calls = tuple(found.calls)
+    made = any(one.code == "creation" for one in cautions)
+    if made:  # by code that was not read: so what the account's functions do is not known either
+        calls = tuple(replace(one, understood=False) for one in calls)
     return TypedDataEffects(
         tuple(allowances),
         (*movements, *extra),
-        not known,
+        made or not found.decoded,
         tuple(dict.fromkeys(said)),
-        tuple(found.calls),
+        calls,
         found.delegate_call,
         cost,
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bursar.ethereum.typed_data_effects import SignedAllowance, TypedDataEffects, typed_data_effects
 from bursar.policy.ethereum_effects import calls_of, payments_of, token_asset, warnings_of
-from bursar.policy.review import DOMAIN_MISMATCH, Asset, Granted, Review, ReviewWarning
+from bursar.policy.review import DOMAIN_MISMATCH, Asset, Called, Granted, Payment, Review, ReviewWarning
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
@@ -40,13 +40,19 @@ def review_of_typed_data(
     warnings = [*warnings_of(effects.cautions), *_mismatches(typed, effects, chain_id, codeless)]
     if now is not None:
         warnings += _deadlines(effects.allowances, now)
+    payments, calls = payments_of(effects.movements, coin=coin), calls_of(effects.calls)
+    if effects.suspect and not calls:
+        # Rules about what nobody could read name contracts: the one that takes the signature must be there to be named.
+        contract = typed.verifying_contract
+        calls = (Called(None if contract is None else str(contract), 0, typed.primary_type, understood=False),)
+        payments += () if contract is None else (Payment(coin, str(contract), 0),)
     if any(one.contract is None for one in effects.allowances):
         warnings.append(ReviewWarning(DOMAIN_MISMATCH, "it allows tokens of a contract that it does not name"))
     return Review(
         chain="ethereum",
         network=coin.network,
         account=account,
-        payments=payments_of(effects.movements, coin=coin),
+        payments=payments,
         change=(),
         fee=effects.max_fee,
         max_fee=effects.max_fee,
@@ -55,7 +61,7 @@ def review_of_typed_data(
         warnings=tuple(dict.fromkeys(warnings)),
         extra={"source": "typed data", "primary_type": typed.primary_type},
         allowances=tuple(_granted(one, known, coin) for one in effects.allowances),
-        calls=calls_of(effects.calls),
+        calls=calls,
     )
 
 

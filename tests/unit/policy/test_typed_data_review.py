@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -14,8 +15,11 @@ from bursar.ethereum.typed_data import TypedData
 from bursar.ethereum.typed_data_effects import typed_data_effects
 from bursar.ethereum.units import Wei
 from bursar.ethereum.user_operation import EntryPoint, EntryPointVersion, UserOperation
+from bursar.policy.history import History
+from bursar.policy.policy import RulePolicy
 from bursar.policy.review import Asset, Granted, Payment, Review
 from bursar.policy.typed_data import gives_nothing, review_of_typed_data
+from bursar.policy.verdict import Allow, Deny
 
 OWN, PAYEE, COIN, SAFE = (Address(bytes((number,)) * 20) for number in (0xA1, 0xB0, 0xC0, 0x5A))
 BATCH = Address.from_text("0x38869bf66a61cF6bDB996A6aE40D5853Fd43B526")
@@ -124,3 +128,27 @@ def test_forms_nobody_knows(fields: list[tuple[str, str]], suspect: bool) -> Non
     one = TypedData.of(types, "Thing", domain, {name: zeros[kind] for name, kind in fields})
     assert typed_data_effects(one).suspect is suspect
     assert gives_nothing(reviewed(one)) is not suspect
+
+
+def test_a_rule_can_name_the_contract_that_takes_an_order() -> None:
+    domain = {"chainId": 1, "verifyingContract": COIN}
+    types = {"EIP712Domain": [("chainId", "uint256"), ("verifyingContract", "address")]}
+    types["Order"] = [("offerer", "address"), ("price", "uint256")]
+    found = reviewed(TypedData.of(types, "Order", domain, {"offerer": OWN, "price": 1}))
+    assert found.payments == (Payment(ETH, str(COIN), 0),)
+    rules = 'version = 1\n[[rule]]\nname = "who"\nkind = "allow-list"\naddresses = ["{0}"]\n'
+    calls = '[[rule]]\nname = "calls"\nkind = "allow-calls"\ncontracts = ["{0}"]\n'
+    history = History(datetime(2026, 11, 22, tzinfo=UTC))
+    assert isinstance(RulePolicy.from_toml(rules.format(COIN)).decide(found, history), Deny)
+    assert isinstance(RulePolicy.from_toml((rules + calls).format(COIN)).decide(found, history), Allow)
+    unbound = TypedData.of(
+        {"EIP712Domain": types["EIP712Domain"][:1], "Order": types["Order"]}, "Order", {"chainId": 1},
+        {"offerer": OWN, "price": 1},
+    )  # fmt: skip
+    assert isinstance(RulePolicy.from_toml((rules + calls).format(COIN)).decide(reviewed(unbound), history), Deny)
+
+
+def test_the_account_of_an_operation_that_makes_it_has_to_be_named() -> None:
+    data = AbiFunction.from_text("execute(address,uint256,bytes)").encode_call(PAYEE, 7, b"")
+    found = reviewed(operation(call_data=data, factory=PAYEE))
+    assert (found.calls[0].to, found.calls[0].understood) == (str(SAFE), False)
