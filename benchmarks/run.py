@@ -16,6 +16,7 @@ import coin_selection
 import cold_start
 import electrum_sync
 import ethereum
+import ethereum_balances
 import growth
 import ours
 import silent
@@ -233,6 +234,12 @@ def main() -> int:
         for one in reviewed:
             print(f"  {one.name:<64}{one.ratio:6.2f}  ({one.low:.2f}-{one.high:.2f})  {verdict(one)}")
         record.append({"row": "Ethereum reviews", "twin": [asdict(one) for one in reviewed], "debian": []})
+    if not options.only or options.only in "ethereum balances":
+        print("\nEthereum balances, round trips to a local node")
+        read = ethereum_balances.rows()
+        for one in read:
+            print(f"  {one.name:<64}{one.ratio:6.0f}  {verdict(one)}  {one.note}")
+        record.append({"row": "Ethereum balances", "twin": [asdict(one) for one in read], "debian": []})
     if not options.only or options.only in "devices":
         print("\nhardware wallets")
         signed = devices.rows(options.rounds)
