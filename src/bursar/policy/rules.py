@@ -71,9 +71,15 @@ class Question:
         if review.calls:
             every = list(flattened(review.calls))
             self.targets |= {canonical_address(one.to) for one in every if one.to is not None}
-            self.called = {canonical_address(one.to or "") for one in every if one.delegate or not one.understood}
-            self.called |= {canonical_address(one.asset.contract or "") for one in review.allowances if one.unlimited}
-            self.called = self.called or called
+            concerned = {canonical_address(one.to or "") for one in every if one.delegate or not one.understood}
+            codes = {warning.code for warning in review.warnings}
+            for one in review.allowances:
+                if one.unlimited or (one.amount and ALLOWANCE_TO_ACCOUNT in codes):
+                    concerned.add(canonical_address(one.asset.contract or ""))
+            if concerned and DOMAIN_MISMATCH not in codes:
+                self.called = concerned
+            else:
+                self.called = called | concerned
 
 
 def flattened(calls: Sequence[Called]) -> Iterator[Called]:

@@ -169,3 +169,18 @@ def test_what_is_too_long_to_show_is_counted_and_nothing_hides(stage: SimpleName
     assert "and 50 more allowances" in text
     assert "\u202e" not in text
     assert all(len(line) < 400 for line in text.splitlines())
+
+
+def test_one_contract_named_lifts_nothing_off_another(stage: SimpleNamespace) -> None:
+    blind = Called(CODE, 0, understood=False)
+    named = policy(ANYONE, f'name = "calls"\nkind = "allow-calls"\ncontracts = ["{CODE}"]')
+    both = policy(ANYONE, f'name = "calls"\nkind = "allow-calls"\ncontracts = ["{CODE}", "{stage.TOKEN}"]')
+    warned = (ReviewWarning("opaque-call", "x"), ReviewWarning("allowance-to-account", "y"))
+    for given in (Granted(stage.TUSD, SPENDER, 5), Granted(stage.TUSD, SPENDER, 2**255, unlimited=True)):
+        asked = granting(stage, given, calls=(blind, Called(stage.TOKEN, 0, "approve")), warnings=warned)
+        assert isinstance(named.decide(asked, stage.empty), Deny)
+        assert both.decide(asked, stage.empty) == Allow("anyone")
+    mismatch = granting(stage, Granted(stage.TUSD, SPENDER, 5), calls=(blind,),
+                        warnings=(ReviewWarning("domain-mismatch", "z"),))  # fmt: skip
+    assert isinstance(named.decide(mismatch, stage.empty), Deny)
+    assert both.decide(mismatch, stage.empty) == Allow("anyone")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
 
@@ -12,32 +11,28 @@ if TYPE_CHECKING:
 _ENDS: Final = 7  # equal digits at both ends together; two strangers share so many once in 2^26
 _LEAST: Final = 2  # of them at each end
 _FURTHEST: Final = 8  # digits to change, insert or leave out; strangers are about 27 apart
+_PIECE: Final = 4
 
 
 def resembled(address: Address, familiar: Collection[Address]) -> Address | None:
-    """The address of ``familiar`` that ``address`` resembles without being it; the first in their order.
+    """The address of ``familiar`` that ``address`` resembles without being it, the least of several.
 
     Either beginning and end look alike, or few digits differ (edit distance).
     """
     if address in familiar:
         return None
     text = address.value.hex()
-    digits = Counter(text)
-    return next((one for one in sorted(familiar, key=bytes_of) if _alike(text, digits, one.value.hex())), None)
+    pieces = [text[place : place + _PIECE] for place in range(0, len(text) - _PIECE, _PIECE)]
+    alike = [one for one in familiar if _alike(text, pieces, one.value.hex())]
+    return min(alike, key=lambda one: one.value, default=None)
 
 
-def bytes_of(address: Address) -> bytes:
-    """What addresses are sorted by."""
-    return address.value
-
-
-def _alike(text: str, digits: Counter[str], other: str) -> bool:
-    begin = _common(text, other)
-    end = _common(text[::-1], other[::-1])
-    if min(begin, end) >= _LEAST and begin + end >= _ENDS:
+def _alike(text: str, pieces: list[str], other: str) -> bool:
+    ends = text[:_LEAST] == other[:_LEAST] and text[-_LEAST:] == other[-_LEAST:]
+    if ends and _common(text, other) + _common(text[::-1], other[::-1]) >= _ENDS:
         return True
-    # each edit changes at most two counts by one, or one by one: a cheap bound before the costly distance
-    return (digits - Counter(other)).total() <= _FURTHEST and _within(text, other, _FURTHEST)
+    # nine pieces and at most eight edits: one piece at least is whole; a cheap look before the costly distance
+    return any(piece in other for piece in pieces) and _within(text, other, _FURTHEST)
 
 
 def _common(text: str, other: str) -> int:
