@@ -17,7 +17,7 @@ from bursar.wallet.store.deposits import (
 
 if TYPE_CHECKING:
     from bursar.wallet.context import Context
-    from bursar.wallet.ethereum_deposits_shown import DepositRecord
+    from bursar.wallet.deposit_records import DepositRecord
 
 
 class DepositDesk:
