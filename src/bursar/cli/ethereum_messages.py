@@ -105,8 +105,12 @@ def message_words(review: MessageReview, account: str, signer: Address, digest: 
     lines += ["", f"Digest  0x{digest.hex()}"]
     warnings = [one.text for one in review.cautions if one.code != "sign-in"] + remarks
     if warnings:
-        lines += ["", f"Warnings ({len(warnings)})", *(f"  ! the message {text}" for text in warnings)]
+        lines += ["", f"Warnings ({len(warnings)})", *(f"  ! {_sentence(text)}" for text in warnings)]
     return "\n".join(lines) + "\n"
+
+
+def _sentence(text: str) -> str:
+    return text if text.startswith("the ") else f"the message {text}"
 
 
 def sign_in_document(message: SignInMessage | None) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _MOST_TOLD: Final = 2
 _LONGEST: Final = 120
+_BARE: Final = re.compile(r"Address\((0x[0-9a-fA-F]{40})\)")
 
 
 def providers_of(settings: Config, chains: EthereumChains, chain_id: int) -> EthereumNode | None:
@@ -94,6 +96,8 @@ class Teller:
             elif vote.error is not None:
                 text = f"gave no answer about {found.what}, the others did: {vote}"
             else:
-                believed = plain_text(found.believed, longest=_LONGEST)
-                text = f"differs about {found.what}: it says {vote}, believed is {believed}"
+                says, believed = (_BARE.sub(r"\1", one) for one in (str(vote), found.believed))
+                text = (
+                    f"differs about {found.what}: it says {says}, believed is {plain_text(believed, longest=_LONGEST)}"
+                )
             self._session.output.aside(f"! chain {self._chain_id}: {vote.provider} {text}")

@@ -44,6 +44,11 @@ def _next_step(error: BursarError, session: Session) -> str:
 def usage_error(error: click.ClickException, session: Session) -> int:
     """A command line that cannot be understood."""
     message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":  # of click 8.2: a group without a command, and its help
+        if not session.json:
+            click.echo(message, err=True)
+            return exits.USAGE
+        message = "say which command you mean: '--help' lists them"
     if not session.json and isinstance(error, click.UsageError) and error.ctx is not None:
         click.echo(error.ctx.get_usage(), err=True)
         click.echo(f"Try '{error.ctx.command_path} --help' for help.\n", err=True)

@@ -10,6 +10,7 @@ import pytest
 
 from bursar.chain.ethereum_chains import EthereumChain, EthereumChains
 from bursar.cli import ethereum_sources
+from bursar.cli.app import run
 from bursar.cli.config import EthereumNode, EthereumProvider
 from bursar.cli.session import Session
 from bursar.errors import ChainUnavailableError, InvalidInputError, ProvidersDisagreeError
@@ -155,3 +156,13 @@ def test_a_chain_that_only_the_settings_name(empty: CommandLine) -> None:
     result = empty.run("chain", "show", "4711", "--ask")
     assert isinstance(result.exception, ChainUnavailableError)
     assert "secret" not in result.output
+
+
+@pytest.mark.parametrize("name", ["chain", "eth", "keys"])
+def test_a_group_alone_gives_its_help(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run([name]) == 2
+    told = capfd.readouterr().err
+    assert told.count("Usage:") == 1
+    assert "error" not in told.splitlines()[0]
+    assert run([name, "--json"]) == 2
+    assert "ommand" in json.loads(capfd.readouterr().out)["error"]["message"]

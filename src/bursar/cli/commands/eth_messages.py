@@ -126,7 +126,7 @@ def _site(session: Session, message: SignInMessage, given: str | None, yes: bool
             raise InvalidInputError(
                 f"this is a sign-in to {message.domain}: say which site asks for it, with --domain", code="input.usage"
             )
-        given = session.human.ask("This is a sign-in. Which site asks for it, as your browser's address bar shows it?")
+        given = session.human.ask("This is a sign-in. Which site asks for it? As your browser's address bar shows it")
     return site(given)
 
 

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from bursar.crypto.secret import Secret
     from bursar.ethereum.address import Address
 
-_NEW = "New password for it"
-
 
 @command(
     "import-key",
@@ -194,7 +192,9 @@ def _read(file: str) -> bytes:
 def _write(session: Session, path: Path, key: Secret, unlock: Unlock) -> None:
     from bursar.signing.protocols import SecretRequest
 
-    with unlock.source(session, entry=str(path)).ask(SecretRequest("new-password", _NEW)) as password:
+    with unlock.source(session, entry=str(path)).ask(
+        SecretRequest("new-password", f"New password of the keystore {path.stem}")
+    ) as password:
         _store(path, key, password)
 
 
