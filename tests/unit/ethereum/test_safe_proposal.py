@@ -178,3 +178,23 @@ def test_typed_data_of_another_safe_is_refused() -> None:
         typed = SafeTransaction(safe=other, to=TX.to, operation=Operation.CALL, nonce=9).typed_data()
         with pytest.raises(InvalidInputError, match="is for the Safe"):
             read_foreign(typed.to_json().encode(), SAFE)
+
+
+def test_other_hashes_than_32_bytes_and_other_signers_than_named_are_refused() -> None:
+    with pytest.raises(InvalidInputError, match="32 bytes"):
+        OwnerConfirmation(b"\x01" * 31, signed(KEYS[0]))
+    answer = json.loads(OwnerConfirmation(TX.digest(), signed(KEYS[0])).to_text())
+    for text in ("0x" + "g" * 64, "0x" + "0" * 62, 5, "00" * 33):
+        with pytest.raises(InvalidInputError, match="64 hexadecimal digits"):
+            read_proposal(json.dumps({**answer, "safe_tx_hash": text}).encode())
+    with pytest.raises(InvalidInputError, match="owner is an address"):
+        read_foreign(json.dumps({**SERVICE, "confirmations": [{"owner": None}]}).encode(), SAFE)
+    one = signed(KEYS[0])
+    wrong = {"owner": str(signed(KEYS[1]).owner), "signature": "0x" + one.body.hex()}
+    with pytest.raises(InvalidInputError, match="not one of this transaction") as caught:
+        read_foreign(json.dumps({**SERVICE, "confirmations": [wrong]}).encode(), SAFE)
+    assert caught.value.code == "input.safe.hash"
+    empty = {**SERVICE, "data": None, "value": 10**18, "safe": None}
+    assert read_foreign(json.dumps(empty).encode(), SAFE).transaction.data == b""
+    with pytest.raises(InvalidInputError, match="types is missing"):
+        read_foreign(json.dumps({"primaryType": 5}).encode(), SAFE)
