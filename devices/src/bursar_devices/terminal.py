@@ -8,7 +8,7 @@ import select
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
 import click
@@ -78,12 +78,22 @@ def trezor(model: str, mnemonic: str, pin: str | None, passphrase: bool, label: 
 @click.option("--model", type=click.Choice(["nanosp", "flex"]), default="nanosp", show_default=True, help="The model.")
 @click.option("--mnemonic", default=WORDS["ledger"], help="Its words.  [default: abandon … about]")
 @click.option("--blind-signing", is_flag=True, help="Turn the Ethereum app's setting on.")
+@click.option("--smart-accounts", is_flag=True, help="Turn the Ethereum app's setting for EIP-7702 on.")
 @click.option("--port", default=0, help="TCP port; 9999 is the standard one.  [default: a free one]")
-def ledger(app: str, model: str, mnemonic: str, blind_signing: bool, port: int) -> None:
+def ledger(app: str, model: str, mnemonic: str, blind_signing: bool, smart_accounts: bool, port: int) -> None:
     """A Ledger, on TCP."""
     from bursar_devices.ledger import LedgerSimulator
 
-    play(LedgerSimulator(app=app, model=model, mnemonic=mnemonic, blind_signing=blind_signing, port=port))
+    play(
+        LedgerSimulator(
+            app=app,
+            model=model,
+            mnemonic=mnemonic,
+            blind_signing=blind_signing,
+            smart_accounts=smart_accounts,
+            port=port,
+        )
+    )
 
 
 def play(device: Any) -> None:
@@ -124,7 +134,7 @@ def converse(device: Device, keys: IO[str], screen: IO[str], stopped: threading.
             return
         if line is not None and press(device, line or "\n"):
             shown = None
-        page = device.page()
+        page = glance(device)
         if page is not None and page != shown:
             screen.write(f"[{page.title}] {' '.join(page.lines)}".rstrip() + "\n")
             screen.flush()
@@ -174,16 +184,22 @@ def press(device: Device, key: str) -> bool:
     return True
 
 
+def glance(device: Device) -> Page | None:
+    """What the device shows, also what is answered at the computer: a device that has such pages has a ``glance``."""
+    look: Callable[[], Page | None] = getattr(device, "glance", device.page)
+    return look()
+
+
 def picture(device: Device) -> Panel:
     """The device as it looks now."""
     from rich.console import Group
     from rich.panel import Panel
     from rich.text import Text
 
-    page = device.page()
+    page = glance(device)
     lines = ["", "ready", ""] if page is None else [page.title, "", *page.lines]
     glass = Panel(Text("\n".join(lines), justify="center"), width=_WIDTH, height=max(10, len(lines) + 2))
-    keys = "q  quit" if page is None else "n ←  refuse        accept  → y"
+    keys = "q  quit" if device.page() is None else "n ←  refuse        accept  → y"
     return Panel(
         Group(glass, Text(keys, style="dim", justify="center")),
         title=f"{device.family} {device.model}",

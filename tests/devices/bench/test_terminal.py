@@ -137,3 +137,14 @@ def test_played_by_a_person() -> None:
     finally:
         os.close(slave)
         os.close(master)
+
+
+def test_what_is_answered_at_the_computer_is_shown() -> None:
+    class Matrix(Holding):
+        def glance(self) -> Page:
+            return Page("Please enter new PIN:", ("7 2 9", "4 1 6", "8 3 5"))
+
+    device = Matrix(None)
+    assert terminal.glance(device) == device.glance()
+    assert not terminal.press(device, "y")
+    assert terminal.glance(Holding(None)) is None

@@ -28,6 +28,7 @@ class Setting:
     def __init__(self, blind_signing=True):
         self.lies = set()
         self.blind_signing = blind_signing
+        self.smart_accounts = self.test_keys = False
 
 
 class Bench:

@@ -7,6 +7,7 @@ import re
 
 import pytest
 from bursar_devices import humans
+from bursar_devices.ledger.ethereum.assets import Assets
 from bursar_devices.ledger.ethereum.typed_data import TypedData
 from eth_account import Account
 from eth_account.messages import encode_typed_data
@@ -336,7 +337,7 @@ def random_typed_data(chance):
 @pytest.mark.parametrize("seed", range(40))
 def test_every_other_message_is_hashed_as_eth_account_does(seed):
     data = random_typed_data(random.Random(seed))
-    device = TypedData(blind_signing=True, shows_message=False)
+    device = TypedData(blind_signing=True, shows_message=False, assets=Assets(b""), key=b"")
     for ins, p1, p2, piece in stream(data):
         if ins == DEFINE:
             device.define(p2, piece)

@@ -250,6 +250,11 @@ class Machine:
             return None
         return flow.step.pages[flow.page]
 
+    def glance(self) -> Page | None:
+        """What is on the screen, also where the host and no button answers it: the matrix of a PIN or of words."""
+        step = None if self._flow is None else self._flow.step
+        return step.page if isinstance(step, Exchange) else self.page()
+
     def _acknowledge(self) -> None:
         flow = self._flow
         assert flow is not None

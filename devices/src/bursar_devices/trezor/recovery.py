@@ -32,6 +32,9 @@ _Request = messages.WordRequestType
 _ASKED = 24  # words asked for, fake ones among them
 _BACK = "\x08"
 _COUNTS = (12, 18, 24)
+# which field of the matrix each key of a numeric keypad means; of two columns, the right one has two keys
+_NINE_KEYS = (0, 1, 2, 3, 4, 5, 6, 7, 8)
+_SIX_KEYS = (0, 1, 1, 2, 3, 3, 4, 5, 5)
 
 
 def recovery_device(board: Board, message: messages.RecoveryDevice) -> Workflow[messages.Success]:
@@ -108,9 +111,10 @@ def _matrix_words(board: Board, count: int) -> Workflow[list[str]]:
         last = len(choices) == 4
         groups = [[word] for word in choices[-1]] if last else _split(choices[-1], 9)
         cells = 6 if last else 9
+        keys = _SIX_KEYS if last else _NINE_KEYS
         order = board.chance.shuffled("".join(chr(65 + cell) for cell in range(cells)))
         shown = [groups[ord(cell) - 65] if ord(cell) - 65 < len(groups) else [] for cell in order]
-        lines = tuple(f"{cell + 1} {_range(group)}" for cell, group in enumerate(shown))
+        lines = tuple(f"{len(keys) - keys[::-1].index(cell)} {_range(group)}" for cell, group in enumerate(shown))
         request = messages.WordRequest(type=_Request.Matrix6 if last else _Request.Matrix9)
         page = Page("Please enter the", (f"{ordinal(len(found) + 1)} word", "of your mnemonic", *lines))
         ack = yield Exchange(request, (messages.WordAck,), page=page)
@@ -122,7 +126,7 @@ def _matrix_words(board: Board, count: int) -> Workflow[list[str]]:
             continue
         if len(ack.word) != 1 or ack.word not in "123456789":
             continue
-        group = (shown[int(ack.word) - 1] if int(ack.word) <= cells else []) or groups[0]
+        group = shown[keys[int(ack.word) - 1]] or groups[0]
         if last:
             found.append(group[0])
             del choices[1:]

@@ -214,6 +214,11 @@ class TrezorSimulator:
         with self._lock:
             self._running.press(press)
 
+    def glance(self) -> Page | None:
+        """What is on the screen, also where no button is wanted: digits or words that are answered at the computer."""
+        with self._lock:
+            return None if self._machine is None else self._machine.glance()
+
     # The wire
 
     def _send_wire(self, kind: int, data: bytes) -> None:

@@ -324,7 +324,7 @@ DESCRIPTOR = b"\x03" + FIELDS + ecdsa_sign_der(VENDOR, sha256(FIELDS))
 def token(monkeypatch: pytest.MonkeyPatch) -> TokenDescriptor:
     """A descriptor of our own, taken for the vendor's."""
     verify = TokenDescriptor.verify
-    monkeypatch.setattr(TokenDescriptor, "verify", lambda self, signer=b"": verify(self, public_key(VENDOR)))  # noqa: ARG005
+    monkeypatch.setattr(TokenDescriptor, "verify", lambda self, signer=b"": verify(self, public_key(VENDOR)))
     return TokenDescriptor.parse(DESCRIPTOR, signer=public_key(VENDOR))
 
 
