@@ -54,8 +54,11 @@ _ROOMS = {
     ),
     "bursar.signing.registry": "Registry",
     "bursar.version": "__version__",
+    "bursar.wallet.actions": "ContractCall Delegate FillNonce NftTransfer SetAllowance",
     "bursar.wallet.coin_control": "SpendWith",
     "bursar.wallet.coin_records": "CoinRecord",
+    "bursar.wallet.deposit_records": "DepositRecord",
+    "bursar.wallet.nonce_records": "HeldNonce NonceGap NonceRecord",
     "bursar.wallet.plan": "ApprovedPlan Plan SignedTransfer SigningProgress",
     "bursar.wallet.records": (
         "AccountRecord AddressRecord AssetBalance HistoryRow JournalHead Recovery SyncReport TransferRecord "

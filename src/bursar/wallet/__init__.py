@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.chain.protocols import Speed
+from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance
 from bursar.wallet.coin_control import SpendWith
 from bursar.wallet.coin_records import CoinRecord
+from bursar.wallet.deposit_records import DepositRecord
+from bursar.wallet.nonce_records import HeldNonce, NonceGap, NonceRecord
 from bursar.wallet.plan import ApprovedPlan, Plan, SignedTransfer, SigningProgress
 from bursar.wallet.records import (
     AccountRecord,
@@ -30,12 +33,21 @@ __all__ = [
     "ApprovedPlan",
     "AssetBalance",
     "CoinRecord",
+    "ContractCall",
+    "Delegate",
+    "DepositRecord",
     "FeeChoice",
+    "FillNonce",
+    "HeldNonce",
     "HistoryRow",
     "JournalHead",
+    "NftTransfer",
+    "NonceGap",
+    "NonceRecord",
     "PaymentOrder",
     "Plan",
     "Recovery",
+    "SetAllowance",
     "SignedTransfer",
     "SigningProgress",
     "Speed",

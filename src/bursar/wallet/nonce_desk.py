@@ -15,8 +15,8 @@ from bursar.wallet.transfer import FeeChoice
 if TYPE_CHECKING:
     from bursar.chain.protocols import EthereumBackend
     from bursar.wallet.context import Context
-    from bursar.wallet.ethereum_nonces import NonceRecord
     from bursar.wallet.names import NameResolver
+    from bursar.wallet.nonce_records import NonceRecord
     from bursar.wallet.plan import Plan
     from bursar.wallet.transfer import Transfer
 
