@@ -87,8 +87,8 @@ def _allowed(effects: Effects, simulation: Simulation, owners: set[Address], sen
         place = (said.contract, said.spender, said.token_id)
         given[place] = max(given.get(place, 0), said.amount)
     for one in simulation.approvals:
-        if one.owner not in owners or one.spender.is_zero or one.spender == sender:
-            continue  # nobody's gain: cleared by a transfer, or what is left of the sender's own allowance
+        if one.owner not in owners or one.spender.is_zero or one.spender == sender or not one.amount:
+            continue  # nobody's gain: taken back, cleared by a transfer, or what is left of the sender's own allowance
         if (one.contract, one.spender) in everything:
             continue
         if one.everything:

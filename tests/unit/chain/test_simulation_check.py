@@ -81,16 +81,17 @@ def test_allowances() -> None:
         SimulatedApproval(COIN, OWN, ROUTER, 6),
         SimulatedApproval(COIN, OWN, THIEF, 1),
         SimulatedApproval(COIN, OWN, ROUTER, 1, token_id=3),
-        SimulatedApproval(COIN, OWN, ROUTER, 0, everything=True),
+        SimulatedApproval(COIN, OWN, ROUTER, 1, everything=True),
     ):
         assert told(allowed, simulated(approvals=(more,))) == ["simulation-differs"]
     for nobodys in (
         SimulatedApproval(COIN, THIEF, ROUTER, 9),
+        SimulatedApproval(COIN, OWN, THIEF, 0, everything=True),
         SimulatedApproval(COIN, OWN, ZERO_ADDRESS, 1, token_id=3),
     ):
         assert told(allowed, simulated(approvals=(nobodys,))) == []
     every = effects(allowances=(Allowance(ROUTER, 5, COIN, None, True, everything=True),))
-    assert told(every, simulated(approvals=(SimulatedApproval(COIN, OWN, ROUTER, 0, everything=True),))) == []
+    assert told(every, simulated(approvals=(SimulatedApproval(COIN, OWN, ROUTER, 1, everything=True),))) == []
 
 
 def test_what_is_left_of_the_senders_own_allowance_is_nobodys_gain() -> None:
