@@ -178,7 +178,10 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A mined transaction's outcome; ``succeeded`` is the EVM status."""
+    """A mined transaction's outcome; ``succeeded`` is the EVM status.
+
+    ``data_fee`` is what an OP-stack chain took besides, for the data on the chain below, in wei.
+    """
 
     tx_hash: str
     block: BlockRef
@@ -186,6 +189,12 @@ class Receipt:
     gas_used: int
     effective_gas_price: Wei
     logs: tuple[Log, ...] = ()
+    data_fee: int = 0
+
+    @property
+    def fee(self) -> int:
+        """All that the sender paid for it, in wei."""
+        return self.gas_used * int(self.effective_gas_price) + self.data_fee
 
 
 @runtime_checkable

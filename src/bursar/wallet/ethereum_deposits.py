@@ -177,7 +177,7 @@ def row_borne_out(row: Deposit, receipt: Receipt | None) -> bool:
 
 def settled(move: Move, receipt: Receipt, own: Collection[Address]) -> Move | None:
     """A plain payment as its receipt has it: the fee added for a sender of ours, nothing moved where it failed."""
-    fee = receipt.gas_used * int(receipt.effective_gas_price) if move.sender in own else 0
+    fee = receipt.fee if move.sender in own else 0
     amount = move.amount if receipt.succeeded else 0
     if not fee and not amount:
         return None

@@ -132,8 +132,7 @@ def _fate(backend: EthereumBackend, txid: str | None) -> Fate | None:
         return None
     receipt = backend.receipt(txid)
     if receipt is not None:
-        fee = receipt.gas_used * receipt.effective_gas_price
-        return Fate(receipt.block, receipt.succeeded, fee)
+        return Fate(receipt.block, receipt.succeeded, receipt.fee)
     return None if backend.transaction(txid) is None else Fate(None)
 
 

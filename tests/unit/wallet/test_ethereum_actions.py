@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -452,3 +453,23 @@ def test_planning_asks_the_same_however_many_transfers_are_open(
     with pytest.raises(InsufficientFundsError):
         wallet.plan(Transfer("eth", (PaymentOrder(PAYEE, 5 * ETHER, "ETH"),)), node)
     assert all(one.state is TransferState.CONFIRMED for one in wallet.transfers("eth"))  # it looked once more
+
+
+def test_a_data_fee_in_the_receipt_is_part_of_what_was_paid(
+    fakes: SimpleNamespace, tmp_path: Path, policy: Any, signer: Any
+) -> None:
+    house = on_chain(fakes, tmp_path, 8453)
+    oracle, inner = str(EthereumChains.built_in().chain(8453).l1_oracle), house.node.call
+    house.node.call = lambda to, data, sender=None: (
+        (10**12).to_bytes(32, "big") if str(to) == oracle else inner(to, data, sender=sender)
+    )
+    plan = house.wallet.plan(Transfer("eth", (PaymentOrder(PAYEE, 1000, "ETH"),)), house.node)
+    go(house, policy, signer, plan)
+    house.node.mine()
+    told = house.node.receipt
+    house.node.receipt = lambda txid: replace(told(txid), data_fee=10**12 + 5)
+    house.node.balances[str(plan.sender)] -= 10**12 + 5
+    house.wallet.sync("eth", house.node)
+    assert house.wallet.transfer(plan.id).fee == plan.review.fee + 5
+    assert [row for row in house.wallet.history("eth") if row.direction == "out" and row.transfer_id is None] == []
+    house.wallet.close()

@@ -109,6 +109,7 @@ def read_receipt(value: Any, block: BlockRef, tx_hash: str) -> Receipt:
         gas_used=read_quantity(body.get("gasUsed"), name="the gas used", most=MAX_GAS_LIMIT),
         effective_gas_price=read_wei(body.get("effectiveGasPrice"), name="the price of gas"),
         logs=logs,
+        data_fee=0 if body.get("l1Fee") is None else int(read_wei(body["l1Fee"], name="the fee for data")),
     )
 
 
