@@ -262,3 +262,22 @@ def test_two_processes_sync_at_once_and_credit_once(watched: Any, names: SimpleN
         watched.sync()
     assert [amount for _, _, amount in watched.rows()] == [names.ETHER]
     assert watched.held() == {"ETH": names.ETHER, "TST": 0}
+
+
+def test_a_difference_goes_with_the_block_it_was_seen_in(watched: Any, names: SimpleNamespace) -> None:
+    node = watched.node
+    node.traces = False
+    node.pay_inside(watched.ours[0], names.ETHER)
+    node.mine()
+    assert watched.sync().unexplained == 1
+    node.reorganise(1, again=False)
+    assert watched.sync().unexplained == 0
+    assert watched.rows(reversed_too=True) == [("unexplained", "reversed", names.ETHER)]
+    assert watched.held()["ETH"] == 0
+    node.pay_inside(watched.ours[0], names.ETHER)
+    node.mine(4)
+    assert watched.sync().unexplained == 1
+    assert watched.credited() == {}  # seen at the tip, final when that is
+    node.mine(3)
+    watched.sync()
+    assert watched.credited() == {"ETH": names.ETHER}
