@@ -162,9 +162,9 @@ def test_r3_receipts_one_by_one() -> None:
         liar.answers["eth_getTransactionReceipt"] = gone
         with pytest.raises(ChainError):
             backend.block_receipts(REF)
-    liar.answers["eth_getBlockReceipts"] = Refusal(-32000, "pruned")
-    with pytest.raises(ChainError, match="pruned"):
-        backend.block_receipts(REF)
+    for refusal in (Refusal(-32000, "pruned"), Refusal(-32600, "Unsupported method"), None):
+        liar.answers |= {"eth_getBlockReceipts": refusal, "eth_getTransactionReceipt": RECEIPT}
+        assert backend.block_receipts(REF) == (receipt,)
     for block in (None, {**BLOCK, "number": "0x6"}, {**BLOCK, "timestamp": "0x1"}):
         liar.answers["eth_getBlockByHash"] = block
         distrusts(lambda: backend.block_receipts(REF))
@@ -360,6 +360,24 @@ def test_logs_in_halves_where_there_are_too_many() -> None:
     found = backend.logs(addresses=[C], topics=[], from_block=1, to_block=100)
     assert [one.place.block.height for one in found if one.place] == list(range(1, 101))
     assert liar.asked.count("eth_getLogs") < 40
+    busy = ChainUnavailableError("the node is busy: query returned more than 10000 results")
+
+    def infura(params: list[Any]) -> Any:
+        if params[0]["fromBlock"] != params[0]["toBlock"]:
+            raise busy
+        return []
+
+    liar.answers["eth_getLogs"] = infura
+    assert backend.logs(addresses=[C], topics=[], from_block=1, to_block=4) == ()
+    asked = liar.asked.count("eth_getLogs")
+
+    def away(_: list[Any]) -> Any:
+        raise ChainUnavailableError("the node takes longer than 30 s to answer eth_getLogs: try again")
+
+    liar.answers["eth_getLogs"] = away
+    with pytest.raises(ChainUnavailableError):
+        backend.logs(addresses=[C], topics=[], from_block=1, to_block=4)
+    assert liar.asked.count("eth_getLogs") == asked + 1
     liar.answers["eth_getLogs"] = Refusal(-32000, "too many")
     with pytest.raises(ChainError, match="too many"):
         backend.logs(addresses=[C], topics=[], from_block=1, to_block=4)

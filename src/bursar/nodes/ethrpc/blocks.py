@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.chain.ethereum_reading import BlockBody, Heads
 from bursar.errors import InvalidInputError
-from bursar.nodes.ethrpc.link import missing, refused, unknown_block
+from bursar.nodes.ethrpc.link import refused, unknown_block
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_list
 from bursar.nodes.ethrpc.shapes import (
     MAX_UINT64,
@@ -79,8 +79,6 @@ def ask_block_receipts(link: Link, block: BlockRef) -> tuple[Receipt, ...]:
         raise garbled("it gave another block than was asked for")
     hashes = read_transaction_hashes(header)
     if reply is None or isinstance(reply, Refusal):
-        if isinstance(reply, Refusal) and not missing(reply) and reply.code != -32602:
-            raise refused("eth_getBlockReceipts", reply)
         singly = [("eth_getTransactionReceipt", [one]) for one in hashes]
         reply = link.ask_all(singly, at_once=_RECEIPTS_AT_ONCE, most=LARGEST_BLOCK) if singly else []
     listed = read_list(reply, name="the receipts", most=MOST_TRANSACTIONS)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from bursar.nodes.ethrpc.wire import Call, Wire
 
 _METHOD_MISSING = (-32601, -32004)
+_NOT_OFFERED = ("not found", "not supported", "unsupported", "not available", "not allowed", "not enabled", "whitelist")
 _OFFCHAIN_LOOKUP = keccak256(b"OffchainLookup(address,string[],bytes,bytes4,bytes)")[:4]
 
 
@@ -75,7 +76,7 @@ def missing(refusal: Refusal) -> bool:
     if refusal.code in _METHOD_MISSING:
         return True
     words = refusal.reason.lower()
-    return "method" in words and ("not found" in words or "not supported" in words or "not available" in words)
+    return "method" in words and any(one in words for one in _NOT_OFFERED)
 
 
 def refused(method: str, refusal: Refusal) -> ChainError:

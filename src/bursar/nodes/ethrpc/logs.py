@@ -20,7 +20,8 @@ _HEADERS_AT_ONCE = 100
 Topics = Sequence[bytes | Sequence[bytes] | None]
 """For each place a topic, several of which one has to be there, or any."""
 
-_TOO_MANY = ("too many", "more than", "limit", "range", "too large", "too big", "exceed", "timeout", "timed out")
+_TOO_MANY = ("results", "block range", "blocks range", "range of blocks", "response size", "query returned")
+_PERHAPS = ("too many", "more than", "limit", "range", "too large", "too big", "exceed", "timeout", "timed out")
 
 
 def ask_logs(
@@ -77,7 +78,11 @@ def _ask(link: Link, wanted: dict[str, Any]) -> list[dict[str, Any]]:
 def _too_many(error: ChainError) -> bool:
     """Whether a smaller range may be answered; no two providers say it in the same words."""
     words = error.message.lower()
-    return (error.code == "chain.refused" and any(one in words for one in _TOO_MANY)) or "longer than" in words
+    if error.code == "chain.reply":
+        return "longer than" in words
+    if any(one in words for one in _TOO_MANY):
+        return True  # also where the code is that of a busy node
+    return error.code == "chain.refused" and any(one in words for one in _PERHAPS)
 
 
 def _blocks(link: Link, objects: Sequence[dict[str, Any]]) -> dict[str, BlockRef]:
