@@ -17,7 +17,7 @@ def device_backends(home: Home, passphrase: PassphraseChoice | None = None) -> l
     from bursar.backends.ledger.policies import FilePolicyStore
     from bursar.backends.trezor import NoPassphrase, PassphraseOnDevice, TrezorBackend
 
-    definitions = home.trezor_definitions
+    definitions, described = home.trezor_definitions, home.ledger_tokens
     chosen: NoPassphrase | PassphraseOnDevice | None = None
     if passphrase is PassphraseChoice.NONE:
         chosen = NoPassphrase()
@@ -25,5 +25,5 @@ def device_backends(home: Home, passphrase: PassphraseChoice | None = None) -> l
         chosen = PassphraseOnDevice()
     return [
         TrezorBackend(passphrase=chosen, definitions=definitions if definitions.is_dir() else None),
-        LedgerBackend(tokens=home.ledger_tokens, policies=FilePolicyStore(home.ledger_policies)),
+        LedgerBackend(tokens=described, filters=described, policies=FilePolicyStore(home.ledger_policies)),
     ]

@@ -11,6 +11,7 @@ from bursar.cli.commands.address_uri import uri
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
 from bursar.cli.prompts import signer_options
+from bursar.cli.receiving import check_device
 from bursar.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ def address() -> None:
 @pass_session
 def new(session: Session, account: str, beyond_gap: bool) -> None:
     """Hand out the next unused address of ACCOUNT."""
-    record = compose.wallet(session).new_address(account, beyond_gap=beyond_gap)
+    wallet = compose.wallet(session)
+    check_device(session, wallet.account(account))
+    record = wallet.new_address(account, beyond_gap=beyond_gap)
     session.output.answer({"address": record.to_json()}, lambda: click.echo(record.address))
 
 
