@@ -7,11 +7,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import eth_abi
 import pytest
+from eth_abi.abi import decode as peer_decode
+from eth_abi.abi import encode as peer_encode
 from eth_abi.grammar import parse
-from eth_abi.tools import get_abi_strategy
-from eth_utils import function_signature_to_4byte_selector
+from eth_abi.tools._strategies import get_abi_strategy
+from eth_utils.abi import function_signature_to_4byte_selector
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from web3 import Web3
@@ -43,7 +44,7 @@ def call(signature: str, *values: Any) -> bytes:
     """Calldata by eth-abi and eth-utils alone; addresses as their texts."""
     inside = signature[signature.index("(") :]
     kinds = [part.to_type_str() for part in parse(inside).components] if inside != "()" else []
-    return function_signature_to_4byte_selector(signature) + eth_abi.encode(kinds, values)
+    return function_signature_to_4byte_selector(signature) + peer_encode(kinds, values)
 
 
 def read(make: Make, to: Address, data: bytes, value: int = 0, **known: Any) -> Effects:
@@ -125,7 +126,7 @@ def test_arguments_are_what_web3_decodes(function: AbiFunction, make: Make) -> N
     @ONE
     @given(st.tuples(*[get_abi_strategy(one) for one in types]))
     def check(values: tuple[Any, ...]) -> None:
-        data = function.selector + eth_abi.encode(types, values)
+        data = function.selector + peer_encode(types, values)
         _, theirs = contract.decode_function_input(data)
         assert plain(arguments(function, data)) == plain(list(theirs.values()))
         found = read(make, COIN, data)
@@ -183,7 +184,7 @@ def tree(depth: int, caller: Address | None = None) -> st.SearchStrategy[Tree]:
         data = call("aggregate3Value((address,bool,uint256,bytes)[])", rows)
         own = [(MULTICALL3, kept, None, caller)] if kept else []
         one = Tree(MULTICALL3, spent + kept, data, [*own, *moved(parts, caller)])
-        one.paid = lambda owner: one.moved  # type: ignore[method-assign,misc]
+        one.paid = lambda owner: one.moved  # type: ignore[method-assign]
         return one
 
     def account(parts: list[Tree]) -> Tree:
@@ -234,7 +235,7 @@ def test_garbage_behind_a_known_selector_is_opaque_or_canonical(make: Make, sele
     if found.decoded:
         function = readers()[selector][0]
         types = [str(one.type) for one in function.inputs]
-        assert eth_abi.encode(types, eth_abi.decode(types, rest)) == rest
+        assert peer_encode(types, peer_decode(types, rest)) == rest
     else:
         assert codes(found) & {"opaque-call", "delegate-call", "safe-change", "creation", "unknown-token"}
 
@@ -314,7 +315,7 @@ def test_modes_of_modular_accounts(make: Make) -> None:
     one = PAYEE.value + (5).to_bytes(32, "big")
     single = read(make, OWN, call("execute(bytes32,bytes)", bytes(32), one))
     assert single.movements == (Movement(PAYEE, 5),)
-    many = eth_abi.encode(["(address,uint256,bytes)[]"], [[(str(PAYEE), 5, b""), (str(OTHER), 6, b"")]])
+    many = peer_encode(["(address,uint256,bytes)[]"], [[(str(PAYEE), 5, b""), (str(OTHER), 6, b"")]])
     batch = read(make, OWN, call("execute(bytes32,bytes)", b"\x01" + bytes(31), many))
     assert [(move.recipient, move.amount) for move in batch.movements] == [(PAYEE, 5), (OTHER, 6)]
 

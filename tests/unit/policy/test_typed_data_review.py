@@ -73,7 +73,7 @@ def test_a_refund_of_a_safe_is_a_payment_at_its_most() -> None:
 
 
 def operation(**fields: Any) -> TypedData:
-    gas = {"call_gas_limit": 10, "verification_gas_limit": 20, "pre_verification_gas": 30}
+    gas: dict[str, Any] = {"call_gas_limit": 10, "verification_gas_limit": 20, "pre_verification_gas": 30}
     made = UserOperation(sender=SAFE, nonce=0, max_fee_per_gas=2, max_priority_fee_per_gas=1, **gas, **fields)
     return made.typed_data(EntryPoint.known(EntryPointVersion.V08, 1))
 
