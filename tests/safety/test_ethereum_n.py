@@ -382,6 +382,17 @@ def test_N5_a_nonce_used_elsewhere_supersedes_and_nothing_is_sent_again(
     assert (balance.confirmed, balance.pending, balance.spendable) == (7 * ETHER, 0, 7 * ETHER)
     assert nonce_of(wallet.plan(pay(), node)) == 1
     assert gaps(rich) == []
+    # A node that takes its count back does not bring it to life again: it may have been paid anew by now.
+    node.counts[str(plan.sender)] = 0
+    wallet.sync("eth", node)
+    assert wallet.transfer(plan.id).state is TransferState.SUPERSEDED
+    wallet.recover(node)
+    assert node.broadcasts == [ours.raw]
+    # Only the chain itself does, and then the store says so.
+    node.pool[ours.txid] = ours.raw
+    node.mine()
+    wallet.sync("eth", node)
+    assert wallet.transfer(plan.id).state is TransferState.CONFIRMED
     wallet.journal.verify()
 
 

@@ -17,6 +17,7 @@ BURIED = 6  # confirmations after which what a transfer held beside its own inpu
 WATCHED = 12  # confirmations until which a settled transfer's fate is asked again at every sync
 
 _OPEN = (TransferState.PLANNED, TransferState.APPROVED)
+_ASKED = (TransferState.SIGNED, TransferState.SENT, TransferState.SUPERSEDED)
 _ENDED = (TransferState.DENIED, TransferState.CANCELLED)
 
 
@@ -73,6 +74,8 @@ def settle(
 def _unmined(
     signed: Sequence[TransferRow], fates: Mapping[str, Fate], superseded: Collection[str], ended: TransferState
 ) -> dict[str, Settled]:
+    if not any(row.txid in fates for row in signed) and any(row.state is TransferState.SUPERSEDED for row in signed):
+        return {}  # nothing but a transaction that is there again undoes this: a count that falls does not
     sent = [row for row in signed if row.state is not TransferState.SIGNED or row.txid in fates]
     if not sent:
         if signed and all(row.txid in superseded for row in signed):
@@ -97,7 +100,7 @@ def wants_fate(variants: Sequence[TransferRow], *, tip_height: int | None, reorg
         return False
     heights = [row.height for row in variants if row.height is not None]
     if not heights:
-        return any(row.state in (TransferState.SIGNED, TransferState.SENT) for row in variants)
+        return any(row.state in _ASKED for row in variants)
     if reorged is not None and max(heights) >= reorged:
         return True
     return tip_height is None or tip_height - max(heights) + 1 < WATCHED
