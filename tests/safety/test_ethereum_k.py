@@ -1,13 +1,14 @@
-"""Ethereum's checklist where keys come in and signatures go out: K1 to K5, E2, E6, S1 and S3, through the commands."""
+"""Ethereum's checklist where keys come in and signatures go out: K1 to K5, E2, E6, S1 to S3, by the commands."""
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from eth_account.messages import encode_defunct
 from bursar.backends.software import SoftwareSigner, keystore_v3
 from bursar.backends.software.key_signer import KeySigner
 from bursar.crypto.hashes import keccak256
-from bursar.crypto.secp256k1 import ORDER, EcdsaSignature
+from bursar.crypto.secp256k1 import ORDER, EcdsaSignature, public_key
 from bursar.crypto.secret import Secret
 from bursar.crypto.secret_storage import StoragePbkdf2, StorageScrypt, aes128_ctr
 from bursar.errors import (
@@ -27,6 +28,7 @@ from bursar.errors import (
     InvalidInputError,
     InvalidSignatureError,
     KeystoreError,
+    SignerError,
     SignerMisbehavedError,
 )
 from bursar.ethereum.address import Address
@@ -38,6 +40,7 @@ from bursar.keys.path import DerivationPath
 from bursar.signing.checks import request_personal_message, request_transaction
 from bursar.signing.nonces import Placed, repeated_nonces
 
+UNIT = Path(__file__).resolve().parents[1] / "unit"
 WORDS = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about"
 PASSWORD = "correct horse battery"
 OWNER = "0x9858EfFD232B4033E47d90003D41EC34EcaEda94"
@@ -492,3 +495,48 @@ def test_S3_a_nonce_used_twice_is_found(good: EcdsaSignature) -> None:
 def test_S3_words_and_keystore_agree() -> None:
     with SoftwareSigner.from_mnemonic(Mnemonic.from_text(WORDS)) as one:
         assert one.sign_personal_message(PATH, b"hi") == one.sign_personal_message(PATH, b"hi")
+
+
+@pytest.fixture
+def elsewhere(line: Any) -> Iterator[Any]:
+    """A web3signer that holds one key, known to the wallet as ``remote:treasury``."""
+    path = UNIT / "backends" / "remote" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("bursar_safety_remote", path)
+    assert spec is not None
+    assert spec.loader is not None
+    fakes = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(fakes)
+    fake = fakes.FakeWeb3Signer()
+    face = fakes.HttpFace(fake)
+    fake.address = Address.from_public_key(public_key(fake.key))
+    folder = line.home / "remote"
+    folder.mkdir()
+    (folder / "treasury.toml").write_text(f'kind = "web3signer"\nurl = "{face.url}"\naddress = "{fake.address}"\n')
+    yield fake
+    face.close()
+
+
+def test_S2_a_signer_elsewhere_with_another_key_or_message(line: Any, elsewhere: Any) -> None:
+    add = ("account", "add", "far", "--chain", "ethereum", "--signer", "remote:treasury")
+    for wrong in (("--address", OWNER), ("--number", "1")):
+        assert isinstance(line.run(*add, *wrong).exception, InvalidInputError)
+    added = line.json(*add, "--address", str(elsewhere.address))["account"]
+    assert added["account"]["address"] == str(elsewhere.address)
+    words = ("eth", "sign-message", "hi", "--account", "far", "--yes")
+    good = line.json(*words)
+    assert line.json("eth", "verify", good["address"], good["signature"], "hi")["verified"]
+    elsewhere.result = lambda method, result: (
+        elsewhere.signature(personal_digest(b"ho")) if method == "eth_sign" else result
+    )
+    assert isinstance(line.run(*words).exception, SignerMisbehavedError)
+    elsewhere.result = lambda method, result: result
+    right, elsewhere.key = elsewhere.key, KEY
+    for command in (words, ("eth", "sign-typed", "-", "--account", "far", "--yes")):
+        result = line.run(*command, stdin=json.dumps(MAIL))
+        assert isinstance(result.exception, SignerError)
+        assert "Signed" not in result.output
+    place = line.home / "remote" / "treasury.toml"
+    elsewhere.key = right
+    place.write_text(place.read_text() + 'path = "m/44h/60h/0h/0/0"\n')
+    result = line.run(*(one if one != "far" else "farther" for one in add))
+    assert "take the line 'path' out" in str(result.exception)

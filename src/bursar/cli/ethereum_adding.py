@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.signing.protocols import Signer
+    from bursar.signing.single import OneAddressSigner
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
@@ -65,6 +66,7 @@ def _add_address(
             raise InvalidInputError(
                 f"{selector} signs for {opened.address}, not for {made.only}", code="input.signer.other"
             )
+        _require_plain(opened, selector)
     return wallet.add_account(name, made, signer=selector)
 
 
@@ -80,6 +82,7 @@ def _of_signer(
     if isinstance(opened, OneAddressSigner):
         if scheme or number:
             raise _usage(f"{selector} has one key: no --scheme and no --number")
+        _require_plain(opened, selector)
         return AddressAccount(chain_id, opened.address), selector
     kind = EthereumScheme(scheme or EthereumScheme.BIP44.value)
     path = kind.account_path(number)
@@ -88,6 +91,17 @@ def _of_signer(
     # the Ethereum app of a Ledger does not tell its master key: the account's own key has to do
     responsible = opened.info.backend if fingerprint == UNKNOWN else str(fingerprint)
     return EthereumAccount(chain_id, KeyOrigin(fingerprint, path), xpub, kind), responsible
+
+
+def _require_plain(opened: OneAddressSigner, selector: str) -> None:
+    """The account of one address asks for the path m: a remote signer's file may name another."""
+    path = getattr(opened, "path", None)
+    if path is not None and path.indexes:
+        raise InvalidInputError(
+            f"{selector} has its key at {path}: take the line 'path' out of {opened.info.location} to use it as an "
+            "account of one address",
+            code="input.path",
+        )
 
 
 def _check_new(wallet: Wallet, made: AnyEthereum) -> None:
