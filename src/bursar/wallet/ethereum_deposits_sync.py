@@ -37,6 +37,7 @@ from bursar.wallet.store.transfers import find_transfer, transfer_rows
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from bursar.chain.ethereum_reading import Heads
     from bursar.chain.protocols import BlockRef
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
@@ -89,6 +90,7 @@ def sync_by_blocks(
     row: AccountRow,
     account: AnyEthereum,
     backend: DepositSource,
+    heads: Heads,
     progress: Callable[[str, int, int | None], None],
 ) -> SyncReport:
     """Bring deposits, holdings and transfers up to date together; see ``Wallet.sync``."""
@@ -97,7 +99,7 @@ def sync_by_blocks(
     attempt = 0
     while attempt < ATTEMPTS:
         try:
-            return _look(context, row, account, backend, progress, wider)
+            return _look(context, row, account, backend, heads, progress, wider)
         except _WiderError as more:
             wider |= more.positions
             continue
@@ -117,13 +119,13 @@ def _look(
     row: AccountRow,
     account: AnyEthereum,
     backend: DepositSource,
+    heads: Heads,
     progress: Callable[[str, int, int | None], None],
     wider: set[int],
 ) -> SyncReport:
     stored = _load(context, row, account)
     progress("balances", 0, len(stored.addresses))
     tip, amounts, nonces, busy = _read_window(account, stored, backend, wider)
-    heads = backend.heads()
     reach = _reach(context, stored, backend, tip)
     watched = watched_transfers(stored.transfers, stored.row, reorged=reach.start + 1 if reach.reorged else None)
     fates = read_fates(backend, watched, tip_height=tip.height)

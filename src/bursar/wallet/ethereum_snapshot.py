@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bursar.chain.ethereum_reading import BalanceReader
+from bursar.chain.protocols import EthereumBackend
 from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import decode_uint256, encode_balance_of
@@ -19,7 +20,7 @@ from bursar.wallet.store.transfers import stored_plan
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from bursar.chain.protocols import BlockRef, EthereumBackend
+    from bursar.chain.protocols import BlockRef
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.chainstate import Holding
     from bursar.wallet.store.transfers import TransferRow
@@ -57,19 +58,11 @@ def read_balances(
 ) -> tuple[BlockRef, Amounts, dict[str, int]]:
     """What each of ``owners`` holds at one block, and their nonces then or later."""
     if isinstance(backend, BalanceReader):
-        asked = {Address.from_text(one): one for one in owners}
-        tokens = {Address.from_text(one): one for one in contracts}
-        tip, found = backend.balances(list(asked), list(tokens))
-        amounts: Amounts = {}
-        for (address, token), balance in found.items():
-            if balance is not None:
-                amounts[asked[address], ETHER if token is None else tokens[token]] = balance
-        for contract in contracts:
-            if any((owner, contract) not in amounts for owner in owners) and not _holds_many(backend, contract):
-                raise _no_token(contract)
-        if any((owner, ETHER) not in amounts for owner in owners):
-            raise ChainError("the node left balances out: ask another node", code="chain.contradiction")
-        return tip, amounts, {asked[address]: count for address, count in backend.nonces(list(asked)).items()}
+        try:
+            return _read_table(backend, owners, contracts)
+        except ChainError as error:
+            if error.code != "chain.refused":
+                raise  # too few of several sources can: one by one then
     for _ in range(ATTEMPTS):
         tip = backend.check_chain()
         nonces = {owner: backend.nonce(Address.from_text(owner)) for owner in owners}
@@ -82,6 +75,28 @@ def read_balances(
         if backend.check_chain().hash == tip.hash:
             return tip, amounts, nonces
     raise ChainUnavailableError("the chain moved during every attempt to sync: try again", code="chain.moved")
+
+
+class _TableReader(EthereumBackend, BalanceReader, Protocol):
+    """A source of many balances at once."""
+
+
+def _read_table(
+    backend: _TableReader, owners: Sequence[str], contracts: Sequence[str]
+) -> tuple[BlockRef, Amounts, dict[str, int]]:
+    asked = {Address.from_text(one): one for one in owners}
+    tokens = {Address.from_text(one): one for one in contracts}
+    tip, found = backend.balances(list(asked), list(tokens))
+    amounts: Amounts = {}
+    for (address, token), balance in found.items():
+        if balance is not None:
+            amounts[asked[address], ETHER if token is None else tokens[token]] = balance
+    for contract in contracts:
+        if any((owner, contract) not in amounts for owner in owners) and not _holds_many(backend, contract):
+            raise _no_token(contract)
+    if any((owner, ETHER) not in amounts for owner in owners):
+        raise ChainError("the node left balances out: ask another node", code="chain.contradiction")
+    return tip, amounts, {asked[address]: count for address, count in backend.nonces(list(asked)).items()}
 
 
 def token_balance(backend: EthereumBackend, contract: str, owner: Address) -> int:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
 
+    from bursar.chain.ethereum_reading import Heads
     from bursar.chain.protocols import BlockRef, EthereumBackend
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
@@ -76,12 +77,25 @@ def sync_ethereum(
     """
     progress("node", 0, None)
     check_ethereum_node(context, row, account, backend)
-    if reads_blocks(backend):
-        report = sync_by_blocks(context, row, account, backend, progress)
+    heads = _heads(backend)
+    if heads is not None and reads_blocks(backend):
+        report = sync_by_blocks(context, row, account, backend, heads, progress)
     else:
         report = _sync_by_balances(context, row, account, backend, progress)
     progress("done", 1, 1)
     return report
+
+
+def _heads(backend: EthereumBackend) -> Heads | None:
+    """``None`` for a source that reads no blocks, or several of which too few do."""
+    if not reads_blocks(backend):
+        return None
+    try:
+        return backend.heads()
+    except ChainError as error:
+        if error.code != "chain.refused":
+            raise
+        return None
 
 
 def _sync_by_balances(

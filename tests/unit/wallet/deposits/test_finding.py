@@ -187,13 +187,13 @@ def test_a_chain_that_moves_while_it_is_read(watched: Any, names: SimpleNamespac
     times = iter(range(2))
 
     def disturb(name: str) -> None:
-        if name == "heads" and next(times, None) is not None:
+        if name == "logs" and next(times, None) is not None:
             node.reorganise(2, again=True)
 
     node.before = disturb
     watched.sync()
     assert [amount for _, _, amount in watched.rows()] == [names.ETHER]
-    node.before = lambda name: node.reorganise(1, again=True) if name == "heads" else None
+    node.before = lambda name: node.reorganise(1, again=True) if name == "nonces" else None
     with pytest.raises(ChainError) as caught:
         watched.sync()
     assert caught.value.code == "chain.moved"
@@ -232,6 +232,32 @@ def test_a_source_without_blocks_shows_differences_as_before(watched: Any, names
     ]
 
 
+def test_several_sources_of_which_too_few_give_blocks(watched: Any, names: SimpleNamespace) -> None:
+    from bursar.nodes.ethrpc import QuorumBackend
+
+    class Plain:
+        """What every source offers, and no more."""
+
+        def __getattr__(self, name: str) -> Any:
+            if name in (
+                "heads",
+                "block_at",
+                "block_body",
+                "block_receipts",
+                "internal_transfers",
+                "balances",
+                "nonces",
+            ):
+                raise AttributeError(name)
+            return getattr(watched.node, name)
+
+    watched.node.pay(watched.ours[0], names.ETHER)
+    watched.node.mine()
+    both = QuorumBackend({"one": watched.node, "plain": Plain()}, need=2)
+    assert watched.wallet.sync("eth", both).unexplained == 1
+    assert watched.held()["ETH"] == names.ETHER
+
+
 def test_a_token_registered_late_shows_what_came_before(watched: Any, names: SimpleNamespace) -> None:
     other = type(names.COIN)(b"\x77" * 20)
     watched.node.contracts.add(other)
@@ -256,7 +282,7 @@ def test_two_processes_sync_at_once_and_credit_once(watched: Any, names: SimpleN
                 setattr(watched.node, "before", lambda name: None),
                 other.sync("eth", watched.node),
             ]
-            if name == "heads"
+            if name == "nonces"
             else None
         )
         watched.sync()
