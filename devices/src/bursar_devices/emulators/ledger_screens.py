@@ -55,6 +55,7 @@ _ACCEPTS = re.compile(
 )
 _REFUSES = re.compile(r"(reject\b.*|cancel\b.*|back to safety)", re.IGNORECASE)
 _NOTICES = re.compile(r".*\bmust be enabled\b.*|.*\berror\b.*", re.IGNORECASE)
+_END_OF_NOTICE = "Reject authorization"
 
 
 class NanoHands:
@@ -72,7 +73,7 @@ class NanoHands:
     def step(self, lines: Sequence[Line]) -> Step:
         """By its words; a page that only shows something is turned."""
         words = " ".join(line.text for line in lines)
-        if _NOTICES.fullmatch(words):
+        if _NOTICES.fullmatch(words) or words == _END_OF_NOTICE:
             return Step.NOTICE
         if _REFUSES.fullmatch(words):
             return Step.REFUSE
@@ -91,7 +92,9 @@ class NanoHands:
 _FOOTER = re.compile(r"\d+ of \d+|Tap to continue")
 _HINT = re.compile(r"Swipe to \w+|Skip")
 _PROGRESS = re.compile(r"(\d+) of (\d+)")
-_BUTTONS_REFUSE = ("Yes, reject", "Back to safety", "Reject transaction", "Reject", "Cancel", "Close")
+_BUTTONS_REFUSE = (
+    "Yes, reject", "Back to safety", _END_OF_NOTICE, "Reject transaction", "Reject", "Cancel", "Close",
+)  # fmt: skip
 _BUTTONS_ACCEPT = ("Continue anyway", "Accept risk and continue", "Confirm", "Approve", "Sign", "Register account")
 _HOLD = "Hold to sign"
 _LOWER_HALF = 300
