@@ -165,7 +165,12 @@ def test_r3_receipts_one_by_one() -> None:
     for refusal in (Refusal(-32000, "pruned"), Refusal(-32600, "Unsupported method"), None):
         liar.answers |= {"eth_getBlockReceipts": refusal, "eth_getTransactionReceipt": RECEIPT}
         assert backend.block_receipts(REF) == (receipt,)
-    for block in (None, {**BLOCK, "number": "0x6"}, {**BLOCK, "timestamp": "0x1"}):
+    liar.answers["eth_getBlockByHash"] = None
+    for ask in (backend.block_receipts, backend.internal_transfers):
+        with pytest.raises(ChainUnavailableError) as caught:
+            ask(REF)
+        assert caught.value.code == "chain.moved"
+    for block in ({**BLOCK, "number": "0x6"}, {**BLOCK, "timestamp": "0x1"}):
         liar.answers["eth_getBlockByHash"] = block
         distrusts(lambda: backend.block_receipts(REF))
         distrusts(lambda: backend.internal_transfers(REF))
@@ -382,7 +387,8 @@ def test_logs_in_halves_where_there_are_too_many() -> None:
     with pytest.raises(ChainError, match="too many"):
         backend.logs(addresses=[C], topics=[], from_block=1, to_block=4)
     liar.answers |= {"eth_getLogs": [{**LOG, "blockNumber": "0x5"}], "eth_getBlockByHash": None}
-    distrusts(lambda: backend.logs(addresses=[C], topics=[], from_block=1, to_block=9), "does not know")
+    with pytest.raises(ChainUnavailableError, match="moved"):
+        backend.logs(addresses=[C], topics=[], from_block=1, to_block=9)
     liar.answers["eth_getBlockByHash"] = {**BLOCK, "number": "0x6"}
     distrusts(lambda: backend.logs(addresses=[C], topics=[], from_block=1, to_block=9), "another block")
 

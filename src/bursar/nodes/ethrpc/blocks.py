@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.chain.ethereum_reading import BlockBody, Heads
 from bursar.errors import InvalidInputError
-from bursar.nodes.ethrpc.link import refused, unknown_block
+from bursar.nodes.ethrpc.link import dropped_block, refused, unknown_block
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_list
 from bursar.nodes.ethrpc.shapes import (
     MAX_UINT64,
@@ -74,7 +74,7 @@ def ask_block_receipts(link: Link, block: BlockRef) -> tuple[Receipt, ...]:
     if isinstance(header, Refusal):
         raise refused("eth_getBlockByHash", header)
     if header is None:
-        raise unknown_block()
+        raise dropped_block()
     if read_block(header) != block:
         raise garbled("it gave another block than was asked for")
     hashes = read_transaction_hashes(header)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bursar.crypto.hashes import keccak256
-from bursar.errors import ChainError, WrongChainError
+from bursar.errors import ChainError, ChainUnavailableError, WrongChainError
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_quantity
 
 if TYPE_CHECKING:
@@ -97,3 +97,8 @@ def reverts(refusal: Refusal) -> bool:
 def unknown_block() -> ChainError:
     """The error for a node that does not find a block again."""
     return garbled("it does not know a block it has named")
+
+
+def dropped_block() -> ChainUnavailableError:
+    """The error for a block asked for by its hash that is not in the chain any more, or not known to all of a node."""
+    return ChainUnavailableError("the node knows this block no more: the chain moved, try again", code="chain.moved")

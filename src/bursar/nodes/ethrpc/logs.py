@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.chain.protocols import BlockRef, Log
 from bursar.errors import ChainError, InvalidInputError
-from bursar.nodes.ethrpc.link import refused, unknown_block
+from bursar.nodes.ethrpc.link import dropped_block, refused
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_hash, read_list, read_object, read_quantity
 from bursar.nodes.ethrpc.shapes import MAX_UINT64, MOST_TOPICS, read_block, read_log
 
@@ -104,7 +104,7 @@ def _blocks(link: Link, objects: Sequence[dict[str, Any]]) -> dict[str, BlockRef
         calls: list[tuple[str, list[Any]]] = [("eth_getBlockByHash", [name, False]) for name in untimed.values()]
         for (height, name), reply in zip(untimed.items(), link.ask_all(calls, at_once=_HEADERS_AT_ONCE), strict=True):
             if reply is None:
-                raise unknown_block()
+                raise dropped_block()
             block = read_block(reply)
             if (block.height, block.hash) != (height, name):
                 raise garbled("it gave another block than was asked for")

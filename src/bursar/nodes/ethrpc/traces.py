@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.chain.ethereum_reading import InternalTransfer
 from bursar.ethereum.address import Address
 from bursar.ethereum.units import Wei
-from bursar.nodes.ethrpc.link import missing, unknown_block
+from bursar.nodes.ethrpc.link import dropped_block, missing
 from bursar.nodes.ethrpc.reply import (
     Refusal,
     garbled,
@@ -40,7 +40,7 @@ def ask_internal_transfers(link: Link, block: BlockRef) -> tuple[InternalTransfe
     """The ether that contracts moved in a block; ``None`` where the node traces no such block."""
     header = link.ask("eth_getBlockByHash", block.hash, False)
     if header is None:
-        raise unknown_block()
+        raise dropped_block()
     if read_block(header) != block:
         raise garbled("it gave another block than was asked for")
     hashes = read_transaction_hashes(header)
