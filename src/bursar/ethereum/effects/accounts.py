@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from bursar.ethereum.address import ZERO_ADDRESS
-from bursar.ethereum.effects.batch_calls import packed_cost
+from bursar.ethereum.effects.batch_calls import packed_cost, unread_account
 from bursar.ethereum.effects.call import Call
-from bursar.ethereum.effects.model import Caution
 from bursar.ethereum.effects.safe_calls import refund
 from bursar.ethereum.fees import MAX_TRANSACTION_GAS
 from bursar.ethereum.safe.operation import Operation
@@ -16,7 +15,7 @@ from bursar.ethereum.safe.operation import Operation
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
     from bursar.ethereum.effects.call import Scope
-    from bursar.ethereum.effects.model import Movement
+    from bursar.ethereum.effects.model import Caution, Movement
 
 Found: TypeAlias = "tuple[Call, list[Movement], int, list[Caution]]"  # call, refund, fee at most, cautions
 _FIELDS: Final = ("initCode", "callData", "accountGasLimits", "preVerificationGas", "gasFees", "paymasterAndData")
@@ -46,7 +45,7 @@ def operation_call(account: Address, message: Mapping[str, Any], scope: Scope) -
     """
     init_code, data, limits, before, fees, paymaster = (message[name] for name in _FIELDS)
     cost = 0 if paymaster else packed_cost(limits, before, fees)
-    cautions = []
+    cautions: list[Caution] = []
     if init_code:
-        cautions.append(Caution("creation", f"runs code that makes the account {account}, or lends it code"))
+        cautions += unread_account(account)
     return Call(account, 0, data, account, account), [], cost, cautions

@@ -91,7 +91,8 @@ def _made(call: Call, calls: Sequence[Sequence[Any]]) -> Reading:
 def _handle_operations(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
     """Operations of other accounts; the entry point makes each account run its calldata and pay for its gas."""
     operations, beneficiary = arguments
-    movements, cautions, calls = [], [], []
+    movements, calls = [], []
+    cautions: list[Caution] = []
     understood = True
     for one in operations:
         account, _, init_code, data = one[:4]
@@ -100,9 +101,17 @@ def _handle_operations(call: Call, arguments: Sequence[Any], scope: Scope) -> Re
             movements.append(Movement(beneficiary, cost, owner=scope.owner(account)))
         if init_code:
             understood = False
-            cautions.append(Caution("creation", f"runs code that makes the account {account}"))
+            cautions += unread_account(account)
         calls.append(Call(account, 0, data, call.to, account))
     return Reading(movements, calls=calls, cautions=cautions, understood=understood)
+
+
+def unread_account(account: Address) -> tuple[Caution, Caution]:
+    """Code nobody read makes ``account``, or lends it code: what its functions do is not known either."""
+    return (
+        Caution("creation", f"runs code that makes the account {account}, or lends it code"),
+        Caution("opaque-call", f"calls {account}, whose code is made by code that is not read here"),
+    )
 
 
 def _cost(one: Sequence[Any]) -> tuple[int, bytes]:
