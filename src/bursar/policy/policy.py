@@ -91,8 +91,8 @@ class RulePolicy:
     3. Every payment must be allowed by an ``allow-any`` or ``allow-list`` rule; limits only ever refuse. A review
        without payments (only a fee leaves the account) needs an ``allow-any`` rule that covers the fee's coin. An
        allowance (a spender may take something later) counts as a payment to the spender, up to its amount. What
-       nobody could decode, creations, unlimited allowances, delegate calls, changes of a Safe and typed data for
-       another chain or contract need an ``allow-calls`` rule besides, delegations (EIP-7702) an
+       nobody could decode, unlimited allowances, delegate calls, changes of a Safe and typed data for another chain or
+       contract need an ``allow-calls`` rule besides, creations an ``allow-creations`` rule, delegations (EIP-7702) an
        ``allow-delegations`` rule. Where an allowance is missing, the verdict is a refusal by ``default-deny``.
     4. Of the ``approval`` rules that ask for people the largest quorum is asked, the first of equals named.
     5. Otherwise the review is allowed, in the name of the rule that allows its first payment.

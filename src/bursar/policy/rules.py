@@ -184,6 +184,21 @@ class AllowCalls(Rule):
 
 
 @dataclass(frozen=True, slots=True)
+class AllowCreations(Rule):
+    """Allows transactions that create a contract, and nothing else that needs to be allowed by name.
+
+    What the new contract will do nobody reads here: limit it to an account, or ask people (``approval``).
+    """
+
+    kind: ClassVar[str] = "allow-creations"
+
+    def allows_call(self, question: Question) -> bool:
+        review = question.review
+        codes = {one.code for one in review.warnings} & BLIND_CODES
+        return codes == {CREATION} and not any(one.unlimited for one in review.allowances)
+
+
+@dataclass(frozen=True, slots=True)
 class AllowDelegations(Rule):
     """Allows accounts to run the code of the contracts named (EIP-7702); on every chain at once by ``any_chain``."""
 

@@ -23,6 +23,7 @@ from bursar.policy.amounts import (
 from bursar.policy.rules import (
     AllowAny,
     AllowCalls,
+    AllowCreations,
     AllowDelegations,
     AllowList,
     Approval,
@@ -74,6 +75,7 @@ _KINDS = {
     AllowAny.kind: _Kind(AllowAny, asset=True),
     AllowList.kind: _Kind(AllowList, required=("addresses",), asset=True),
     AllowCalls.kind: _Kind(AllowCalls, required=("contracts",)),
+    AllowCreations.kind: _Kind(AllowCreations),
     AllowDelegations.kind: _Kind(AllowDelegations, required=("delegates",), optional=("any_chain",)),
     DenyAny.kind: _Kind(DenyAny, asset=True),
     DenyList.kind: _Kind(DenyList, required=("addresses",)),

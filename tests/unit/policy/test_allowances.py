@@ -104,6 +104,19 @@ def test_each_code_needs_the_rule_that_names_the_contract(stage: SimpleNamespace
     assert isinstance(named.decide(nested, stage.empty), Deny)  # one more that nobody named
 
 
+def test_creations_need_a_rule_of_their_own(stage: SimpleNamespace) -> None:
+    made = granting(stage, warnings=(ReviewWarning("creation", "code"),), calls=(Called(None, 0, understood=False),))
+    called = policy(ANYONE, f'name = "calls"\nkind = "allow-calls"\ncontracts = ["{CODE}"]')
+    for refusing in (policy(ANYONE), called):
+        assert isinstance(refusing.decide(made, stage.empty), Deny)
+    creating = policy(ANYONE, 'name = "new"\nkind = "allow-creations"')
+    assert creating.decide(made, stage.empty) == Allow("anyone")
+    for other in ("opaque-call", "delegate-call", "unlimited-allowance"):  # it excuses nothing else
+        assert isinstance(creating.decide(replace(made, warnings=(ReviewWarning(other, "mind"),)), stage.empty), Deny)
+        both = replace(made, warnings=(*made.warnings, ReviewWarning(other, "mind")))
+        assert isinstance(creating.decide(both, stage.empty), Deny)
+
+
 def test_delegations(stage: SimpleNamespace) -> None:
     def asked(*given: Delegated) -> Review:
         return granting(stage, delegations=given)

@@ -9,14 +9,14 @@ import click
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.completion import account_names
-from bursar.cli.ethereum_sending import ethereum_account
+from bursar.cli.ethereum_sending import ethereum_account, node
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.transferring import Sending, fee_options, sending_options
 
 if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
-    from bursar.wallet.records import NonceRecord
+    from bursar.wallet.nonce_records import NonceRecord
 
 
 @command(
@@ -64,22 +64,25 @@ def nonces(
     if fill is not None:
         fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
         with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
-            backend = compose.synchronise(session, wallet, record)
+            compose.synchronise(session, wallet, record)
+            backend = node(session, record)
             plan = wallet.fill_gap(account, fill, backend, sender=source, fee=fee, idempotency_key=idempotency_key)
             sending.finish(plan, backend)
         return
-    backend = compose.synchronise(session, wallet, record)
-    found = wallet.nonces(account, backend)
+    compose.synchronise(session, wallet, record)
+    found = wallet.nonces(account, node(session, record))
     found = tuple(one for one in found if source is None or one.sender == source)
     session.output.answer({"nonces": [one.to_json() for one in found]}, lambda: _print(found))
 
 
 def _print(found: tuple[NonceRecord, ...]) -> None:
     for one in found:
-        click.echo(f"{one.sender}  mined {one.mined}, on their way up to {one.pending}, next {one.next}")
+        click.echo(f"{one.sender}")
+        waiting = (one.pending or 0) - (one.mined or 0)
+        click.echo(f"  {one.mined} in blocks, {max(0, waiting)} waiting; the next transfer gets nonce {one.next}")
         for held in one.held:
-            click.echo(f"  {held.nonce:>6}  {held.state}, transfer {held.transfer}")
+            click.echo(f"  nonce {held.nonce}  {held.state}, transfer {held.transfer_id}")
         for gap in one.gaps:
-            click.echo(f"  {gap.nonce:>6}  missing ({gap.reason})")
+            click.echo(f"  nonce {gap.nonce}  missing ({gap.reason}): --fill {gap.nonce} uses it up")
         if one.alarm:
             click.echo(f"  {one.alarm}")
