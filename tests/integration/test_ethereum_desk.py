@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 import pytest
 
 from bursar.backends.software.key_signer import KeySigner
+from bursar.crypto import rlp
 from bursar.crypto.hashes import keccak256
 from bursar.crypto.secret import Secret
 from bursar.errors import InvalidInputError, PolicyDeniedError
@@ -102,11 +104,29 @@ def test_an_allowance_is_given_used_and_taken_back(desk: SimpleNamespace) -> Non
     assert wallet.balance("friend")[0].confirmed == node.balance(friend)
 
 
-def test_no_contract_is_made_where_no_rule_says_so(desk: SimpleNamespace) -> None:
-    wallet, node = desk.wallet, desk.node
-    plan = wallet.plan(Transfer("payer", action=ContractCall(None, MAKES_IT)), node)
+def test_a_contract_is_made_and_called_where_rules_say_so(desk: SimpleNamespace) -> None:
+    wallet, node, maker = desk.wallet, desk.node, desk.keys["payer"].address
     with pytest.raises(PolicyDeniedError):
-        desk.go(plan)
+        desk.go(wallet.plan(Transfer("payer", action=ContractCall(None, MAKES_IT)), node))
+    made = Address(keccak256(rlp.encode([maker.value, b""]))[12:])
+    plan = wallet.plan(Transfer("payer", action=ContractCall(None, MAKES_IT)), node)
+    desk.go(plan, ANYTHING + '[[rule]]\nname = "make"\nkind = "allow-creations"\n')
+    desk.sandbox.mine_ethereum(1)
+    wallet.sync("payer", node)
+    assert node.code(made) == ANSWERS_42
+    call = Transfer("payer", action=ContractCall(str(made), bytes.fromhex("deadbeef")))
+    with pytest.raises(PolicyDeniedError):
+        desk.go(wallet.plan(call, node))
+    named = ANYTHING + f'[[rule]]\nname = "call"\nkind = "allow-calls"\ncontracts = ["{made}"]\n'
+    desk.go(wallet.plan(replace(call, id="second try"), node), named)
+    desk.sandbox.mine_ethereum(1)
+    wallet.sync("payer", node)
+    assert [one.state for one in wallet.transfers("payer")] == [
+        TransferState.DENIED,
+        TransferState.CONFIRMED,
+        TransferState.DENIED,
+        TransferState.CONFIRMED,
+    ]
 
 
 def test_a_delegation_takes_effect(desk: SimpleNamespace) -> None:

@@ -36,7 +36,7 @@ from bursar.ethereum.path_scheme import EthereumScheme
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
 from bursar.keys.origin import KeyOrigin
 from bursar.policy.policy import RulePolicy
-from bursar.wallet import PaymentOrder, Plan, Transfer, TransferState
+from bursar.wallet import FeeChoice, PaymentOrder, Plan, Transfer, TransferState
 from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance, action_from_json
 from bursar.wallet.canonical import canonical_json
 from bursar.wallet.ethereum_questions import _OWNER_OF
@@ -473,3 +473,27 @@ def test_a_data_fee_in_the_receipt_is_part_of_what_was_paid(
     assert house.wallet.transfer(plan.id).fee == plan.review.fee + 5
     assert [row for row in house.wallet.history("eth") if row.direction == "out" and row.transfer_id is None] == []
     house.wallet.close()
+
+
+def test_gas_of_arbitrum_is_always_asked(fakes: SimpleNamespace, tmp_path: Path, policy: Any, signer: Any) -> None:
+    house = on_chain(fakes, tmp_path, 42161)
+    house.node.gas = 50_000
+    plan = house.wallet.plan(Transfer("eth", (PaymentOrder(PAYEE, 1000, "ETH"),)), house.node)
+    assert unsigned(plan).gas_limit == 60_000  # data on the chain below is paid in gas
+    go(house, policy, signer, plan)
+    undo = house.wallet.bump(plan.id, house.node, fee=FeeChoice(), cancel=True)
+    assert (unsigned(undo).gas_limit, undo.review.payments) == (60_000, ())
+    house.wallet.close()
+
+
+def test_a_bumped_allowance_is_weighed_like_the_first(rich: SimpleNamespace, policy: Any, signer: Any) -> None:
+    rule = f'name = "b"\nkind = "allow-calls"\ncontracts = ["{rich.token}"]'
+    named = rules('name = "a"\nkind = "allow-any"', rule)
+    plan = rich.wallet.plan(act(SetAllowance("TST", SPENDER, 5)), rich.node)
+    go(rich, named, signer, plan)
+    bump = rich.wallet.bump(plan.id, rich.node, fee=FeeChoice())
+    assert bump.review.allowances == plan.review.allowances
+    assert "allowance-to-account" in codes(bump)
+    assert bump.transfer.action == plan.transfer.action
+    with pytest.raises(PolicyDeniedError):
+        rich.wallet.approve(bump, policy)
