@@ -21,12 +21,13 @@ from bursar.chain.ethereum_reading import (
     Tracer,
 )
 from bursar.crypto.secp256k1 import ecdsa_sign_recoverable, public_key
-from bursar.errors import ChainError
+from bursar.errors import BroadcastRejectedError, ChainError
 from bursar.ethereum import token
 from bursar.ethereum.address import Address
 from bursar.ethereum.authorization import Authorization
 from bursar.ethereum.blobs.sidecar import BlobSidecar
 from bursar.ethereum.transaction import SignedTransaction, UnsignedTransaction
+from bursar.ethereum.transaction.json_form import FIELD_NAMES
 from bursar.ethereum.units import Wei
 from bursar.nodes.ethrpc import EthRpcBackend, QuorumBackend
 from bursar.nodes.ethrpc.reply import Refusal
@@ -38,6 +39,7 @@ HOLDER = Address.from_public_key(public_key(KEY))
 PAYEE = Address(b"\x33" * 20)
 GWEI = 10**9
 CHAIN = 31337
+FEES = ("max_fee_per_gas", "max_priority_fee_per_gas", "max_fee_per_blob_gas")
 STOP, REVERT = bytes.fromhex("00"), bytes.fromhex("60006000fd")
 
 
@@ -262,6 +264,20 @@ def test_a_simulation_by_other_means(chain: Chain) -> None:
     other.close()
 
 
+def refusals_of_blobs(chain: Chain, waiting: UnsignedTransaction, sidecar: BlobSidecar) -> list[str]:
+    """What the pool says to a replacement that pays half as much again, and to one without its blobs."""
+    prices = {name: Wei(getattr(waiting, name) * 3 // 2) for name in FEES}
+    fields = {name: getattr(waiting, name) for name in FIELD_NAMES[waiting.type]}
+    dearer = UnsignedTransaction(**{**fields, **prices})
+    signed = dearer.sign_with(ecdsa_sign_recoverable(KEY, dearer.digest()))
+    said = []
+    for raw in (signed.with_sidecar(sidecar).network_bytes(), signed.serialize()):
+        with pytest.raises(BroadcastRejectedError) as caught:
+            chain.backend.broadcast(raw)
+        said.append(caught.value.reason)
+    return said
+
+
 def test_blobs_and_authorizations_go_through_and_come_back(chain: Chain, monkeypatch: pytest.MonkeyPatch) -> None:
     sidecar = one_blob()
     offered = {"max_fee_per_blob_gas": Wei(10), "blob_versioned_hashes": sidecar.versioned_hashes}
@@ -275,6 +291,11 @@ def test_blobs_and_authorizations_go_through_and_come_back(chain: Chain, monkeyp
         chain.send(PAYEE, 1, type=4, authorization_list=(authorization,)),
     ]
     assert [chain.backend.transaction(one.hash) for one in sent] == [one.serialize() for one in sent]
+    if chain.sandbox.engine == "py-evm":
+        assert refusals_of_blobs(chain, sent[0].unsigned, sidecar) == [
+            "replacement transaction underpriced",  # blobs ask for twice the price
+            "missing sidecar in blob transaction",
+        ]
     height = chain.sandbox.mine()
     assert [one.tx_hash for one in chain.backend.block_body(height).transactions] == [one.hash for one in sent]
     assert chain.backend.code(authorization.authority) == b"\xef\x01\x00" + chain.forwarder.value
@@ -302,6 +323,8 @@ def test_blocks_that_are_dropped(chain: Chain) -> None:
     assert chain.backend.balance(PAYEE) == before
     with pytest.raises(ChainError):
         chain.backend.block_receipts(gone)
+    chain.rpc.call("anvil_rollback", 1)
+    assert chain.backend.check_chain().height == gone.height + 1
     chain.backend.broadcast(payment.serialize())
     height = chain.sandbox.mine()
     mined = chain.backend.receipt(payment.hash)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bursar.chain.ethereum_reading import InternalTransfer, SimulatedApproval, SimulatedTransfer
 from bursar.chain.protocols import BlockRef, Log
@@ -495,3 +498,53 @@ TRANSFER, APPROVAL = "Transfer(address,address,uint256)", "Approval(address,addr
 )
 def test_what_logs_say_of_tokens(log: Log, expected: list[Any]) -> None:
     assert list(effects_of(log)) == expected
+
+
+TRUTHS: dict[str, Any] = {
+    "block_body": {"eth_getBlockByNumber": {**BLOCK, "transactions": [SENT], "withdrawals": []}},
+    "block_receipts": {"eth_getBlockReceipts": [RECEIPT]},
+    "internal_transfers": {"trace_block": [flat(), flat(at=(0,))]},
+    "nested": {"debug_traceBlockByHash": [{"txHash": TX, "result": {**CALL, "calls": [INNER]}}]},
+    "simulate": {"debug_traceCall": {**CALL, "calls": [{**INNER, "logs": [LOG]}], "output": "0x"}},
+    "logs": {"eth_getLogs": [{**LOG, "blockNumber": "0x5", "blockTimestamp": hex(REF.time)}]},
+}
+QUESTIONS: dict[str, Callable[[EthRpcBackend], Any]] = {
+    "block_body": lambda one: one.block_body(5),
+    "block_receipts": lambda one: one.block_receipts(REF),
+    "internal_transfers": lambda one: one.internal_transfers(REF),
+    "nested": lambda one: one.internal_transfers(REF),
+    "simulate": lambda one: one.simulate(A, DRAFT),
+    "logs": lambda one: one.logs(addresses=[], topics=[], from_block=0, to_block=9),
+}
+SCALARS = (
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["0x", "0x0", TX, hex(1 << 255)])
+)
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner))
+
+
+def places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Where in a JSON value something can be put."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [at, *(place for key, one in inside for place in places(one, (*at, key)))]
+
+
+def bent(value: Any, at: tuple[Any, ...], lie: Any) -> Any:
+    if not at:
+        return lie
+    copy = value.copy()
+    copy[at[0]] = bent(copy[at[0]], at[1:], lie)
+    return copy
+
+
+@pytest.mark.parametrize("name", TRUTHS)
+@settings(max_examples=25)
+@given(data=st.data())
+def test_r4_an_answer_bent_anywhere_is_taken_or_a_typed_error(name: str, data: st.DataObject) -> None:
+    ((method, truth),) = TRUTHS[name].items()
+    backend, liar = lied_to(**{method: truth})
+    if name == "nested":
+        backend._link.lacking |= {"trace_block", "flat traces"}
+    assert QUESTIONS[name](backend)
+    liar.answers[method] = bent(truth, data.draw(st.sampled_from(places(truth))), data.draw(VALUES))
+    with suppress(ChainError):  # nothing else may come of it
+        QUESTIONS[name](backend)
