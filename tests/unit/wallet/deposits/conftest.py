@@ -40,6 +40,11 @@ def _borrowed() -> Any:
     return module
 
 
+@cache
+def _account() -> Any:
+    return _borrowed().ethereum_account()
+
+
 ETHER = 10**18
 TIME = 1_700_000_000
 STRANGER = Address(bytes.fromhex("c0ffee" + "11" * 17))
@@ -372,7 +377,7 @@ class Watched:
         self.step: Callable[[str], None] = lambda name: None
         self._chains = chains(rule, confirmations)
         self.node = node or ScriptedChain()
-        self.account = self.fixtures.ethereum_account()
+        self.account = _account()
         self.ours = [self.account.address(number) for number in range(6)]
         if not Watched._furnished:  # making a store takes longer than most tests
             with self.open(create=True) as wallet:
