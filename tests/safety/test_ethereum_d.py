@@ -364,10 +364,10 @@ def test_A5_a_flood_of_spam_is_bounded(watched: Any, names: SimpleNamespace) -> 
     assert watched.node.asked["receipt"] == 1  # no work for what nobody is shown
 
 
-# L2: a crash at every step of a look
+# a crash at every step of a look (L2 of the list of attacks)
 
 
-def test_L2_a_look_that_is_killed_at_any_step_goes_on_where_it_was(
+def test_a_look_that_is_killed_at_any_step_goes_on_where_it_was(
     tmp_path: Path, names: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bursar.wallet.ethereum_deposits_sync.PART_OF_BODIES", 10)
@@ -411,7 +411,7 @@ def test_L2_a_look_that_is_killed_at_any_step_goes_on_where_it_was(
     watched.wallet.close()
 
 
-def test_L2_a_crash_between_a_reorganisation_and_its_reversal(
+def test_R6_a_crash_between_a_reorganisation_and_its_reversal(
     tmp_path: Path, names: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bursar.wallet.ethereum_deposits_sync.PART_OF_BODIES", 5)

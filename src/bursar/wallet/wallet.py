@@ -213,8 +213,8 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk, NonceDesk, DepositDesk):
         """Discover addresses (gap limit, every branch), bring coins and transfers of the account up to date.
 
         ``progress(stage, done, total)``. Raises ``WrongChainError`` before anything is asked of a node that serves
-        another chain; any ``ChainError`` leaves the store as it was, but that a long first sync keeps what it found so
-        far (``AccountRecord.scanning``) and goes on from there.
+        another chain; any ``ChainError`` leaves the store as it was, but that a long sync keeps what it found so far
+        (``AccountRecord.scanning`` tells of a first one) and goes on from there. For Ethereum: ``Wallet.deposits``.
         """
         row = self._row(name)
         account, told = rules.load_account(row), progress or _silent
