@@ -52,13 +52,13 @@ def nonce_records(
     for sender in senders(connection, row, chain_id):
         floor = nonce_floor(connection, chain_id, sender)
         mined, pending = counts.get(sender, (None, None))
-        start = max(floor or 0, mined or 0)
+        start = (floor or 0) if mined is None else mined
         held = _held(connection, chain_id, sender, least=start)
         gaps = _gaps(held, start, backend)
         found.append(
             NonceRecord(
                 sender=sender,
-                next=next_nonce(connection, chain_id, sender, least=max(start, pending or 0)),
+                next=next_nonce(connection, chain_id, sender, least=max(floor or 0, mined or 0, pending or 0)),
                 floor=floor,
                 mined=mined,
                 pending=pending,

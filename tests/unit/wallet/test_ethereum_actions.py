@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from bursar.backends.software.key_signer import KeySigner
 from bursar.chain.ethereum_chains import EthereumChains
 from bursar.chain.l1_data_fee import l1_fee_question
+from bursar.crypto.sealed import Scrypt
 from bursar.crypto.secret import Secret
 from bursar.errors import (
     BursarError,
@@ -38,6 +39,7 @@ from bursar.keys.origin import KeyOrigin
 from bursar.policy.policy import RulePolicy
 from bursar.wallet import FeeChoice, PaymentOrder, Plan, Transfer, TransferState
 from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance, action_from_json
+from bursar.wallet.backup import gather, open_backup, restore, restore_drill, seal_backup
 from bursar.wallet.canonical import canonical_json
 from bursar.wallet.ethereum_questions import _OWNER_OF
 from bursar.wallet.wallet import Wallet
@@ -497,3 +499,24 @@ def test_a_bumped_allowance_is_weighed_like_the_first(rich: SimpleNamespace, pol
     assert bump.transfer.action == plan.transfer.action
     with pytest.raises(PolicyDeniedError):
         rich.wallet.approve(bump, policy)
+
+
+def test_accounts_of_every_kind_are_backed_up_and_restored(wallet: Wallet, signer: Any, tmp_path: Path) -> None:
+    path = EthereumScheme.LEGACY.account_path(0)
+    origin = KeyOrigin(signer.info.fingerprint, path)
+    held = {
+        "legacy": EthereumAccount(31337, origin, signer.xpub(path), EthereumScheme.LEGACY),
+        "live": EthereumAccount(1, origin, signer.xpub(path), EthereumScheme.LEDGER_LIVE),
+        "one": AddressAccount(31337, Address.from_text(PAYEE)),
+    }
+    for name, account in held.items():
+        wallet.add_account(name, account, signer="test")
+    bundle = open_backup(
+        seal_backup(gather(wallet), Secret.from_text("correct horse"), kdf=Scrypt(log_n=14)),
+        Secret.from_text("correct horse"),
+    )
+    assert restore_drill(bundle, wallet=wallet).missing == ()
+    with Wallet.open(tmp_path / "new.db", create=True) as other:
+        assert restore(bundle, other).accounts == tuple(sorted(held))
+        assert {one.name: one.account for one in other.accounts()} == held
+        assert [one.address for one in other.addresses("one")] in ([], [PAYEE])
