@@ -20,7 +20,6 @@ _SIGN: Final = 0x34
 _FIRST: Final = 0x01
 _VERSION, _DELEGATE, _CHAIN, _NONCE = 0x00, 0x01, 0x02, 0x03
 _NOT_ALLOWED: Final = 0x6980
-_LARGEST: Final = 1 << 64
 
 _SETTING: Final = "turn on 'Smart accounts' ('Smart account upgrade') in the settings of the ethereum app on the device"
 
@@ -33,12 +32,6 @@ def sign_authorization(path: DerivationPath, authorization: Authorization) -> Ex
     delegate and chain, and not the nonce, which the human is told.
     """
     start = path_bytes(path)
-    if authorization.chain_id >= _LARGEST:
-        raise UnsupportedError(
-            f"a ledger signs authorizations for chain ids below 2^64, not for {authorization.chain_id}",
-            operation="sign_authorization",
-            model="Ledger",
-        )
     fields = _field(_VERSION, b"\x01") + _field(_DELEGATE, authorization.delegate.value)
     fields += _field(_CHAIN, _number(authorization.chain_id)) + _field(_NONCE, _number(authorization.nonce))
     data = start + len(fields).to_bytes(2, "big") + fields
