@@ -19,6 +19,7 @@ from bursar.wallet.ethereum_nonces import check_gap, waiting_below
 from bursar.wallet.ethereum_questions import ask_about_effects, ask_about_party, fresh_balances, gas_for, holder_of
 from bursar.wallet.ethereum_reviewing import DATA_FEE_MARGIN, Book, PartyFacts, review_of
 from bursar.wallet.ethereum_sync import check_ethereum_node, sync_ethereum
+from bursar.wallet.ethereum_trial import tried
 from bursar.wallet.ethereum_view import costs, load_view
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import gather_facts, known_plan, store_plan
@@ -210,6 +211,19 @@ def _prepare(
         native=native_asset(account, context.chains),
         fee=gas * int(fees.max_fee_per_gas) + DATA_FEE_MARGIN * charged,
     )
+    if asked.data:
+        trial = draft(
+            intent,
+            chain_id=account.chain_id,
+            legacy=legacy,
+            sender=sender,
+            amount=amount,
+            fees=fees,
+            gas=gas,
+            nonce=max(latest, pending),
+        )
+        warned = tried(backend, trial, sender, book.tokens, payment=intent.action is None)
+        party = replace(party, notes=(*party.notes, *warned))
     return Prepared(
         payer=payer,
         sender=sender,
