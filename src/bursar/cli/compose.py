@@ -148,6 +148,12 @@ def synchronise(session: Session, wallet: Wallet, record: AccountRecord) -> Bitc
         session.output.aside(
             f"{record.name}: the node cannot show spent history; give it blockfilterindex=1 to restore."
         )
+    for alarm in report.alarms:
+        session.output.aside(f"{record.name}: {alarm}.")
+    if report.unexplained and record.tip is not None:
+        session.output.aside(
+            f"{record.name}: balances differ by {report.unexplained} amounts that no transaction explains: see history."
+        )
     return backend
 
 
