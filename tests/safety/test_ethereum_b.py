@@ -67,7 +67,7 @@ def sign(signer: Any, tx: UnsignedTransaction) -> Any:
     return request_transaction(signer, PATH, tx, sender=SENDER)
 
 
-def test_b2_a_transaction_changed_on_its_way_to_the_device_comes_back_unsigned(
+def test_B2_a_transaction_changed_on_its_way_to_the_device_comes_back_unsigned(
     ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer, device = ledger()
@@ -82,7 +82,7 @@ def test_b2_a_transaction_changed_on_its_way_to_the_device_comes_back_unsigned(
     assert any("9 ETH" in page.text for page in device.pages)
 
 
-def test_b2_a_device_that_signs_something_else_is_refused(ledger: Open) -> None:
+def test_B2_a_device_that_signs_something_else_is_refused(ledger: Open) -> None:
     signer, _ = ledger(lies={Lie.CHANGED_TRANSACTION})
     with pytest.raises(SignerMisbehavedError):
         sign(signer, PAYMENT)
@@ -91,7 +91,7 @@ def test_b2_a_device_that_signs_something_else_is_refused(ledger: Open) -> None:
 @pytest.mark.parametrize(
     "lie", [{"decimals": 18}, {"ticker": "USDT"}, {"signature": b"\x30\x06\x02\x01\x01\x02\x01\x01"}]
 )
-def test_b3_a_description_that_was_changed_is_given_to_no_device(ledger: Open, lie: dict[str, Any]) -> None:
+def test_B3_a_description_that_was_changed_is_given_to_no_device(ledger: Open, lie: dict[str, Any]) -> None:
     forged = dataclasses.replace(descriptor(), **lie)
     signer, device = ledger(forged, keys=True, test_keys=True)
     with pytest.raises(InvalidInputError) as caught:
@@ -100,7 +100,7 @@ def test_b3_a_description_that_was_changed_is_given_to_no_device(ledger: Open, l
     assert not device.pages
 
 
-def test_b3_a_device_believes_no_changed_description_and_no_test_key(
+def test_B3_a_device_believes_no_changed_description_and_no_test_key(
     ledger: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(TokenDescriptor, "verify", lambda *_: None)  # as if nothing was checked here
@@ -111,7 +111,7 @@ def test_b3_a_device_believes_no_changed_description_and_no_test_key(
         assert not device.pages
 
 
-def test_b3_test_keys_are_for_emulators(ledger: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_B3_test_keys_are_for_emulators(ledger: Open, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     signer, device = ledger(descriptor(), test_keys=True)
     with pytest.raises(InvalidInputError, match="does not verify"):
         sign(signer, CALL)  # not asked for, so not taken, even by an emulator that would
@@ -126,7 +126,7 @@ def test_b3_test_keys_are_for_emulators(ledger: Open, tmp_path: Path, monkeypatc
     assert caught.value.code == "input.signer.test-keys"
 
 
-def test_b4_an_old_app_signs_payments_and_no_calls(ledger: Open) -> None:
+def test_B4_an_old_app_signs_payments_and_no_calls(ledger: Open) -> None:
     signer, device = ledger(version="1.21.3", blind_signing=True)
     assert sign(signer, PAYMENT).unsigned == PAYMENT
     seen = len(device.pages)

@@ -59,7 +59,7 @@ BENT = {
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("what", BENT)
-def test_s2_a_changed_transaction_is_refused(bench: Any, kind: str, what: str) -> None:
+def test_S2_a_changed_transaction_is_refused(bench: Any, kind: str, what: str) -> None:
     fake = bench.serve(kind)
     signer = bench.open()
     tx = bench.make(FEE_MARKET)
@@ -70,7 +70,7 @@ def test_s2_a_changed_transaction_is_refused(bench: Any, kind: str, what: str) -
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_s2_the_right_transaction_by_another_key_is_refused(bench: Any, kind: str) -> None:
+def test_S2_the_right_transaction_by_another_key_is_refused(bench: Any, kind: str) -> None:
     fake = bench.serve(kind)
     signer = bench.open()
     fake.key = b"\x24" * 32
@@ -85,7 +85,7 @@ def delegating(bench: Any) -> UnsignedTransaction:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_s2_who_would_drop_the_authorizations_is_not_asked(bench: Any, kind: str) -> None:
+def test_S2_who_would_drop_the_authorizations_is_not_asked(bench: Any, kind: str) -> None:
     fake = bench.serve(kind)
     signer = bench.open()
     asked = len(fake.asked)
@@ -94,7 +94,7 @@ def test_s2_who_would_drop_the_authorizations_is_not_asked(bench: Any, kind: str
     assert len(fake.asked) == asked
 
 
-def test_s2_a_signature_without_the_authorizations_is_refused(bench: Any) -> None:
+def test_S2_a_signature_without_the_authorizations_is_refused(bench: Any) -> None:
     tx = delegating(bench)
     dropped = dataclasses.replace(tx, type=FEE_MARKET, authorization_list=())
     info = SimpleNamespace(backend="test", location="here", model="test", label=None, fingerprint=None)
