@@ -50,7 +50,6 @@ api: ## write the public names and the commands down again, after a deliberate c
 	$(BIN)/python tests/house/public_api.py --write
 	$(BIN)/python tests/house/command_pages.py --write
 	$(BIN)/python tests/house/checklist_page.py --write
-	$(BIN)/python tests/house/ethereum_checklist_page.py --write
 
 curves: ## how cost grows with inputs, addresses and coins; drawn into docs/_static
 	@$(SETUP) bench
