@@ -16,24 +16,25 @@ if TYPE_CHECKING:
     from bursar.ethereum.token import Token
     from bursar.wallet.records import AccountRecord
 
-_ETHER_UNITS = frozenset({"wei", "kwei", "mwei", "gwei", "eth", "ether"})
+_SMALL_UNITS = frozenset({"wei", "kwei", "mwei", "gwei"})  # of every Ethereum chain's coin
 _UNIT = re.compile(r"[0-9.]+\s*(\D\S*)")
 _ALL = re.compile(r"all(?:\s+(\S+))?", re.IGNORECASE)
 
 
 def payment_orders(
-    words: Sequence[str], record: AccountRecord, tokens: Sequence[Token]
+    words: Sequence[str], record: AccountRecord, tokens: Sequence[Token], coin: str
 ) -> tuple[tuple[PaymentOrder, ...], bool]:
     """``ADDRESS AMOUNT …`` as payment orders, and whether the one amount is ``all``.
 
-    A payment URI (``bitcoin:…``) stands for its address, and for its amount where it names one.
+    A payment URI (``bitcoin:…``) stands for its address, and for its amount where it names one. ``coin`` is what the
+    coin of the account's chain is called: BTC, ETH, POL.
     """
     pairs = _pairs(words, record)
     sweep = _ALL.fullmatch(pairs[0][1].strip()) if len(pairs) == 1 else None
     if sweep:
-        asset = _native(record) if sweep[1] is None else _asset_of_unit(sweep[1], record, tokens)
+        asset = coin if sweep[1] is None else _asset_of_unit(sweep[1], record, tokens, coin)
         return (PaymentOrder(to=pairs[0][0], amount=0, asset=asset),), True
-    return tuple(_order(to, amount, record, tokens) for to, amount in pairs), False
+    return tuple(_order(to, amount, record, tokens, coin) for to, amount in pairs), False
 
 
 def _pairs(words: Sequence[str], record: AccountRecord) -> list[tuple[str, str]]:
@@ -41,7 +42,7 @@ def _pairs(words: Sequence[str], record: AccountRecord) -> list[tuple[str, str]]
     pairs: list[tuple[str, str]] = []
     while rest:
         to = rest.pop(0)
-        if is_uri(to):
+        if is_uri(to) or is_request(to):
             to, amount = _of_uri(to, record)
             if amount is not None:
                 if rest and _is_amount(rest[0]):
@@ -66,11 +67,18 @@ def is_uri(text: str) -> bool:
     return text[:8].lower() == "bitcoin:"
 
 
+def is_request(text: str) -> bool:
+    """Whether a payee was written as a payment request of Ethereum (ERC-681)."""
+    return text[:9].lower() == "ethereum:"
+
+
 def _of_uri(text: str, record: AccountRecord) -> tuple[str, str | None]:
     from bursar.bitcoin.uri import PaymentUri
     from bursar.wallet.accounts import AnyEthereum
 
     account = record.account
+    if is_request(text):
+        raise InvalidInputError("an ethereum: URI is paid from an ethereum account, alone", code="input.usage")
     if record.chain != "bitcoin" or isinstance(account, AnyEthereum):
         raise InvalidInputError("a bitcoin: URI is paid from a bitcoin account", code="input.usage")
     uri = PaymentUri.from_text(text, account.network)
@@ -91,16 +99,17 @@ def _is_amount(text: str) -> bool:
 
 def fee_choice(
     record: AccountRecord,
+    coin: str,
     *,
     speed: Literal["slow", "normal", "fast"] | None,
     fee_rate: str | None,
     max_fee: str | None,
 ) -> FeeChoice:
-    """``--speed``, ``--fee-rate`` and ``--max-fee`` for the account's chain."""
+    """``--speed``, ``--fee-rate`` and ``--max-fee`` for the account's chain, whose coin is called ``coin``."""
     if speed and fee_rate:
         raise InvalidInputError("give --speed or --fee-rate, not both", code="input.usage")
     rate = None if fee_rate is None else parse_fee_rate(fee_rate, record)
-    cap = None if max_fee is None else _coin_amount(max_fee, record)
+    cap = None if max_fee is None else coin_amount(max_fee, coin)
     return FeeChoice(speed=speed or "normal", rate=rate, max_fee=cap)
 
 
@@ -117,33 +126,47 @@ def parse_fee_rate(text: str, record: AccountRecord) -> FeeRate | Eip1559Fees:
     return Eip1559Fees(max_fee_per_gas=Wei.from_text(most), max_priority_fee_per_gas=Wei.from_text(tip or most))
 
 
-def _order(to: str, amount: str, record: AccountRecord, tokens: Sequence[Token]) -> PaymentOrder:
-    unit = _UNIT.fullmatch(amount.strip())
-    if record.chain == "bitcoin" or unit is None or unit[1].lower() in _ETHER_UNITS:
-        return PaymentOrder(to=to, amount=_coin_amount(amount, record), asset=_native(record))
-    contract = _asset_of_unit(unit[1], record, tokens)
+def coin_amount(text: str, coin: str) -> int:
+    """An amount of a chain's own coin in base units: ``0.5btc``, ``0.5pol``; ``2gwei`` of any."""
+    if coin == "BTC":
+        from bursar.bitcoin.units import Sats
+
+        return int(Sats.from_text(text))
+    from bursar.ethereum.units import Wei, parse_units
+
+    unit = _unit(text)
+    if coin == "ETH" or unit in _SMALL_UNITS:
+        return int(Wei.from_text(text))
+    if unit is not None and unit not in _names(coin):
+        raise InvalidInputError(
+            f"unit {unit!r:.40} is not the coin of this chain: write 0.5{coin.lower()} or 2gwei", code="input.amount"
+        )
+    return parse_units(text, decimals=18, symbol=coin)
+
+
+def _order(to: str, amount: str, record: AccountRecord, tokens: Sequence[Token], coin: str) -> PaymentOrder:
+    unit = _unit(amount)
+    if record.chain == "bitcoin" or unit is None or unit in _SMALL_UNITS or unit in _names(coin):
+        return PaymentOrder(to=to, amount=coin_amount(amount, coin), asset=coin)
+    contract = _asset_of_unit(unit, record, tokens, coin)
     token = next(token for token in tokens if str(token.contract) == contract)
     return PaymentOrder(to=to, amount=token.parse_amount(amount), asset=contract)
 
 
-def _coin_amount(text: str, record: AccountRecord) -> int:
-    if record.chain == "bitcoin":
-        from bursar.bitcoin.units import Sats
-
-        return int(Sats.from_text(text))
-    from bursar.ethereum.units import Wei
-
-    return int(Wei.from_text(text))
+def _unit(amount: str) -> str | None:
+    found = _UNIT.fullmatch(amount.strip())
+    return None if found is None else found[1].lower()
 
 
-def _native(record: AccountRecord) -> str:
-    return "BTC" if record.chain == "bitcoin" else "ETH"
+def _names(coin: str) -> frozenset[str]:
+    """What the coin is called by those who type."""
+    return frozenset(("eth", "ether")) if coin == "ETH" else frozenset((coin.lower(),))
 
 
-def _asset_of_unit(unit: str, record: AccountRecord, tokens: Sequence[Token]) -> str:
+def _asset_of_unit(unit: str, record: AccountRecord, tokens: Sequence[Token], coin: str) -> str:
     """The contract of the one known token of the account's chain with this symbol, or the chain's own coin."""
-    if unit.lower() in (_native(record).lower(), "ether"):
-        return _native(record)
+    if unit.lower() in _names(coin):
+        return coin
     chain_id = getattr(record.account, "chain_id", None)
     here = [token for token in tokens if token.chain_id == chain_id]
     found = [token for token in here if token.symbol.lower() == unit.lower()]
@@ -154,4 +177,6 @@ def _asset_of_unit(unit: str, record: AccountRecord, tokens: Sequence[Token]) ->
             f"several tokens call themselves {unit!r}; remove all but the right one", code="input.asset"
         )
     known = ", ".join(sorted(token.symbol for token in here)) or "none yet; see 'bursar account token'"
-    raise InvalidInputError(f"unit {unit!r} is not known here; tokens known: {known}", code="input.amount.unit")
+    raise InvalidInputError(
+        f"unit {unit!r} is not known here: the coin is {coin}, tokens known: {known}", code="input.amount.unit"
+    )

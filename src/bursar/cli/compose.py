@@ -49,7 +49,7 @@ def wallet(session: Session) -> Wallet:
         from bursar.cli.chain_sources import fee_estimators
 
         estimators = fee_estimators(found.bitcoin, session.home)
-    opened = Wallet.open(session.home.wallet, fee_estimators=estimators, chains=chains(session))
+    opened = Wallet.open(session.home.wallet, fee_estimators=estimators, chains=chains(session), names=names(session))
     return click.get_current_context().with_resource(opened)
 
 
@@ -116,6 +116,13 @@ def chains(session: Session) -> EthereumChains:
     from bursar.chain.ethereum_chains import EthereumChains
 
     return EthereumChains.with_files(session.home.chains)
+
+
+def coin(session: Session, record: AccountRecord) -> str:
+    """What the coin of the account's chain is called: BTC, ETH, POL."""
+    from bursar.wallet.accounts import native_asset
+
+    return native_asset(record.account, chains(session)).symbol
 
 
 def chain_id_of(session: Session, which: str | None) -> int:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from bursar.cli import compose
-from bursar.cli.amounts import fee_choice
+from bursar.cli.amounts import fee_choice, is_request, payment_orders
 from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
-from bursar.errors import InvalidInputError
+from bursar.errors import InvalidInputError, WrongChainError
 from bursar.wallet.transfer import Transfer
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.ethereum.address import Address
+    from bursar.ethereum.ens import EnsName
     from bursar.ethereum.token import Token
     from bursar.wallet.actions import Action
     from bursar.wallet.records import AccountRecord
@@ -96,10 +97,64 @@ def payee(session: Session, text: str, chain_id: int) -> tuple[Address, str | No
         return Address.from_text(text), None
     name = EnsName.from_text(text)
     address = compose.names(session).resolve(name, chain_id=chain_id).address
+    _tell_name(session, name, str(address))
+    return address, str(name)
+
+
+def _tell_name(session: Session, name: EnsName, address: str) -> None:
     session.output.aside(f"{name} stands for {address}.")
     if not name.plain:
         session.output.aside(f"It is written with {name.spelled()}: compare that with what the payee says.")
-    return address, str(name)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a transfer is to do, as it was typed: payments, with ``everything`` all that can be spent, or an action."""
+
+    payments: tuple[PaymentOrder, ...] = ()
+    everything: bool = False
+    action: Action | None = None
+
+
+def wanted(session: Session, wallet: Wallet, record: AccountRecord, words: Sequence[str]) -> Wanted:
+    """``ADDRESS|NAME|URI AMOUNT …`` for an account of either chain.
+
+    Names (ENS) and requests (``ethereum:…``, ERC-681) are for Ethereum accounts; a request that names its amount or a
+    call stands alone.
+    """
+    coin = compose.coin(session, record)
+    if record.chain != "ethereum":
+        return Wanted(*payment_orders(words, record, wallet.tokens(), coin))
+    if words and is_request(words[0]):
+        if len(words) == 1:
+            return _requested(session, wallet, record, words[0])
+        words = [_open_request(record, words[0]), *words[1:]]
+    orders, everything = payment_orders(words, record, wallet.tokens(), coin)
+    return Wanted(named_orders(session, record, orders), everything)
+
+
+def _requested(session: Session, wallet: Wallet, record: AccountRecord, uri: str) -> Wanted:
+    from bursar.ethereum.ens import EnsName
+
+    asked = wallet.read_payment_uri(record.name, uri)
+    for order in asked.payments:
+        if order.name is not None:
+            _tell_name(session, EnsName.from_text(order.name), order.to)
+    return Wanted(asked.payments, action=asked.action)
+
+
+def _open_request(record: AccountRecord, uri: str) -> str:
+    """The payee of a request that leaves the amount to the payer."""
+    from bursar.ethereum.payment_uri import PaymentRequest
+
+    asked = PaymentRequest.parse(uri)
+    if asked.chain_id not in (None, chain_of(record)):
+        raise WrongChainError(
+            f"the request is for chain {asked.chain_id} and account {record.name!r} is on {chain_of(record)}"
+        )
+    if asked.value is not None or asked.function is not None:
+        raise InvalidInputError("the payment URI says the amount: leave AMOUNT out", code="input.usage")
+    return str(asked.target)
 
 
 def named_orders(session: Session, record: AccountRecord, orders: Sequence[PaymentOrder]) -> tuple[PaymentOrder, ...]:
@@ -141,7 +196,13 @@ def carry_out(
     transfer = Transfer(
         account=record.name,
         payments=payments,
-        fee=fee_choice(record, speed=how.speed, fee_rate=how.fee_rate, max_fee=how.max_fee),
+        fee=fee_choice(
+            record,
+            compose.coin(session, record),
+            speed=how.speed,
+            fee_rate=how.fee_rate,
+            max_fee=how.max_fee,
+        ),
         idempotency_key=how.key,
         memo=how.memo,
         everything=everything,

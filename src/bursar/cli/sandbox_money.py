@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 _MATURITY = 100
 _LEAST_CHANGE = 330
-_USUAL = {"bitcoin": "1btc", "ethereum": "10eth"}
+_USUAL = {"bitcoin": 1, "ethereum": 10}  # coins
 
 
 class Money:
@@ -53,11 +53,11 @@ class Money:
         rpc.call("anvil_mine", hex(blocks))
         return int(rpc.call("eth_blockNumber"), 16)
 
-    def fund(self, wallet: Wallet, record: AccountRecord, amount: str | None) -> str:
+    def fund(self, wallet: Wallet, record: AccountRecord, amount: str | None, coin: str) -> str:
         """Pay an account and mine it; in words, what it got."""
         address = _address(wallet, record)
-        words = (address, amount or _USUAL[record.chain])
-        (order,), everything = payment_orders(words, record, wallet.tokens())
+        words = (address, amount or f"{_USUAL[record.chain]}{coin}")
+        (order,), everything = payment_orders(words, record, wallet.tokens(), coin)
         if everything:
             raise InvalidInputError("name an amount: there is no 'all' of nothing", code="input.amount")
         asset = wallet.asset(record.name, order.asset)

@@ -10,19 +10,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from bursar.cli import compose
-from bursar.ethereum.address import Address
-from bursar.ethereum.json_object import read_object
-from bursar.ethereum.user_operation import EntryPoint, EntryPointVersion, UserOperation
-from bursar.policy.render import review_text
-from bursar.policy.review import ReviewWarning
-from bursar.policy.typed_data import review_of_typed_data
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bursar.cli.session import Session
+    from bursar.ethereum.user_operation import EntryPoint, UserOperation
     from bursar.policy.review import Review
 
+_VERSIONS = ("0.6", "0.7", "0.8")  # of EntryPointVersion
 _LARGEST = 3_000_000  # bytes: calldata of the longest operation, in hexadecimal
 
 
@@ -35,7 +31,7 @@ def operation_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--version",
             "version",
-            type=click.Choice([one.value for one in EntryPointVersion]),
+            type=click.Choice(_VERSIONS),
             required=True,
             help="Version of the entry point.",
         ),
@@ -48,6 +44,10 @@ def read_operation(
     session: Session, file: str, *, version: str, which: str | None, contract: str | None, delegate: str | None
 ) -> tuple[UserOperation, EntryPoint]:
     """The operation in a file ('-': standard input), JSON as for ``eth_sendUserOperation``, and its entry point."""
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.json_object import read_object
+    from bursar.ethereum.user_operation import EntryPoint, EntryPointVersion, UserOperation
+
     if file == "-":
         raw = sys.stdin.buffer.read(_LARGEST + 1)
     else:
@@ -64,8 +64,12 @@ def read_operation(
 
 def review_of(session: Session, one: UserOperation, point: EntryPoint, account: str) -> Review:
     """What the operation does, for people and the policy; what its gas may cost the smart account counts as the fee."""
+    from bursar.cli.ethereum_accounts import coin_symbol
+    from bursar.ethereum.user_operation import EntryPointVersion
+    from bursar.policy.review import ReviewWarning
+    from bursar.policy.typed_data import review_of_typed_data
+
     tokens = {found.contract: found for found in compose.wallet(session).tokens() if found.chain_id == point.chain_id}
-    chain = compose.chains(session).by_id.get(point.chain_id)
     # version 0.8 has a form to review; in older ones the same members mean the same
     typed = one.typed_data(replace(point, version=EntryPointVersion.V08))
     review = review_of_typed_data(
@@ -73,12 +77,12 @@ def review_of(session: Session, one: UserOperation, point: EntryPoint, account: 
         account=account,
         chain_id=point.chain_id,
         tokens=tokens,
-        symbol="ETH" if chain is None else chain.currency_symbol,
+        symbol=coin_symbol(session, point.chain_id),
     )
     warnings = []
     if one.delegate is not None:
         warnings.append(ReviewWarning("delegate", f"the account runs the code of {one.delegate}"))
-    if one.paymaster is not None:
+    if one.paymaster is not None and not one.paymaster.is_zero:
         text = f"{one.paymaster} pays for the gas, on terms that only its data tell"
         warnings.append(ReviewWarning("paymaster", text))
     extra = {
@@ -92,6 +96,8 @@ def review_of(session: Session, one: UserOperation, point: EntryPoint, account: 
 
 def operation_text(one: UserOperation, point: EntryPoint, review: Review) -> str:
     """All of it for the one who decides."""
+    from bursar.policy.render import review_text
+
     lines = ["User operation to sign (ERC-4337)", "", review_text(review), "Every member of it"]
     members = {name: value for name, value in one.to_rpc(point).items() if name != "signature"}
     width = max(map(len, members))

@@ -6,22 +6,16 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from bursar.policy.render import amount_text
-from bursar.policy.review import Asset
 from bursar.wallet.records import TransferState
 
 if TYPE_CHECKING:
+    from bursar.policy.review import Asset
     from bursar.wallet.records import TransferRecord
 
 
 def signed_amount(value: int, asset: Asset) -> str:
     """With its sign: ``+0.5 BTC``, ``-12 USDC``."""
     return f"{'+' if value > 0 else ''}{amount_text(value, asset)}"
-
-
-def coin_of(asset: Asset) -> Asset:
-    """The coin fees are paid in where ``asset`` lives."""
-    symbol, decimals = ("BTC", 8) if asset.chain == "bitcoin" else ("ETH", 18)
-    return Asset(asset.chain, asset.network, symbol, decimals)
 
 
 def moment(seconds: int) -> str:

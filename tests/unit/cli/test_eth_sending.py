@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -16,6 +18,7 @@ from bursar.errors import (
     UserCancelledError,
     WrongChainError,
 )
+from bursar.ethereum.address import Address
 from bursar.nodes.sandbox.ethereum.client import LoopbackRpc
 from bursar.wallet.wallet import Wallet
 
@@ -44,6 +47,15 @@ contracts = ["{contract}"]
 [[rule]]
 name = "creations"
 kind = "allow-creations"
+"""
+DENIES = """version = 1
+[[rule]]
+name = "not-them"
+kind = "deny-list"
+addresses = ["{address}"]
+[[rule]]
+name = "anything"
+kind = "allow-any"
 """
 TRANSFER = "ddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"  # of ERC-721's Transfer event
 
@@ -114,6 +126,122 @@ def test_ether_is_paid_to_an_address_and_as_a_uri_asks(desk: CommandLine, box: A
         desk.json("eth", "send", "desk", PAYEE)
     with pytest.raises(InvalidInputError, match="on bitcoin"):
         desk.json("eth", "send", "savings", PAYEE, "1eth")
+
+
+@pytest.fixture
+def named(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """What names stand for, instead of what a node of their registry's chain says."""
+    known = {"pay.example.eth": PAYEE}
+    monkeypatch.setattr(
+        "bursar.cli.name_lookup.ConfiguredNames.resolve",
+        lambda _self, name, chain_id: SimpleNamespace(address=Address.from_text(known[str(name)])),
+    )
+    return known
+
+
+@pytest.mark.parametrize("command", [("send", "desk"), ("eth", "send", "desk")])
+def test_names_and_requests_are_paid_alike(
+    desk: CommandLine, box: Any, named: dict[str, str], command: tuple[str, ...]
+) -> None:
+    chain = box.ethereum_chain_id
+    for payee in (
+        (PAYEE, "0.25eth"),
+        ("pay.example.eth", "0.25eth"),
+        (f"ethereum:{PAYEE}@{chain}?value=2.5e17",),
+        ("ethereum:pay.example.eth?value=2.5e17",),
+        (f"ethereum:{PAYEE}@{chain}", "0.25eth"),
+        ("ethereum:pay.example.eth", "0.25eth"),
+    ):
+        result = desk.run_or_raise(*command, *payee, "--dry-run", "--json")
+        review = json.loads(result.stdout)["review"]
+        assert [(one["to"], one["amount"]) for one in review["payments"]] == [(PAYEE, str(25 * 10**16))]
+        assert (f"stands for {PAYEE}" in result.stderr) == ("pay.example.eth" in payee[0])
+    for wrong, error in (
+        ((f"ethereum:{PAYEE}@1", "0.25eth"), WrongChainError),
+        ((f"ethereum:{PAYEE}?value=1", "0.25eth"), InvalidInputError),
+        ((f"ethereum:{PAYEE}",), InvalidInputError),
+        (("all",), InvalidInputError),
+    ):
+        with pytest.raises(error):
+            desk.json(*command, *wrong, "--dry-run")
+    sent = desk.json(*command, "pay.example.eth", "0.01eth", "--yes", answers=[PASSWORD])
+    assert sent["transfer"]["state"] == "sent"
+
+
+def test_a_name_that_changes_hands_before_the_signature_is_not_paid(desk: CommandLine, named: dict[str, str]) -> None:
+    def changes(_human: Any) -> str:
+        named["pay.example.eth"] = SPENDER
+        return "y"
+
+    with pytest.raises(InvalidInputError) as caught:
+        desk.json("send", "desk", "pay.example.eth", "0.01eth", answers=[changes, PASSWORD])
+    assert caught.value.code == "input.name-changed"
+
+
+def test_the_policy_is_asked_about_names_and_requests(desk: CommandLine, named: dict[str, str]) -> None:
+    for payee in (("pay.example.eth", "1eth"), (f"ethereum:{PAYEE}?value=1e18",)):
+        assert desk.json("policy", "explain", "desk", *payee)["verdict"] == "allow"
+    (desk.home / "policy.toml").write_text(DENIES.format(address=PAYEE))
+    for payee in (("pay.example.eth", "1eth"), (f"ethereum:{PAYEE}?value=1e18",)):
+        assert desk.json("policy", "explain", "desk", *payee)["rule"] == "not-them"
+    with pytest.raises(InvalidInputError, match="dry-run"):
+        desk.json("policy", "explain", "desk", f"ethereum:{PAYEE}/deposit?value=1")
+
+
+def test_requests_of_an_account_are_paid_by_another(desk: CommandLine, box: Any) -> None:
+    asked = desk.json("address", "uri", "gas", "--amount", "0.05eth")["request"]
+    assert asked["uri"] == f"ethereum:{asked['address']['address']}@{box.ethereum_chain_id}?value=5e16"
+    review = desk.json("send", "desk", asked["uri"], "--dry-run")["review"]
+    assert review["payments"][0]["amount"] == str(5 * 10**16)
+    bare = desk.json("address", "uri", "gas", "--address", asked["address"]["address"].lower())["request"]["uri"]
+    assert bare == asked["uri"].partition("?")[0]
+    token, unit = box.token, box.token.symbol.lower()
+    desk.json("eth", "token", "add", "desk", token.contract, "--yes")
+    uri = desk.json("address", "uri", "gas", "--amount", f"2.5{unit}")["request"]["uri"]
+    assert uri.startswith(f"ethereum:{token.contract}@{box.ethereum_chain_id}/transfer?address=0x")
+    (paid,) = desk.json("send", "desk", uri, "--dry-run")["review"]["payments"]
+    assert (paid["amount"], paid["asset"]["contract"]) == ("2500000", token.contract)
+
+
+POLYGON = """id = {chain}
+name = "Sandbox of another coin"
+short_name = "other"
+testnet = true
+[currency]
+name = "POL"
+symbol = "POL"
+decimals = 18
+[finality]
+rule = "confirmations"
+confirmations = 2
+[fees]
+model = "gas"
+eip1559 = true
+"""
+
+
+def test_units_are_those_of_the_accounts_chain(desk: CommandLine, box: Any) -> None:
+    (desk.home / "chains").mkdir()
+    (desk.home / "chains" / "other.toml").write_text(POLYGON.format(chain=box.ethereum_chain_id))
+    for amount, expected in (("0.5pol", 5 * 10**17), ("30gwei", 30 * 10**9)):
+        review = desk.json("send", "desk", PAYEE, amount, "--max-fee", "0.1pol", "--dry-run")["review"]
+        assert review["payments"][0]["amount"] == str(expected)
+        assert {review["payments"][0]["asset"]["symbol"], review["fee_asset"]["symbol"]} == {"POL"}
+    assert (
+        desk.json("eth", "send", "desk", PAYEE, "all", "--dry-run")["review"]["payments"][0]["asset"]["symbol"] == "POL"
+    )
+    assert desk.json("policy", "explain", "desk", PAYEE, "2pol")["verdict"] == "allow"
+    for words in (("send", "desk", PAYEE, "0.5eth"), ("send", "desk", PAYEE, "1pol", "--max-fee", "0.1eth")):
+        with pytest.raises(InvalidInputError, match=r"(?i)pol"):
+            desk.json(*words, "--dry-run")
+    with pytest.raises(InvalidInputError, match="pol"):
+        desk.json("eth", "call", "desk", PAYEE, "deposit()", "--value", "1eth", "--dry-run")
+    sent = desk.json("eth", "send", "desk", PAYEE, "0.5pol", "--yes", answers=[PASSWORD])
+    box.mine_ethereum(1)
+    assert "POL" in desk.text("history", "desk")
+    speed = desk.text("history", "desk", "--transfers", "--offline")
+    assert "0.5 POL" in speed
+    assert sent["review"]["fee_asset"]["symbol"] == "POL"
 
 
 def test_a_name_needs_a_node_of_the_chain_where_names_are(desk: CommandLine) -> None:

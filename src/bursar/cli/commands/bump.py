@@ -55,7 +55,7 @@ def bump(
         words = f"Transfer {released.id} is released; it was not signed."
         session.output.answer({"transfer": released.to_json()}, lambda: click.echo(words))
         return
-    fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    fee = fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, cancel=cancel, idempotency_key=idempotency_key)

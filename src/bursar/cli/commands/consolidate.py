@@ -56,7 +56,7 @@ def consolidate(
     record = wallet.account(account)
     if record.chain != "bitcoin":
         raise InvalidInputError(f"account {account!r} is on ethereum, which has no coins", code="input.account")
-    fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    fee = fee_choice(record, "BTC", speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         assert isinstance(backend, BitcoinBackend)

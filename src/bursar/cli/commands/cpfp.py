@@ -60,7 +60,7 @@ def cpfp(
     record, name = _found(wallet, ref, account)
     if record.chain != "bitcoin":
         raise InvalidInputError("on ethereum nothing pays for another transaction: bursar bump", code="input.account")
-    fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    fee = fee_choice(record, "BTC", speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         assert isinstance(backend, BitcoinBackend)

@@ -18,8 +18,6 @@ from bursar.cli.ethereum_sending import (
     registered_token,
 )
 from bursar.cli.lazy import group, pass_session
-from bursar.ethereum.address import Address
-from bursar.ethereum.token import decode_uint256, encode_allowance, is_unlimited
 from bursar.wallet.actions import SetAllowance
 
 if TYPE_CHECKING:
@@ -51,6 +49,9 @@ def allowance() -> None:
 @pass_session
 def show(session: Session, account: str, token: str, spender: str, owner: str | None) -> None:
     """How much of TOKEN the SPENDER may take from each address of ACCOUNT, as the chain says now."""
+    from bursar.ethereum.address import Address
+    from bursar.ethereum.token import decode_uint256, encode_allowance, is_unlimited
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     known = registered_token(wallet, record, token)

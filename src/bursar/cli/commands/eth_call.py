@@ -13,10 +13,6 @@ from bursar.cli.completion import account_names
 from bursar.cli.ethereum_sending import action_options, carry_out, chain_of, ethereum_account, node, payee
 from bursar.cli.lazy import command, pass_session
 from bursar.errors import InvalidInputError
-from bursar.ethereum.abi import AbiFunction
-from bursar.ethereum.abi.written import read_values, shown
-from bursar.ethereum.address import Address
-from bursar.ethereum.units import Wei
 from bursar.wallet.actions import MAX_DATA, ContractCall
 
 if TYPE_CHECKING:
@@ -24,6 +20,8 @@ if TYPE_CHECKING:
 
     from bursar.cli.ethereum_sending import How
     from bursar.cli.session import Session
+    from bursar.ethereum.abi import AbiFunction
+    from bursar.ethereum.address import Address
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
 
@@ -45,7 +43,7 @@ if TYPE_CHECKING:
 @click.option("--read", is_flag=True, help="Only ask what the contract answers; nothing is sent.")
 @click.option("--data", metavar="0xHEX", help="The calldata itself, instead of SIGNATURE and VALUES.")
 @click.option("--create", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Init code, hex or bytes.")
-@click.option("--value", metavar="AMOUNT", help="Ether that goes along: 0.5eth.")
+@click.option("--value", metavar="AMOUNT", help="Coins that go along: 0.5eth.")
 @click.option("--gas-limit", type=click.IntRange(min=21_000), metavar="GAS", help="Instead of the node's estimate.")
 @action_options
 @pass_session
@@ -68,9 +66,13 @@ def call(
     0x hex; arrays and tuples are JSON lists of texts. The review shows what the call does in effect; a call nobody
     can decode is refused unless the policy allows it (allow-calls).
     """
+    from bursar.cli.amounts import coin_amount
+    from bursar.ethereum.abi import AbiFunction
+    from bursar.ethereum.abi.written import read_values
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
-    wei = 0 if value is None else int(Wei.from_text(value))
+    wei = 0 if value is None else coin_amount(value, compose.coin(session, record))
     if create is not None:
         if contract or data is not None or read:
             raise InvalidInputError("--create takes no contract, no data and no --read", code="input.usage")
@@ -100,6 +102,9 @@ def _ask(
     function: AbiFunction | None,
     source: str | None,
 ) -> None:
+    from bursar.ethereum.abi.written import shown
+    from bursar.ethereum.address import Address
+
     sender = Address.from_text(source or wallet.addresses(record.name)[0].address)
     backend = node(session, record)
     if not backend.code(to):

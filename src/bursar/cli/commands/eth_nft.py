@@ -11,8 +11,6 @@ from bursar.cli.completion import account_names
 from bursar.cli.ethereum_sending import action_options, carry_out, chain_of, ethereum_account, node, payee
 from bursar.cli.lazy import group, pass_session
 from bursar.errors import ChainError, InvalidInputError
-from bursar.ethereum.abi import AbiFunction
-from bursar.ethereum.address import Address
 from bursar.ethereum.units import MAX_UINT256
 from bursar.wallet.actions import NftTransfer
 
@@ -49,6 +47,9 @@ def _number(text: str) -> int:
 @pass_session
 def show(session: Session, account: str, contract: str, token_id: str) -> None:
     """Who owns the token NUMBER of CONTRACT (ERC-721), or how many of it ACCOUNT has (ERC-1155), as the chain says."""
+    from bursar.ethereum.abi import AbiFunction
+    from bursar.ethereum.address import Address
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     where, number = Address.from_text(contract), _number(token_id)
@@ -86,7 +87,13 @@ def show(session: Session, account: str, contract: str, token_id: str) -> None:
 @click.argument("token_id", metavar="NUMBER")
 @click.argument("to", metavar="ADDRESS|NAME")
 @click.option("--amount", type=click.IntRange(min=1), default=1, show_default=True, help="How many, of ERC-1155.")
-@click.option("--standard", type=click.Choice(["erc721", "erc1155"]), default="erc721", show_default=True)
+@click.option(
+    "--standard",
+    type=click.Choice(["erc721", "erc1155"]),
+    default="erc721",
+    show_default=True,
+    help="What its contract speaks.",
+)
 @action_options
 @pass_session
 def send(
@@ -100,6 +107,8 @@ def send(
     how: How,
 ) -> None:
     """Give the token NUMBER of CONTRACT away; a receiving contract must say that it takes such tokens."""
+    from bursar.ethereum.address import Address
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     owner, _name = payee(session, to, chain_of(record))

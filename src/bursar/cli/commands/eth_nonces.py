@@ -62,7 +62,7 @@ def nonces(
         session.output.answer({"address": address, "nonce": accept}, lambda: click.echo(words))
         return
     if fill is not None:
-        fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+        fee = fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee)
         with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
             compose.synchronise(session, wallet, record)
             backend = node(session, record)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
-from bursar.cli.amounts import payment_orders
+from bursar.cli.amounts import is_request
 from bursar.cli.completion import account_names
-from bursar.cli.ethereum_sending import action_options, carry_out, ethereum_account, named_orders
+from bursar.cli.ethereum_sending import action_options, carry_out, ethereum_account, wanted
 from bursar.cli.lazy import command, pass_session
 from bursar.errors import InvalidInputError
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
         "bursar eth send gas 0x… 0.5eth",
         "bursar eth send gas pay.example.eth 12.5usdc --speed fast",
         "bursar eth send gas 'ethereum:0x…@1?value=2.5e17'",
+        "bursar eth send reserve 0x… 20pol",
         "bursar eth send gas 0x… all --from 0x… --dry-run",
     ),
 )
@@ -40,14 +41,15 @@ def send(session: Session, account: str, payee: str, amount: str | None, how: Ho
     """
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
-    if payee[:9].lower() == "ethereum:":
-        if amount is not None:
-            raise InvalidInputError("the payment URI says the amount: leave AMOUNT out", code="input.usage")
-        asked = wallet.read_payment_uri(account, payee)
-        carry_out(session, wallet, record, action=asked.action, payments=asked.payments, how=how)
-        return
-    if amount is None:
+    if amount is None and not is_request(payee):
         raise InvalidInputError("name the amount with its unit, like 0.5eth", code="input.usage")
-    orders, everything = payment_orders([payee, amount], record, wallet.tokens())
-    payments = named_orders(session, record, orders)
-    carry_out(session, wallet, record, payments=payments, everything=everything, how=how)
+    asked = wanted(session, wallet, record, [payee] if amount is None else [payee, amount])
+    carry_out(
+        session,
+        wallet,
+        record,
+        action=asked.action,
+        payments=asked.payments,
+        everything=asked.everything,
+        how=how,
+    )

@@ -49,7 +49,7 @@ def speed_up(
     wallet = compose.wallet(session)
     found = find_transfer(wallet, transfer)
     record = ethereum_account(wallet, found.account)
-    fee = fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    fee = fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, idempotency_key=idempotency_key)

@@ -19,14 +19,13 @@ from bursar.cli.ethereum_sending import (
 )
 from bursar.cli.lazy import group, pass_session
 from bursar.errors import ChainError, InvalidInputError, UserCancelledError
-from bursar.ethereum.address import Address
-from bursar.ethereum.token import CALL_DECIMALS, CALL_SYMBOL, decode_symbol, decode_uint256
 from bursar.wallet.transfer import PaymentOrder
 
 if TYPE_CHECKING:
     from bursar.chain.protocols import EthereumBackend
     from bursar.cli.ethereum_sending import How
     from bursar.cli.session import Session
+    from bursar.ethereum.address import Address
 
 _MOST_DECIMALS = 36
 
@@ -45,6 +44,8 @@ def token() -> None:
 
 def _said(backend: EthereumBackend, contract: Address) -> tuple[str, int]:
     """Symbol and decimals as the contract says them: claims, made plain and bounded."""
+    from bursar.ethereum.token import CALL_DECIMALS, CALL_SYMBOL, decode_symbol, decode_uint256
+
     if not backend.code(contract):
         raise InvalidInputError(f"there is no contract at {contract} on this chain", code="input.asset")
     try:
@@ -69,6 +70,8 @@ def _said(backend: EthereumBackend, contract: Address) -> tuple[str, int]:
 @pass_session
 def show(session: Session, account: str, contract: str) -> None:
     """What the CONTRACT says of itself on the chain of ACCOUNT; anybody can write what they like there."""
+    from bursar.ethereum.address import Address
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     where = Address.from_text(contract)
@@ -103,6 +106,8 @@ def add(session: Session, account: str, contract: str, yes: bool) -> None:
 
     Compare the address with the issuer's own page: the symbol proves nothing.
     """
+    from bursar.ethereum.address import Address
+
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     where = Address.from_text(contract)

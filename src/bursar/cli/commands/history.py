@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from bursar.wallet.records import HistoryRow, TransferRecord
     from bursar.wallet.wallet import Wallet
 
+_ACTIONS = {
+    "call": "a call of a contract",
+    "nft": "a token with a number",
+    "allowance": "an allowance",
+    "delegate": "a delegation",
+    "fill": "nobody: it fills a nonce",
+}
+
 
 @command("history", examples=("bursar history", "bursar history savings", "bursar history --transfers --json"))
 @click.argument("account", required=False, shell_complete=account_names)
@@ -37,22 +45,24 @@ def history(session: Session, account: str | None, offline: bool, transfers: boo
         )
     else:
         rows = wallet.history(account)
-        session.output.answer({"history": [row.to_json() for row in rows]}, lambda: _movements(session, rows))
+        session.output.answer({"history": [row.to_json() for row in rows]}, lambda: _movements(session, wallet, rows))
 
 
-def _movements(session: Session, rows: Sequence[HistoryRow]) -> None:
-    from bursar.cli.words import coin_of, moment, signed_amount
+def _movements(session: Session, wallet: Wallet, rows: Sequence[HistoryRow]) -> None:
+    from bursar.cli.words import moment, signed_amount
     from bursar.policy.render import amount_text
 
     if not rows:
         click.echo("Nothing came in or went out yet.")
         return
+    accounts = {name: wallet.account(name) for name in {row.account for row in rows}}
+    coins = {name: wallet.asset(name, compose.coin(session, record)) for name, record in accounts.items()}
     table = [
         (
             moment(row.time),
             row.account,
             signed_amount(row.amount, row.asset),
-            amount_text(row.fee, coin_of(row.asset)) if row.fee else "",
+            amount_text(row.fee, coins[row.account]) if row.fee else "",
             "waiting" if row.height is None else str(row.height),
             str(row.confirmations),
             session.output.identifier(row.txid or "", beginning=8),
@@ -70,6 +80,8 @@ def _transfers(session: Session, wallet: Wallet, made: Sequence[TransferRecord])
     assets: dict[tuple[str, str], Asset] = {}
 
     def paid(record: TransferRecord) -> str:
+        if record.transfer.action is not None:
+            return _ACTIONS[record.transfer.action.kind]
         first, *others = record.transfer.payments
         key = (record.account, first.asset)
         assets[key] = assets.get(key) or wallet.asset(*key)

@@ -8,18 +8,15 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
-from bursar.cli.advice import after_verdict
-from bursar.cli.amounts import payment_orders
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import group, pass_session
-from bursar.policy.policy import RulePolicy
-from bursar.policy.review import Asset, Payment, Review
-from bursar.policy.verdict import Allow, Deny
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bursar.cli.session import Session
+    from bursar.policy.review import Asset, Payment, Review
 
 
 @group(
@@ -35,6 +32,8 @@ def policy() -> None:
 @pass_session
 def check(session: Session, file: str | None) -> None:
     """Read FILE (default: the wallet's policy.toml) and list its rules; the first mistake is named with its place."""
+    from bursar.policy.policy import RulePolicy
+
     rules = RulePolicy.from_toml(Path(file).read_text(encoding="utf-8")) if file else compose.policy(session)
     document = {
         "file": file or str(session.home.policy),
@@ -51,21 +50,31 @@ def check(session: Session, file: str | None) -> None:
 
 @policy.command(
     "explain",
-    examples=("bursar policy explain savings bc1q… 3btc", "bursar policy explain gas 0x… 12.5usdc --json"),
+    examples=("bursar policy explain savings bc1q… 3btc", "bursar policy explain gas pay.example.eth 12.5usdc --json"),
 )
 @click.argument("account", shell_complete=account_names)
-@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT [ADDRESS AMOUNT]...")
+@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS|NAME AMOUNT|URI...")
 @pass_session
 def explain(session: Session, account: str, payees: Sequence[str]) -> None:
     """Say in one sentence what the policy would answer if ACCOUNT paid ADDRESS the AMOUNT now.
 
-    The fee is taken as zero, and no node is asked: 'bursar send --dry-run' does both.
+    The fee is taken as zero, and no node is asked, but for what a name (ENS) stands for: 'bursar send --dry-run' does
+    both.
     """
+    from bursar.cli.advice import after_verdict
+    from bursar.cli.ethereum_sending import wanted
+    from bursar.policy.review import Payment
+    from bursar.policy.verdict import Allow, Deny
+
     wallet = compose.wallet(session)
     record = wallet.account(account)
-    orders, _everything = payment_orders(payees, record, wallet.tokens())
-    payments = tuple(Payment(wallet.asset(account, order.asset), order.to, order.amount) for order in orders)
-    coin = wallet.asset(account, "BTC" if record.chain == "bitcoin" else "ETH")
+    asked = wanted(session, wallet, record, payees)
+    if asked.action is not None:
+        raise InvalidInputError(
+            "the URI asks for a call, whose effects only a plan tells: bursar send --dry-run", code="input.usage"
+        )
+    payments = tuple(Payment(wallet.asset(account, order.asset), order.to, order.amount) for order in asked.payments)
+    coin = wallet.asset(account, compose.coin(session, record))
     review = _review(account, coin, payments)
     rules, past = compose.policy(session), wallet.policy_history()
     sentence = rules.explain(review, past)
@@ -78,6 +87,8 @@ def explain(session: Session, account: str, payees: Sequence[str]) -> None:
 
 
 def _review(account: str, coin: Asset, payments: tuple[Payment, ...]) -> Review:
+    from bursar.policy.review import Review
+
     return Review(
         chain=coin.chain,
         network=coin.network,

@@ -124,7 +124,7 @@ def fund(session: Session, account: str, amount: str | None) -> None:
     money = _money(session)
     wallet = compose.wallet(session)
     record = wallet.account(account)
-    given = money.fund(wallet, record, amount)
+    given = money.fund(wallet, record, amount, compose.coin(session, record))
     session.output.answer({"account": account, "funded": given}, lambda: click.echo(f"{account} got {given}"))
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bursar.cli import compose
-from bursar.cli.amounts import fee_choice, payment_orders
+from bursar.cli.amounts import fee_choice
 from bursar.cli.coin_options import coin_options, fields_for
 from bursar.cli.completion import account_names
+from bursar.cli.ethereum_sending import wanted
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.silent_sending import check_inputs, check_possible, is_silent, resolve
 from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
@@ -35,11 +36,12 @@ if TYPE_CHECKING:
         "bursar send savings 'bitcoin:bc1q…?amount=0.1&message=invoice%2012'",
         "bursar send savings bc1q… 0.1btc --coin 5f1c…:0 --only-coins --subtract-fee",
         "bursar send gas 0x… 12.5usdc --speed fast",
+        "bursar send gas pay.example.eth 0.5eth",
         "bursar send gas 0x… 0.5eth --yes --idempotency-key invoice-2081 --password-fd 3 --json 3<password.txt",
     ),
 )
 @click.argument("account", shell_complete=account_names)
-@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS AMOUNT|URI...")
+@click.argument("payees", nargs=-1, required=True, metavar="ADDRESS|NAME AMOUNT|URI...")
 @click.option("--dry-run", is_flag=True, help="Plan, review and ask the policy; reserve, sign and send nothing.")
 @fee_options
 @coin_options
@@ -62,7 +64,8 @@ def send(
 ) -> None:
     """Pay ADDRESS the AMOUNT from ACCOUNT; several pairs make one Bitcoin transaction.
 
-    In the place of ADDRESS may stand a payment URI (bitcoin:…, quoted for the shell), which may bring its AMOUNT along.
+    In the place of ADDRESS may stand a payment URI (bitcoin:… or ethereum:…, quoted for the shell), which may bring its
+    AMOUNT along; on Ethereum also a name (ENS), looked up before the review and again before the signature.
 
     The transfer is planned, shown for review, put to the policy, signed, checked, stored and only then handed to the
     node. AMOUNT needs a unit (see 'bursar help amounts'); 'all' sends everything spendable, less the fee.
@@ -72,19 +75,21 @@ def send(
     """
     wallet = compose.wallet(session)
     record = wallet.account(account)
-    orders, everything = payment_orders(payees, record, wallet.tokens())
+    asked = wanted(session, wallet, record, payees)
+    orders = asked.payments
     transfer = Transfer(
         account=account,
         payments=orders,
-        fee=fee_choice(record, speed=speed, fee_rate=fee_rate, max_fee=max_fee),
+        fee=fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee),
         idempotency_key=idempotency_key,
         memo=memo,
-        everything=everything,
+        everything=asked.everything,
+        action=asked.action,
         **fields_for(record, coin_control),
     )
     silent = any(is_silent(order.to) for order in orders)
     if silent:
-        check_possible(record, orders, everything=everything, keyed=idempotency_key is not None)
+        check_possible(record, orders, everything=asked.everything, keyed=idempotency_key is not None)
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         if silent:
