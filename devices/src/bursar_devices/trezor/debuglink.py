@@ -3,15 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from trezorlib import messages, protobuf
 
-from bursar_devices.device import Press
-from bursar_devices.trezor.workflow import Flipped
+from bursar_devices.device import Page, Press
+from bursar_devices.trezor.workflow import Flipped, Screen
 
 if TYPE_CHECKING:
-    from bursar_devices.trezor.machine import Machine
+    from bursar_devices.trezor.board import Board
+
+
+class Machine(Protocol):
+    """What the link reaches of the machine behind it."""
+
+    @property
+    def board(self) -> Board: ...
+
+    def screen(self) -> Screen | None: ...
+
+    def page(self) -> Page | None: ...
+
+    def decide(self, decision: Press | str | Flipped) -> None: ...
 
 
 def answer(machine: Machine, message: protobuf.MessageType) -> protobuf.MessageType | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bursar_devices.trezor.board import Board
     from bursar_devices.trezor.ether.definitions import EthereumNetwork, EthereumToken
-    from bursar_devices.trezor.ether.signing import Payment
+    from bursar_devices.trezor.ether.payment import Payment
 
 _Code = messages.ButtonRequestType
 _GWEI = 10**9

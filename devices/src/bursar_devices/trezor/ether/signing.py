@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from trezorlib import messages
@@ -11,13 +10,13 @@ from bursar.crypto import rlp
 from bursar.crypto.hashes import keccak256
 from bursar_devices.trezor import lying
 from bursar_devices.trezor.ether import layout
-from bursar_devices.trezor.ether.definitions import UNKNOWN_TOKEN, EthereumToken, network_of, token_at
+from bursar_devices.trezor.ether.definitions import UNKNOWN_TOKEN, network_of, token_at
 from bursar_devices.trezor.ether.paths import check_path, parse_address
+from bursar_devices.trezor.ether.payment import Payment
 from bursar_devices.trezor.workflow import Exchange, Workflow, data_error, show
 
 if TYPE_CHECKING:
     from bursar_devices.trezor.board import Board
-    from bursar_devices.trezor.ether.definitions import EthereumNetwork
 
 _Request = messages.EthereumSignTx | messages.EthereumSignTxEIP1559
 _MAX_DATA = 16_000_000
@@ -25,19 +24,6 @@ _CHUNK = 1024
 _MAX_CHAIN_ID = (0xFFFFFFFF - 36) // 2  # above it only the parity is returned
 _TRANSFER = bytes.fromhex("a9059cbb") + bytes(12)
 _WANCHAIN_TYPES = (1, 6)
-
-
-@dataclass(frozen=True, slots=True)
-class Payment:
-    """What the human is asked about: who gets how much of what."""
-
-    network: EthereumNetwork
-    to: bytes | None
-    value: int
-    token: EthereumToken | None
-    contract: bytes | None
-    data: bytes
-    data_length: int
 
 
 def sign_tx(board: Board, message: messages.EthereumSignTx) -> Workflow[messages.EthereumTxRequest]:
