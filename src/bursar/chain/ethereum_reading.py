@@ -1,4 +1,4 @@
-"""What an Ethereum source may offer beyond the basic contract: heads, blocks, traces, many balances, simulation."""
+"""What an Ethereum source may offer beyond the basic contract: heads, blocks, traces, balances, trials, blob fees."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from bursar.chain.protocols import BlockRef, Receipt
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.address import Address
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.ethereum.units import Wei
@@ -133,3 +134,19 @@ class Simulator(Protocol):
     """Tries a transaction without sending it."""
 
     def simulate(self, sender: Address, tx: UnsignedTransaction) -> Simulation: ...
+
+
+@runtime_checkable
+class AccessLister(Protocol):
+    """Finds out which accounts and slots a transaction touches (EIP-2930)."""
+
+    def access_list(  # None: not offered
+        self, sender: Address, tx: UnsignedTransaction
+    ) -> tuple[AccessListEntry, ...] | None: ...
+
+
+@runtime_checkable
+class BlobFeeReader(Protocol):
+    """Knows the price of blobs (EIP-4844)."""
+
+    def blob_base_fee(self) -> Wei | None: ...  # of the next block, for one gas of blobs; None: the chain has none

@@ -180,7 +180,8 @@ class Log:
 class Receipt:
     """A mined transaction's outcome; ``succeeded`` is the EVM status.
 
-    ``data_fee`` is what an OP-stack chain took besides, for the data on the chain below, in wei.
+    ``data_fee`` is what an OP-stack chain took besides, for the data on the chain below, in wei; ``blob_fee`` what the
+    transaction's blobs cost (EIP-4844).
     """
 
     tx_hash: str
@@ -190,11 +191,12 @@ class Receipt:
     effective_gas_price: Wei
     logs: tuple[Log, ...] = ()
     data_fee: int = 0
+    blob_fee: int = 0
 
     @property
     def fee(self) -> int:
         """All that the sender paid for it, in wei."""
-        return self.gas_used * int(self.effective_gas_price) + self.data_fee
+        return self.gas_used * int(self.effective_gas_price) + self.data_fee + self.blob_fee
 
 
 @runtime_checkable

@@ -9,9 +9,10 @@ from bursar.crypto.hashes import keccak256
 from bursar.errors import BroadcastRejectedError, InvalidInputError, WrongChainError
 from bursar.ethereum.chain_id import check_chain_id
 from bursar.ethereum.transaction import MAX_GAS_LIMIT, MAX_NONCE, SignedTransaction, UnsignedTransaction
+from bursar.nodes.ethrpc.access_lists import ask_access_list
 from bursar.nodes.ethrpc.balances import ask_balances, ask_nonces
 from bursar.nodes.ethrpc.blocks import ask_block_at, ask_block_body, ask_block_receipts, ask_heads
-from bursar.nodes.ethrpc.fees import ask_fees
+from bursar.nodes.ethrpc.fees import ask_blob_fee, ask_fees
 from bursar.nodes.ethrpc.link import Link, unknown_block
 from bursar.nodes.ethrpc.logs import Topics, ask_logs
 from bursar.nodes.ethrpc.rebuild import rebuild_raw
@@ -33,6 +34,7 @@ from bursar.nodes.ethrpc.wire import Wire
 if TYPE_CHECKING:
     from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer, Simulation
     from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.address import Address
     from bursar.ethereum.units import Wei
 
@@ -74,6 +76,10 @@ class EthRpcBackend:
     def fees(self) -> FeeQuote:
         """Base fee of the next block and tips that recent blocks took; a base fee of 0 where the chain has none."""
         return ask_fees(self._link)
+
+    def blob_base_fee(self) -> Wei | None:
+        """What one gas of blobs costs in the next block; ``None`` where the node knows of no blobs."""
+        return ask_blob_fee(self._link)
 
     def estimate_gas(self, sender: Address, tx: UnsignedTransaction) -> int:
         """The gas ``tx`` would use now; ChainError (``chain.reverted``) with the reason when a contract refuses it."""
@@ -185,6 +191,13 @@ class EthRpcBackend:
     def simulate(self, sender: Address, tx: UnsignedTransaction) -> Simulation:
         """What ``tx`` would do now: what moves, what is allowed, whether and why it fails."""
         return ask_simulation(self._link, sender, tx)
+
+    def access_list(self, sender: Address, tx: UnsignedTransaction) -> tuple[AccessListEntry, ...] | None:
+        """The accounts and slots that ``tx`` would touch now (eth_createAccessList); ``None`` where it is not offered.
+
+        ChainError (``chain.reverted``) when a contract refuses it.
+        """
+        return ask_access_list(self._link, sender, tx)
 
     def close(self) -> None:
         """Hang up; idempotent."""

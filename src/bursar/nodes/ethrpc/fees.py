@@ -43,6 +43,20 @@ def ask_fees(link: Link) -> FeeQuote:
     return FeeQuote(base_fee=base_fee, slow=Wei(slow), normal=Wei(max(slow, normal)), fast=Wei(max(slow, normal, fast)))
 
 
+def ask_blob_fee(link: Link) -> Wei | None:
+    """What one gas of blobs costs in the next block, in wei; ``None`` where the node knows of no blobs."""
+    reply = link.attempt("eth_blobBaseFee")
+    if not isinstance(reply, Refusal):
+        return None if reply is None else read_wei(reply, name="the price of blobs", most=_ABSURD)
+    reply = link.attempt("eth_feeHistory", "0x1", "latest", [])
+    if isinstance(reply, Refusal):
+        return None
+    prices = read_object(reply, name="the fee history").get("baseFeePerBlobGas")
+    if not prices:
+        return None
+    return read_wei(read_list(prices, name="baseFeePerBlobGas", most=2)[-1], name="the price of blobs", most=_ABSURD)
+
+
 def _without_history(link: Link) -> FeeQuote:
     block = read_object(link.ask("eth_getBlockByNumber", "latest", False), name="the block")
     if block.get("baseFeePerGas") is None:

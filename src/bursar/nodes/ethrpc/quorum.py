@@ -6,7 +6,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from bursar.chain.ethereum_reading import BalanceReader, BlockReader, HeadReader, Simulator, Tracer
+from bursar.chain.ethereum_reading import (
+    AccessLister,
+    BalanceReader,
+    BlobFeeReader,
+    BlockReader,
+    HeadReader,
+    Simulator,
+    Tracer,
+)
 from bursar.chain.protocols import BlockRef, FeeQuote, Log, Receipt
 from bursar.errors import (
     BroadcastRejectedError,
@@ -28,6 +36,7 @@ from bursar.nodes.ethrpc.votes import Vote, agreed, answers, ask, dissent, refus
 if TYPE_CHECKING:
     from bursar.chain.ethereum_reading import BlockBody, Heads, InternalTransfer, Simulation
     from bursar.chain.protocols import EthereumBackend
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.address import Address
     from bursar.ethereum.transaction import UnsignedTransaction
     from bursar.nodes.ethrpc.logs import Topics
@@ -170,6 +179,20 @@ class QuorumBackend:
         normal = max(slow, normal)
         return FeeQuote(base_fee=Wei(base_fee), slow=Wei(slow), normal=Wei(normal), fast=Wei(max(normal, fast)))
 
+    def blob_base_fee(self) -> Wei | None:
+        """The median price of blobs; ``None`` where fewer than ``need`` providers know of blobs."""
+        able = {name: one for name, one in self._providers.items() if isinstance(one, BlobFeeReader)}
+        votes = ask(able, lambda one: one.blob_base_fee())
+        said = [one.value for one in votes if one.error is None and one.value is not None]
+        if len(said) < self._need and all(one.error is None for one in votes):
+            return None
+        found: list[Wei] = answers(votes, self._need, "the price of blobs")
+        prices = [one for one in found if one is not None]
+        middle = _median(prices) if prices else 0
+        if sum(self._near(one, middle) for one in prices) < self._need:
+            refuse(votes, "the providers disagree about the price of blobs", code="chain.fee-disagreement")
+        return Wei(middle)
+
     def _near(self, value: int, middle: int) -> bool:
         return value <= middle * self._spread and middle <= value * self._spread
 
@@ -297,6 +320,14 @@ class QuorumBackend:
         """What enough providers find that ``tx`` would do."""
         votes = self._ask_those(Simulator, lambda one: one.simulate(sender, tx))
         return agree_simulation(votes, self._need)
+
+    def access_list(self, sender: Address, tx: UnsignedTransaction) -> tuple[AccessListEntry, ...] | None:
+        """What enough providers find that ``tx`` touches; ``None`` where fewer than ``need`` of them look."""
+        able = {name: one for name, one in self._providers.items() if isinstance(one, AccessLister)}
+        votes = ask(able, lambda one: one.access_list(sender, tx))
+        self._raise_reverted(votes)
+        found: tuple[AccessListEntry, ...] | None = agree_offered(votes, self._need, "the access list")
+        return found
 
     def close(self) -> None:
         """Hang up everywhere; idempotent."""

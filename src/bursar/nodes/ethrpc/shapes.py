@@ -110,7 +110,16 @@ def read_receipt(value: Any, block: BlockRef, tx_hash: str) -> Receipt:
         effective_gas_price=read_wei(body.get("effectiveGasPrice"), name="the price of gas"),
         logs=logs,
         data_fee=0 if body.get("l1Fee") is None else int(read_wei(body["l1Fee"], name="the fee for data")),
+        blob_fee=_blob_fee(body),
     )
+
+
+def _blob_fee(body: dict[str, Any]) -> int:
+    """What the blobs of a transaction cost; nodes say so of type 3 only."""
+    if not body.get("blobGasUsed"):
+        return 0
+    used = read_quantity(body["blobGasUsed"], name="the blobs' gas", most=MAX_GAS_LIMIT)
+    return used and used * int(read_wei(body.get("blobGasPrice"), name="the price of blobs"))
 
 
 def read_log(value: Any, block: BlockRef | None) -> Log:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.chain.ethereum_reading import SimulatedApproval, SimulatedTransfer, Simulation
 from bursar.errors import InvalidInputError
 from bursar.ethereum.abi import PANIC, REVERT, decode
+from bursar.ethereum.access_list_json import access_list_to_json
 from bursar.ethereum.transaction import MAX_GAS_LIMIT
 from bursar.nodes.ethrpc.events import effects_of
 from bursar.nodes.ethrpc.link import missing
@@ -32,10 +33,9 @@ def call_object(sender: Address, tx: UnsignedTransaction) -> dict[str, Any]:
     if tx.to is not None:
         call["to"] = str(tx.to)
     if tx.access_list:
-        call["accessList"] = [
-            {"address": str(entry.address), "storageKeys": ["0x" + key.hex() for key in entry.storage_keys]}
-            for entry in tx.access_list
-        ]
+        call["accessList"] = access_list_to_json(tx.access_list)
+    if tx.blob_versioned_hashes:
+        call["blobVersionedHashes"] = ["0x" + one.hex() for one in tx.blob_versioned_hashes]
     if tx.authorization_list:
         call["authorizationList"] = [
             {

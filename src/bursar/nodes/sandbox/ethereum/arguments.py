@@ -26,6 +26,8 @@ _CALL_MEMBERS = frozenset(
         "type",
         "accessList",
         "authorizationList",
+        "blobVersionedHashes",
+        "maxFeePerBlobGas",
         *_FEE_MEMBERS,
     )
 )
@@ -133,7 +135,16 @@ def read_message(params: Sequence[Any]) -> Message:
         value=quantity_of(body.get("value") or "0x0", name="value"),
         gas=None if gas is None else quantity_of(gas, name="gas"),
         authorizations=tuple(map(_authorization, body.get("authorizationList") or [])),
+        access_list=tuple(map(_entry, body.get("accessList") or [])),
+        blob_hashes=tuple(bytes_of(one, name="a hash", size=32) for one in body.get("blobVersionedHashes") or []),
     )
+
+
+def _entry(value: Any) -> tuple[bytes, tuple[int, ...]]:
+    if not isinstance(value, dict):
+        raise invalid_params("invalid argument 0: an entry of an access list is an object")
+    keys = (bytes_of(one, name="a storage key", size=32) for one in value.get("storageKeys") or [])
+    return bytes_of(value.get("address"), name="address", size=20), tuple(int.from_bytes(one, "big") for one in keys)
 
 
 def _authorization(value: Any) -> tuple[int, bytes, int, int, int, int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import MissingExtraError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 GAS_LIMIT = 30_000_000
 _CALL_STIPEND = 2_300
 _REFUNDED_PART = 5  # EIP-3529
+_ATTEMPTS = 4
 
 
 def check_library() -> None:
@@ -40,6 +41,8 @@ class Message:
     value: int
     gas: int | None
     authorizations: tuple[tuple[int, bytes, int, int, int, int], ...] = ()
+    access_list: tuple[tuple[bytes, tuple[int, ...]], ...] = ()
+    blob_hashes: tuple[bytes, ...] = ()
 
 
 class EvmChain:
@@ -58,6 +61,17 @@ class EvmChain:
 
         class SandboxState(PragueState):  # type: ignore[misc, unused-ignore]
             computation_class: Any = traced(PragueComputation)
+            touched: Any = None  # addresses and their slots, where somebody asks for an access list
+
+            def mark_address_warm(self, address: Any) -> None:
+                if self.touched is not None:
+                    self.touched.setdefault(bytes(address), set())
+                super().mark_address_warm(address)
+
+            def mark_storage_warm(self, address: Any, slot: int) -> None:
+                if self.touched is not None:
+                    self.touched.setdefault(bytes(address), set()).add(slot)
+                super().mark_storage_warm(address, slot)
 
         class SandboxVM(PragueVM):  # type: ignore[misc, unused-ignore]
             _state_class: Any = SandboxState
@@ -256,7 +270,7 @@ class EvmChain:
             "to": message.to or b"",
             "value": message.value,
             "data": message.data,
-            "access_list": (),
+            "access_list": message.access_list,
         }
         builder = machine.get_transaction_builder()
         if message.authorizations:
@@ -264,6 +278,9 @@ class EvmChain:
 
             held = [Authorization(*one) for one in message.authorizations]
             unsigned = builder.new_unsigned_set_code_transaction(**fields, authorization_list=held)
+        elif message.blob_hashes:
+            blobs = {"max_fee_per_blob_gas": 1 << 64, "blob_versioned_hashes": message.blob_hashes}
+            unsigned = builder.new_unsigned_blob_transaction(**fields, **blobs)
         else:
             unsigned = builder.new_unsigned_dynamic_fee_transaction(**fields)
         transaction = SpoofTransaction(unsigned, from_=message.sender)
@@ -299,6 +316,29 @@ class EvmChain:
             frames.append(call_frame(computation, logs=logs, gas=transaction.gas, gas_used=used))
             so_far = receipt.gas_used
         return frames
+
+    def touched(self, message: Message, *, number: int | None = None) -> tuple[dict[bytes, set[int]], int, str | None]:
+        """What a call touches beyond what is warm anyway, the gas it uses then, and why it fails (``None``: not).
+
+        The list is taken up until the next run touches nothing more, a few times at most.
+        """
+        listed: dict[bytes, set[int]] = {}
+        for attempt in range(_ATTEMPTS):
+            trial = replace(message, access_list=tuple((one, tuple(slots)) for one, slots in listed.items()))
+            machine = self._free_machine(number)
+            machine.state.touched = {}
+            high = min(message.gas or GAS_LIMIT, GAS_LIMIT)
+            computation = self._execute(trial, machine, gas=high)
+            free = {message.sender, message.to, bytes(machine.state.coinbase), bytes(computation.msg.storage_address)}
+            free |= {bytes(one) for one in computation.precompiles}
+            found = {one: slots for one, slots in machine.state.touched.items() if slots or one not in free}
+            if found == listed or attempt == _ATTEMPTS - 1:
+                used = high - computation.get_gas_remaining()
+                used += computation.data_floor_gas - min(computation.get_gas_refund(), used // _REFUNDED_PART)
+                error = _execution_error(computation.error, computation) if computation.is_error else None
+                return found, used, None if error is None else str(error)
+            listed = found
+        raise AssertionError("the last attempt returns")
 
     def estimate_gas(self, message: Message, *, number: int | None = None) -> int:
         """A gas limit with which ``message`` succeeds: the least, or within 1.5 % of it where calls withhold gas."""

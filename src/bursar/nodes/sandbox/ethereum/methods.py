@@ -62,6 +62,7 @@ class Methods:
             "eth_blobBaseFee": lambda _params: quantity(self._chain.next_blob_fee),
             "eth_feeHistory": self._fee_history,
             "eth_estimateGas": self._estimate_gas,
+            "eth_createAccessList": self._access_list,
             "eth_call": self._call,
             "eth_sendRawTransaction": lambda _params: data_text(node.send(read_bytes(_params, 0))),
             "eth_getTransactionByHash": self._transaction,
@@ -156,6 +157,19 @@ class Methods:
         number = self._known(read_block(params, 1))
         return quantity(self._chain.estimate_gas(read_message(params), number=number))
 
+    def _access_list(self, params: Sequence[Any]) -> Any:
+        number = self._known(read_block(params, 1))
+        touched, used, error = self._chain.touched(read_message(params), number=number)
+        entries = [
+            {
+                "address": data_text(one),
+                "storageKeys": [data_text(slot.to_bytes(32, "big")) for slot in sorted(touched[one])],
+            }
+            for one in sorted(touched)
+        ]
+        reply: dict[str, Any] = {"accessList": entries, "gasUsed": quantity(used)}
+        return reply if error is None else {**reply, "error": error}
+
     def _trace_call(self, params: Sequence[Any]) -> Any:
         number = self._known(read_block(params, 1))
         return self._chain.trace_call(read_message(params), logs=read_tracer(params, 2), number=number)
@@ -226,13 +240,15 @@ class Methods:
         percentiles = read_percentiles(params, 2)
         numbers = range(newest - count + 1, newest + 1)
         headers = [self._chain.header(number) for number in numbers]
-        after = self._chain.next_base_fee
-        if newest < self._chain.head.block_number:
+        after, head = self._chain.next_base_fee, int(self._chain.head.block_number)
+        if newest < head:
             after = self._chain.header(newest + 1).base_fee_per_gas
         reply: dict[str, Any] = {
             "oldestBlock": quantity(max(newest - count + 1, 0)),
             "baseFeePerGas": [quantity(header.base_fee_per_gas) for header in headers] + [quantity(after)],
             "gasUsedRatio": [header.gas_used / header.gas_limit for header in headers],
+            "baseFeePerBlobGas": [quantity(self._chain.blob_fee(number)) for number in numbers]
+            + [quantity(self._chain.blob_fee(newest + 1) if newest < head else self._chain.next_blob_fee)],
         }
         if percentiles:
             reply["reward"] = [self._rewards(number, percentiles) for number in numbers]
