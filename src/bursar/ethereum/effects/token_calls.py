@@ -16,52 +16,57 @@ if TYPE_CHECKING:
     from bursar.ethereum.token import Token
 
 
-def _transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     to, amount = arguments
     return _moved(call, scope, call.caller, to, amount)
 
 
-def _transfer_from(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _transfer_from(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     owner, to, amount = arguments
     return _moved(call, scope, owner, to, amount, shared=True)
 
 
-def _authorized_transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _authorized_transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     return _moved(call, scope, arguments[0], arguments[1], arguments[2])
 
 
 def _moved(
     call: Call, scope: Scope, owner: Address | None, to: Address, amount: int, *, shared: bool = False
-) -> Reading:
+) -> Reading | None:
     """``shared``: the function means a number in ERC-721 and an amount in ERC-20; the registry says which one it is."""
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard == "erc1155":
+        return None  # the standard has no such function: what moves is not known
     cautions = list(_about(call, token, shared=shared, number=amount))
     number = None
     if token is not None and token.standard == "erc721":
         amount, number = 1, amount
-    elif token is not None and token.standard != "erc20":
-        return Reading(understood=False)
     of = scope.owner(owner)
     if of is not None and of != call.caller:
         cautions.append(_foreign(of))
     return Reading((Movement(to, amount, call.to, token, of, number),), cautions=cautions)
 
 
-def _approve(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _approve(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     spender, amount = arguments
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard == "erc1155":
+        return None
     cautions = list(_about(call, token, shared=True, number=amount))
     owner = scope.owner(call.caller)
-    if token is not None and token.standard == "erc721":
-        one = Allowance(spender, 0 if spender.is_zero else 1, call.to, token, False, amount, owner=owner)
-    else:
-        one = Allowance(spender, amount, call.to, token, is_unlimited(amount), owner=owner)
-    return Reading(allowances=(one,), cautions=[*cautions, *allowance_cautions(one)])
+    of_number = Allowance(spender, 0 if spender.is_zero else 1, call.to, token, False, amount, owner=owner)
+    of_amount = Allowance(spender, amount, call.to, token, is_unlimited(amount), owner=owner)
+    given = [of_number if token is not None and token.standard == "erc721" else of_amount]
+    if token is None and not amount and not spender.is_zero:
+        given.append(of_number)  # it may give away the token number 0 rather than take an allowance back
+    return Reading(allowances=given, cautions=[*cautions, *(said for one in given for said in allowance_cautions(one))])
 
 
-def _increase(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _increase(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     spender, amount = arguments
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard != "erc20":
+        return None
     one = Allowance(spender, amount, call.to, token, is_unlimited(amount), owner=scope.owner(call.caller))
     cautions = [*_about(call, token), *allowance_cautions(one)]
     return Reading(allowances=(one,), cautions=cautions)
@@ -71,34 +76,38 @@ def _decrease(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:  #
     return Reading(cautions=list(_about(call, scope.tokens.get(call.to))))
 
 
-def _permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     owner, spender, amount = arguments[:3]
     return _permitted(call, scope, owner, spender, amount)
 
 
-def _dai_permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _dai_permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     holder, spender, _, _, allowed = arguments[:5]
     return _permitted(call, scope, holder, spender, MAX_UINT256 if allowed else 0)
 
 
-def _permitted(call: Call, scope: Scope, owner: Address, spender: Address, amount: int) -> Reading:
+def _permitted(call: Call, scope: Scope, owner: Address, spender: Address, amount: int) -> Reading | None:
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard != "erc20":
+        return None
     one = Allowance(spender, amount, call.to, token, is_unlimited(amount), owner=scope.owner(owner))
     return Reading(allowances=(one,), cautions=[*_about(call, token), *allowance_cautions(one)])
 
 
-def _nft_permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _nft_permit(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     spender, number = arguments[:2]
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard == "erc20":
+        return None
     one = Allowance(spender, 1, call.to, token, False, number)
     return Reading(allowances=(one,), cautions=[*_about(call, token), *allowance_cautions(one)])
 
 
-def _safe_transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _safe_transfer(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     return _numbered(call, scope, arguments[0], arguments[1], [(arguments[2], 1)])
 
 
-def _safe_transfer_amount(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:
+def _safe_transfer_amount(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:
     return _numbered(call, scope, arguments[0], arguments[1], [(arguments[2], arguments[3])])
 
 
@@ -109,8 +118,12 @@ def _safe_batch(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading |
     return _numbered(call, scope, arguments[0], arguments[1], list(zip(numbers, amounts, strict=True)))
 
 
-def _numbered(call: Call, scope: Scope, owner: Address, to: Address, moved: Sequence[tuple[int, int]]) -> Reading:
+def _numbered(
+    call: Call, scope: Scope, owner: Address, to: Address, moved: Sequence[tuple[int, int]]
+) -> Reading | None:
     token = scope.tokens.get(call.to)
+    if token is not None and token.standard == "erc20":
+        return None  # no token of amounts has it: the number may stand for a whole unit
     of = scope.owner(owner)
     cautions = list(_about(call, token))
     if of is not None and of != call.caller:
@@ -201,4 +214,5 @@ READERS: Final[Mapping[str, Reader]] = {
     "deposit()": _wrap,
     "withdraw(uint256 amount)": _unwrap,
 }
-"""By signature; a function means the same at every contract, but for wrapped coins, which have to be registered."""
+"""By signature; a function means the same at every contract that is not registered as one of another standard. Wrapped
+coins have to be registered."""
