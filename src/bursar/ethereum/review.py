@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from bursar.crypto import rlp
+from bursar.crypto.hashes import keccak256
+from bursar.ethereum.address import ZERO_ADDRESS, Address
 from bursar.ethereum.effects.call import Call, Scope
 from bursar.ethereum.effects.model import Allowance, CallView, Caution, Delegation, Effects, Movement
 from bursar.ethereum.effects.parties import party_cautions
 from bursar.ethereum.effects.unfolding import Unfolded, unfold
 
 if TYPE_CHECKING:
-    from bursar.ethereum.address import Address
     from bursar.ethereum.token import Token
     from bursar.ethereum.transaction import UnsignedTransaction
 
@@ -30,7 +32,10 @@ def effects(
     known = {contract: one for contract, one in (tokens or {}).items() if one.chain_id == tx.chain_id}
     cautions: list[Caution] = []
     if tx.to is None:
-        found = Unfolded(calls=[CallView(None, tx.value, understood=False)], decoded=False)
+        made = ZERO_ADDRESS if sender is None else _created(sender, tx.nonce)
+        paid = [Movement(made, int(tx.value))] if tx.value else []
+        found = Unfolded(movements=paid, calls=[CallView(None, tx.value, understood=False)], decoded=False)
+        found.called.update(range(len(paid)))
         cautions.append(Caution("creation", f"creates a contract and gives it {tx.value.to_eth_text()}"))
     else:
         call = Call(tx.to, int(tx.value), tx.data, sender, sender, gas=tx.gas_limit)
@@ -56,6 +61,12 @@ def effects(
         tuple(found.calls),
         found.delegate_call,
     )
+
+
+def _created(sender: Address, nonce: int) -> Address:
+    """Where the contract will stand that a transaction of ``sender`` makes."""
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    return Address(keccak256(rlp.encode([sender.value, number]))[12:])
 
 
 def _delegations(tx: UnsignedTransaction, sender: Address | None) -> Iterator[Delegation]:
