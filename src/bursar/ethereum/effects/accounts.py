@@ -44,7 +44,8 @@ def operation_call(account: Address, message: Mapping[str, Any], scope: Scope) -
     The entry point hands that to whoever sends the operation.
     """
     init_code, data, limits, before, fees, paymaster = (message[name] for name in _FIELDS)
-    cost = 0 if paymaster else packed_cost(limits, before, fees)
+    # entry points before 0.8 take a zero paymaster for none: the account pays
+    cost = 0 if any(paymaster[:20]) else packed_cost(limits, before, fees, paymaster)
     cautions: list[Caution] = []
     if init_code:
         cautions += unread_account(account)
