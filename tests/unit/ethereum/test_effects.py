@@ -266,7 +266,7 @@ def test_a_wrapped_coin_is_one_that_is_registered(make: Make) -> None:
 
 
 def test_ether_to_a_batch_is_what_it_passes_on_and_what_it_keeps(make: Make) -> None:
-    rows = [(str(PAYEE), False, 7, b""), (str(OTHER), True, 3, b"")]
+    rows = [(str(PAYEE), False, 7, b""), (str(OTHER), False, 3, b"")]
     data = call("aggregate3Value((address,bool,uint256,bytes)[])", rows)
     found = read(make, MULTICALL3, data, 12)
     assert MULTICALL3 in MULTICALLS

@@ -27,6 +27,7 @@ MULTICALLS: Final = frozenset(
 """Contracts known to pass on what they are told, and nothing else: ether sent to them is what their calls spend."""
 
 _SINGLE, _BATCH, _DELEGATE = 0x00, 0x01, 0xFF
+_BATCHES: Final = bytes.fromhex("78210001")  # ERC-7821; its batches of batches (…0002) are not read
 _CALLS: Final = "(address,uint256,bytes)[]"
 
 
@@ -44,7 +45,9 @@ def _aggregate3(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading: 
 
 
 def _aggregate3_value(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:  # noqa: ARG001
-    return _made(call, [(to, value, data) for to, _, value, data in arguments[0]])
+    # what a call that may fail does not take stays behind, for anybody
+    safe = not any(failing and value for _, failing, value, _ in arguments[0])
+    return _made(call, [(to, value, data) for to, _, value, data in arguments[0]], forwards=safe)
 
 
 def _execute(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading:  # noqa: ARG001
@@ -66,6 +69,8 @@ def _execute_lists(call: Call, arguments: Sequence[Any], scope: Scope) -> Readin
 def _execute_mode(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading | None:  # noqa: ARG001
     """ERC-7579: the first byte of the mode says what the rest is."""
     mode, data = arguments
+    if mode[1] > 1 or mode[6:10] not in (bytes(4), _BATCHES):
+        return None
     if mode[0] == _BATCH:
         try:
             return _made(call, decode([_CALLS], data)[0])
@@ -79,9 +84,9 @@ def _execute_mode(call: Call, arguments: Sequence[Any], scope: Scope) -> Reading
     return None
 
 
-def _made(call: Call, calls: Sequence[Sequence[Any]]) -> Reading:
-    """Calls that the contract makes itself."""
-    known = call.to in MULTICALLS
+def _made(call: Call, calls: Sequence[Sequence[Any]], *, forwards: bool = True) -> Reading:
+    """Calls that the contract makes itself; ``forwards`` is false where it may keep the ether meant for them."""
+    known = forwards and call.to in MULTICALLS
     spent = sum(value for _, value, _ in calls)
     forwards = known and spent <= call.value
     payer = call.payer if forwards else call.to
@@ -97,7 +102,7 @@ def _handle_operations(call: Call, arguments: Sequence[Any], scope: Scope) -> Re
     for one in operations:
         account, _, init_code, data = one[:4]
         cost, payer = (_cost_packed if len(one) == 9 else _cost)(one)
-        if not payer and cost:
+        if not any(payer[:20]) and cost:  # entry points before 0.8 take a zero paymaster for none
             movements.append(Movement(beneficiary, cost, owner=scope.owner(account)))
         if init_code:
             understood = False
@@ -115,16 +120,17 @@ def unread_account(account: Address) -> tuple[Caution, Caution]:
 
 
 def _cost(one: Sequence[Any]) -> tuple[int, bytes]:
-    return (one[4] + one[5] * (3 if one[9] else 1) + one[6]) * one[7], one[9]
+    return (one[4] + one[5] * (3 if any(one[9][:20]) else 1) + one[6]) * one[7], one[9]
 
 
 def _cost_packed(one: Sequence[Any]) -> tuple[int, bytes]:
-    return packed_cost(one[4], one[5], one[6]), one[7]
+    return packed_cost(one[4], one[5], one[6], one[7]), one[7]
 
 
-def packed_cost(limits: bytes, before: int, fees: bytes) -> int:
+def packed_cost(limits: bytes, before: int, fees: bytes, paymaster: bytes) -> int:
     """What a packed user operation costs at most, in wei, by its fields of 32 bytes and its gas before verification."""
     gas = int.from_bytes(limits[:16], "big") + int.from_bytes(limits[16:], "big") + before
+    gas += int.from_bytes(paymaster[20:36], "big") + int.from_bytes(paymaster[36:52], "big")
     return gas * int.from_bytes(fees[16:], "big")
 
 
