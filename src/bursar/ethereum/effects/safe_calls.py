@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.errors import InvalidInputError
 from bursar.ethereum.effects.call import Call, Reading
 from bursar.ethereum.effects.model import Caution, Movement
-from bursar.ethereum.safe.delegates import MULTI_SENDS, SIGN_MESSAGES
+from bursar.ethereum.safe.delegates import MULTI_SENDS, SELF_CALLING, SIGN_MESSAGES
 from bursar.ethereum.safe.multisend import MULTI_SEND, decode_multi_send
 from bursar.ethereum.safe.operation import Operation
 
@@ -80,7 +80,8 @@ def read_delegate_call(call: Call) -> Reading | None:
     for one in calls:
         delegate = one.operation is Operation.DELEGATE_CALL
         value = 0 if delegate else int(one.value)
-        made.append(Call(one.to, value, one.data, call.caller, call.payer, delegate, call.gas))
+        to = call.caller if one.to.is_zero and call.to in SELF_CALLING and call.caller is not None else one.to
+        made.append(Call(to, value, one.data, call.caller, call.payer, delegate, call.gas))
     return Reading(calls=made)
 
 

@@ -27,6 +27,13 @@ MULTI_SENDS: Final = frozenset(
         ),
     )
 )
+# of which a call of the zero address is one of the Safe itself
+SELF_CALLING: Final = frozenset(
+    map(
+        Address.from_text,
+        ("0x218543288004CD07832472D464648173c77D7eB7", "0xA83c336B20401Af773B6219BA5027174338D1836"),  # 1.5.0
+    )
+)
 SIGN_MESSAGES: Final = frozenset(
     map(
         Address.from_text,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bursar.errors import InvalidInputError
 from bursar.ethereum.effects.model import Caution
-from bursar.ethereum.safe.delegates import KNOWN_DELEGATES, MULTI_SENDS
+from bursar.ethereum.safe.delegates import KNOWN_DELEGATES, MULTI_SENDS, SELF_CALLING
 from bursar.ethereum.safe.multisend import MULTI_SEND, MultiSendCall, decode_multi_send
 from bursar.ethereum.safe.operation import Operation
 from bursar.ethereum.safe.words import selector
@@ -37,10 +38,10 @@ _CHANGES: Final = {
 def unfold(transaction: SafeTransaction) -> tuple[MultiSendCall, ...]:
     """The calls the Safe makes, those of batches one by one; a batch that cannot be read stays one opaque call."""
     whole = MultiSendCall(transaction.to, transaction.value, transaction.data, transaction.operation)
-    return tuple(_unfolded(whole, _DEEPEST))
+    return tuple(_unfolded(whole, transaction.safe.address, _DEEPEST))
 
 
-def _unfolded(one: MultiSendCall, depth: int) -> Iterator[MultiSendCall]:
+def _unfolded(one: MultiSendCall, safe: Address, depth: int) -> Iterator[MultiSendCall]:
     batch = one.operation is Operation.DELEGATE_CALL and one.data[:4] == MULTI_SEND
     if batch and one.to in MULTI_SENDS and depth:
         try:
@@ -49,7 +50,8 @@ def _unfolded(one: MultiSendCall, depth: int) -> Iterator[MultiSendCall]:
             yield one
             return
         for inner in calls:
-            yield from _unfolded(inner, depth - 1)
+            itself = inner.to.is_zero and one.to in SELF_CALLING
+            yield from _unfolded(replace(inner, to=safe) if itself else inner, safe, depth - 1)
     else:
         yield one
 
