@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.address import Address
     from bursar.ethereum.token import Token
     from bursar.ethereum.typed_data import TypedData
+    from bursar.ethereum.typed_data_types import Field
 
 _EVERYTHING: Final = (1 << 256) - 1
 _DETAILS: Final = "PermitDetails(address token,uint160 amount,uint48 expiration,uint48 nonce)"
@@ -35,11 +36,23 @@ _WITNESSED: Final = {
 _TAKING_FIELDS: Final = frozenset(
     ("spender", "operator", "delegate", "delegatee", "approved", "offerer", "maker", "grantee", "permitted")
 )
-# a payee beside an amount, or calldata beside an address, makes a payment or a call by whoever relays the signature
+# a payee beside an amount makes a payment by whoever relays the signature
 _PAYEES: Final = frozenset(("to", "recipient", "receiver", "beneficiary", "payee", "destination", "target"))
 _AMOUNTS: Final = frozenset(("value", "amount", "amounts", "price", "quantity", "wad", "shares", "assets", "tokenid"))
-_CALLS: Final = frozenset(("data", "calldata", "functionsignature", "calls", "payload", "executioncalldata"))
-_TAKING_WORDS: Final = ("permit", "approv", "allowance", "order", "delegat", "transfer", "withdraw")
+_TAKING_WORDS: Final = (
+    "permit", "approv", "allowance", "order", "delegat", "transfer", "withdraw", "transaction", "send", "agent",
+    "offer", "bid", "listing", "swap", "trade", "execut", "operation", "redeem", "payment",
+)  # fmt: skip
+# bytes of other names may be the hash of anything: of a permit, of a list of orders, of another account's message
+_BARE: Final = ("nonce", "salt")
+_LEAST_HASH: Final = 20
+# votes of Snapshot, which move nothing: their bytes are the number of the proposal
+_HARMLESS: Final = frozenset(
+    f"Vote(address from,string space,uint64 timestamp,{proposal} proposal,{choice} choice,string reason,string app,"
+    "string metadata)"
+    for proposal in ("bytes32", "string")
+    for choice in ("uint32", "uint32[]", "string")
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +106,7 @@ def typed_data_effects(typed: TypedData, tokens: Mapping[Address, Token] | None 
     if form in (_SAFE, _OPERATION) and typed.verifying_contract is not None:
         account = typed.verifying_contract if form == _SAFE else typed.message["sender"]
         return _account_effects(typed, tokens or {}, account, safe=form == _SAFE)
-    suspect = not allowances and not movements and _suspect(typed)
+    suspect = not allowances and not movements and form not in _HARMLESS and _suspect(typed)
     cautions = [*_allowance_cautions(allowances), *_domain_cautions(typed)]
     if movements:
         cautions.append(Caution("payment", "whoever holds the signature can make this payment, without a transaction"))
@@ -199,14 +212,20 @@ def _is_witnessed(form: str, start: str) -> bool:
 def _suspect(typed: TypedData) -> bool:
     names = typed.types.needed_by(typed.primary_type)
     fields = [field for name in names for field in typed.types.structs[name]]
-    addresses = {field.name.lower().lstrip("_") for field in fields if field.type.kind is Kind.ADDRESS}
-    others = {field.name.lower().lstrip("_") for field in fields if field.type.kind is not Kind.ADDRESS}
-    if (addresses & _PAYEES and others & _AMOUNTS) or (addresses and others & _CALLS):
+    # of whatever type: chains and venues write addresses as numbers and texts too
+    named = {field.name.lower().strip("_") for field in fields}
+    if (named & _PAYEES and named & _AMOUNTS) or named & _TAKING_FIELDS:
         return True
-    return any(word in name.lower() for name in names for word in _TAKING_WORDS) or any(
-        field.name.lower().lstrip("_") in _TAKING_FIELDS and field.type.kind in (Kind.ADDRESS, Kind.STRUCT)
-        for field in fields
-    )
+    if any(map(_hides, fields)):
+        return True
+    return any(word in name.lower() for name in names for word in _TAKING_WORDS)
+
+
+def _hides(field: Field) -> bool:
+    """Whether its bytes may stand for something that they do not show."""
+    kind = field.type
+    hashed = kind.kind is Kind.BYTES or (kind.kind is Kind.FIXED_BYTES and (kind.size or 0) >= _LEAST_HASH)
+    return hashed and (field.name.lower().strip("_") not in _BARE or bool(kind.levels))
 
 
 def _allowance_cautions(allowances: tuple[SignedAllowance, ...]) -> Iterator[Caution]:

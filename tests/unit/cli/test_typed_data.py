@@ -53,9 +53,9 @@ def permit(value: int = 12_500_000, chain: int = 31337) -> TypedData:
 
 
 def mail(chain: int = 31337, fields: Any = DOMAIN) -> TypedData:
-    message = {"to": SPENDER, "contents": "hello \u202eworld", "numbers": (1, 2), "none": (), "raw": b"\x01" * 300}
+    message = {"to": SPENDER, "contents": "hello \u202eworld", "numbers": (1, 2), "none": (), "nonce": b"\x01" * 300}
     types = {"Mail": [("to", "address"), ("contents", "string"), ("numbers", "uint8[]"), ("none", "bool[]")]}
-    types["Mail"].append(("raw", "bytes"))
+    types["Mail"].append(("nonce", "bytes"))
     return typed(types, message, chain, fields)
 
 

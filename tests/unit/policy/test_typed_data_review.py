@@ -117,7 +117,8 @@ def test_a_payment_by_signature() -> None:
         ([("target", "address"), ("data", "bytes")], True),
         ([("calls", "bytes[]"), ("from", "address")], True),
         ([("to", "address"), ("contents", "string")], False),
-        ([("amount", "uint256"), ("data", "bytes")], False),
+        ([("amount", "uint256"), ("data", "bytes")], True),
+        ([("amount", "uint256"), ("contents", "string")], False),
         ([("who", "address"), ("nonce", "uint256")], False),
     ],
 )
