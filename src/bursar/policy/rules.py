@@ -72,6 +72,9 @@ class Question:
             every = list(flattened(review.calls))
             self.targets |= {canonical_address(one.to) for one in every if one.to is not None}
             concerned = {canonical_address(one.to or "") for one in every if one.delegate or not one.understood}
+            if self.blind is None and not all(one.understood for one in every):
+                # whatever the warnings of a record say: effects nobody knows are not allowed by rules about effects
+                self.blind = ReviewWarning(OPAQUE_CALL, "")
             codes = {warning.code for warning in review.warnings}
             for one in review.allowances:
                 if one.unlimited or (one.amount and ALLOWANCE_TO_ACCOUNT in codes):
