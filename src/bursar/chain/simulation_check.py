@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from bursar.ethereum.effects.model import CallView, Caution, Effects
-from bursar.ethereum.units import Wei
+from bursar.ethereum.units import MAX_UINT256, Wei
 
 if TYPE_CHECKING:
     from bursar.chain.ethereum_reading import Simulation
@@ -29,21 +29,22 @@ def compare(effects: Effects, simulation: Simulation, *, sender: Address) -> tup
         return (Caution("simulation-fails", f"the transaction would fail now{reason}"),)
     owners = {sender, *(one.owner for one in effects.movements if one.owner is not None)}
     owners |= {one.owner for one in effects.allowances if one.owner is not None}
-    found = [*_moved(effects, simulation, owners), *_allowed(effects, simulation, owners, sender)]
+    found = [*_moved(effects, simulation, owners, sender), *_allowed(effects, simulation, owners, sender)]
     if not simulation.complete:
         text = "the node could not show what contracts do with ether inside: only a part was compared"
         found.append(Caution("simulation-incomplete", text))
     return tuple(dict.fromkeys(found))
 
 
-def _moved(effects: Effects, simulation: Simulation, owners: set[Address]) -> Iterator[Caution]:
+def _moved(effects: Effects, simulation: Simulation, owners: set[Address], sender: Address) -> Iterator[Caution]:
     leaving: Counter[Place] = Counter()
     arriving: Counter[Place] = Counter()
     for one in simulation.transfers:
         recipient = _burnt(one.recipient, one.contract)
         place = (one.contract, recipient, one.token_id)
         arriving[place] += one.amount
-        if one.sender in owners and recipient not in owners:
+        # who else counts as an owner, calldata says: it must not be able to hide where the sender's money goes
+        if one.sender in owners and recipient not in (sender, one.sender):
             leaving[place] += one.amount
     decoded: Counter[Place] = Counter()
     for said in effects.movements:
@@ -60,7 +61,7 @@ def _moved(effects: Effects, simulation: Simulation, owners: set[Address]) -> It
     for place, amount in decoded.items():
         contract, recipient, number = place
         seen = arriving[place]
-        if amount > seen and recipient not in owners and (contract is not None or simulation.complete):
+        if amount > seen and recipient != sender and (contract is not None or simulation.complete):
             what = f"{_what(seen, contract, number)}, not {_what(amount, contract, number)}"
             yield Caution("simulation-differs", f"{recipient} would get {what}")
 
@@ -100,7 +101,7 @@ def _allowed(effects: Effects, simulation: Simulation, owners: set[Address], sen
 
 def _what(amount: int, contract: Address | None, number: int | None) -> str:
     if contract is None:
-        return Wei(amount).to_eth_text()
+        return Wei(amount).to_eth_text() if amount <= MAX_UINT256 else f"{amount} wei"
     if number is not None:
         return f"{amount} of the token number {number} of {contract}"
     return f"{amount} base units of {contract}"
