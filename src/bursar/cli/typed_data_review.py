@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from bursar.policy.review import Review
 
 _LONGEST = 400
+_MOST_FIELDS = 2000  # shown; the rest is counted
+_WIDEST = 48  # column of the places
 _YEAR_9999 = 253_402_300_800
 
 
@@ -33,17 +36,22 @@ def read_typed_data(file: str) -> TypedData:
 
 
 def typed_data_text(
-    typed: TypedData, account: str, signer: Address, tokens: Mapping[Address, Token], review: Review
+    typed: TypedData, account: str, signer: Address, tokens: Mapping[Address, Token], review: Review, *, clear: str = ""
 ) -> str:
     """What is signed, whole: domain, primary type, each field, and in words what it lets others do.
 
+    ``clear`` are the words of a descriptor, which stand last.
     ``review`` is what the policy decides upon (``policy.typed_data``): its warnings, and the calls where there are any.
     """
-    rows = [(place, kind, _value(value)) for place, kind, value in leaves(typed)]
-    width = max(len(place) for place, _, _ in rows)
+    fields = leaves(typed)
+    rows = [(place, kind, _value(value)) for place, kind, value in islice(fields, _MOST_FIELDS)]
+    further = sum(1 for _ in fields)
+    width = min(_WIDEST, max(len(place) for place, _, _ in rows))
     lines = ["Typed data to sign (EIP-712)", f"  With     {plain_text(account, longest=64)}, {signer}"]
     lines += [f"  For      {_domain(typed)}", f"  As       {typed.primary_type}", "", "Every field of it"]
     lines += [f"  {place.ljust(width)}  {value}  ({kind})" for place, kind, value in rows]
+    if further:
+        lines.append(f"  and {further} more fields that are not shown here: do not sign what you have not read")
     lines += ["", f"Domain hash   0x{typed.domain_separator.hex()}", f"Message hash  0x{typed.message_hash.hex()}"]
     effects = typed_data_effects(typed)
     given = [*_allowances(effects, tokens), *_payments(effects, tokens)]
@@ -54,7 +62,7 @@ def typed_data_text(
     elif review.warnings:
         lines += ["", f"Warnings ({len(review.warnings)})"]
         lines += [f"  ! {plain_text(one.text)}" for one in review.warnings]
-    return "\n".join(lines) + "\n"
+    return "\n".join(lines) + "\n" + clear
 
 
 def _domain(typed: TypedData) -> str:
