@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from bursar.policy.review import Asset
     from bursar.wallet.cautions import Facts
 
-_REPEATED = {"zero-address", "self-payment", "token-contract", "fee-above-value"}  # said by our own warnings
+_REPEATED = {"self-payment", "fee-above-value"}  # said by our own warnings, by other names
+_WITHOUT_PARTY = {"zero-address", "token-contract"}  # texts of effects that do not begin with whom they are about
 DATA_FEE_MARGIN = 2  # how many times the data fee asked now may be paid when the transaction is mined
 
 
@@ -87,8 +88,12 @@ def review_of(
         allowances=party.allowances,
         now=now,
     )
-    codes = {one.code for one in own} | _REPEATED
-    said = [one for one in (*parts.warnings, *warnings_of(warnings(seen, known))) if one.code not in codes]
+    told = {_subject(one) for one in own}
+    said = [
+        one
+        for one in (*parts.warnings, *warnings_of(warnings(seen, known)))
+        if _subject(one) not in told and one.code not in _REPEATED
+    ]
     extra: dict[str, object] = {
         "from": sender,
         "nonce": tx.nonce,
@@ -116,6 +121,11 @@ def review_of(
         delegations=parts.delegations,
         calls=() if empty else parts.calls,
     )
+
+
+def _subject(one: ReviewWarning) -> tuple[str, str]:
+    """What a warning says, and of whom: the same of another party is another warning."""
+    return one.code, "" if one.code in _WITHOUT_PARTY else one.text.partition(" ")[0]
 
 
 def _payments(
