@@ -10,6 +10,7 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.amounts import fee_choice, is_request, payment_orders
+from bursar.cli.clear_words import names_option
 from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
 from bursar.errors import InvalidInputError, WrongChainError
 from bursar.wallet.transfer import Transfer
@@ -71,7 +72,7 @@ def action_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--dry-run", is_flag=True, help="Plan, review, ask the policy; reserve, sign and send nothing."),
     ):
         result = option(result)
-    return fee_options(result)
+    return names_option(fee_options(result))
 
 
 def ethereum_account(wallet: Wallet, name: str) -> AccountRecord:

@@ -62,6 +62,11 @@ class Home:
         return self.folder / "ledger" / "policies.json"
 
     @property
+    def clear_signing(self) -> Path:
+        """Descriptors of contracts (ERC-7730), where somebody put them."""
+        return self.folder / "clear-signing"
+
+    @property
     def sandbox(self) -> Path:
         return self.folder / "sandbox"
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bursar.chain.protocols import EthereumBackend
+    from bursar.ethereum.address import Address
     from bursar.ethereum.ens import EnsName, Resolution
 
 _MAINNET: Final = 1
@@ -28,15 +29,24 @@ class ConfiguredNames:
         from bursar.ethereum.ens import EnsName
 
         wanted = EnsName.from_text(name) if isinstance(name, str) else name
+        backend = self._home(chain_id, f"{wanted} is a name, and ", ", or give the address")
+        return EnsResolver(backend).resolve(wanted, chain_id=chain_id)
+
+    def name_of(self, address: Address, *, chain_id: int) -> EnsName | None:
+        """The name an address goes by, if that name stands for the address in turn; errors as of ``resolve``."""
+        from bursar.chain.names import EnsResolver
+
+        return EnsResolver(self._home(chain_id)).name_of(address)
+
+    def _home(self, chain_id: int, before: str = "", after: str = "") -> EthereumBackend:
         home = chain_id if chain_id in _WITH_REGISTRY else _MAINNET
         try:
-            backend = self._node(home)
+            return self._node(home)
         except InvalidInputError as error:
             if error.code != "input.config":
                 raise
             raise InvalidInputError(
-                f"{wanted} is a name, and names are looked up on chain {home}, for which no node is set: "
-                f"add a table [ethereum.{home}] with its url to config.toml, or give the address",
+                f"{before}names are looked up on chain {home}, for which no node is set: "
+                f"add a table [ethereum.{home}] with its url to config.toml{after}",
                 code="input.config",
             ) from error
-        return EnsResolver(backend).resolve(wanted, chain_id=chain_id)

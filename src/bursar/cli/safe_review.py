@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bursar.cli import compose
+from bursar.cli.ethereum_accounts import coin_symbol
 from bursar.ethereum.safe import KNOWN_DELEGATES, Safe, SafeVersion, safe_cautions
 from bursar.policy.render import plain_text, review_text
 from bursar.policy.review import DOMAIN_MISMATCH, ReviewWarning
@@ -23,7 +24,6 @@ def review_of(session: Session, standing: Standing, account: str, *, delegates: 
     tx = standing.proposal.transaction
     chain_id = tx.safe.chain_id
     tokens = {one.contract: one for one in compose.wallet(session).tokens() if one.chain_id == chain_id}
-    chain = compose.chains(session).by_id.get(chain_id)
     # older versions mean the same by other names; what their domain lacks is said below
     modern = tx if tx.safe.binds_chain else replace(tx, safe=Safe(chain_id, tx.safe.address, SafeVersion(1, 4, 1)))
     review = review_of_typed_data(
@@ -31,7 +31,7 @@ def review_of(session: Session, standing: Standing, account: str, *, delegates: 
         account=account,
         chain_id=chain_id,
         tokens=tokens,
-        symbol="ETH" if chain is None else chain.currency_symbol,
+        symbol=coin_symbol(session, chain_id),
     )
     said = {one.code for one in review.warnings}
     own = [one for one in safe_cautions(tx, delegates=delegates | KNOWN_DELEGATES) if one.code not in said]
@@ -50,8 +50,8 @@ def review_of(session: Session, standing: Standing, account: str, *, delegates: 
     return replace(review, warnings=(*review.warnings, *warnings), extra={**review.extra, **extra})
 
 
-def proposal_text(standing: Standing, review: Review) -> str:
-    """All of it for the one who decides: effects, warnings, hashes, owners."""
+def proposal_text(standing: Standing, review: Review, *, clear: str = "") -> str:
+    """All of it for the one who decides: effects, warnings, the words of descriptors, hashes, owners."""
     proposal = standing.proposal
     tx, held = proposal.transaction, proposal.confirmations
     lines = [
@@ -60,7 +60,7 @@ def proposal_text(standing: Standing, review: Review) -> str:
     if proposal.note:
         lines.append(f'Note, which nobody signs: "{plain_text(proposal.note)}"')
     lines += ["Once enough owners agree, anybody can have the Safe do this, with the Safe's money:"]
-    lines += ["", review_text(review), "Compare with what the other owners and the device show"]
+    lines += ["", f"{review_text(review)}{clear}", "Compare with what the other owners and the device show"]
     lines += [f"  {name.ljust(12)}  {value}" for name, value in hash_rows(standing)]
     where = "as the file says" if standing.found is None else "as the chain says"
     lines += ["", f"{len(held.signatures)} of {held.threshold} needed owners agree ({where})"]

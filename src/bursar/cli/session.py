@@ -17,6 +17,7 @@ class Session:
     def __init__(self, *, json: bool = False, human: Human | None = None) -> None:
         self.json = json
         self.home_option: str | None = None
+        self.names_of_addresses = False
         self.transfer_lock: int | None = None
         self.reported: set[str] = set()  # unfinished transfers the human was told about
         self._human = human

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from bursar.chain.protocols import BitcoinBackend, EthereumBackend
+    from bursar.cli.clear_words import ClearWords
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.policy.policy import RulePolicy
@@ -76,6 +77,7 @@ class Sending:
         self._stack = ExitStack()
         self._signer: Any = None
         self._plan: Plan | None = None
+        self._clear: ClearWords | None = None
         self.progress: SigningProgress | None = None
 
     def __enter__(self) -> Sending:
@@ -146,7 +148,7 @@ class Sending:
         """Show it, let the policy refuse it before anybody is bothered, and ask."""
         past = self._wallet.policy_history()
         verdict = rules.decide(plan.review, past)
-        text = f"{review_text(plan.review)}\n{rules.explain(plan.review, past)}\n"
+        text = f"{review_text(plan.review)}{self._words(plan).text}\n{rules.explain(plan.review, past)}\n"
         text += after_verdict(verdict, plan.review, self._session.home.policy)
         if self._yes:
             self._session.output.say(text)
@@ -173,7 +175,15 @@ class Sending:
         if self.progress is not None and not self.progress.complete:
             answer_progress(self._session, record, self.progress)
         else:
-            answer(self._session, plan, record)
+            answer(self._session, plan, record, clear=self._words(plan))
+
+    def _words(self, plan: Plan) -> ClearWords:
+        """What descriptors say of it, looked up once."""
+        from bursar.cli.clear_words import words_of_plan
+
+        if self._clear is None:
+            self._clear = words_of_plan(self._session, self._wallet, plan)
+        return self._clear
 
     def _release(self, reason: str) -> None:
         assert self._plan is not None
@@ -185,17 +195,24 @@ def show_dry_run(
     session: Session, wallet: Wallet, transfer: Transfer, backend: BitcoinBackend | EthereumBackend
 ) -> None:
     """The review of a transfer and what the policy says of it; nothing is reserved, and a refusal is raised."""
+    from bursar.cli.clear_words import words_of_plan
     from bursar.wallet.review_json import review_to_json
 
     rules = compose.policy(session)
-    review = wallet.plan(transfer, backend, dry_run=True).review
+    plan = wallet.plan(transfer, backend, dry_run=True)
+    review, clear = plan.review, words_of_plan(session, wallet, plan)
     past = wallet.policy_history()
     explanation = rules.explain(review, past)
     verdict = rules.decide(review, past)
-    session.output.say(f"{review_text(review)}\n{explanation}")
+    session.output.say(f"{review_text(review)}{clear.text}\n{explanation}")
     session.output.say(after_verdict(verdict, review, session.home.policy))
     require_allowed(verdict)
-    document = {"dry_run": True, "review": review_to_json(review), "explanation": explanation}
+    document = {
+        "dry_run": True,
+        "review": review_to_json(review),
+        **_clear_signing(review.chain, clear),
+        "explanation": explanation,
+    }
     session.output.answer(document, lambda: click.echo("Dry run: nothing was reserved, signed or sent."))
 
 
@@ -210,7 +227,7 @@ def find_transfer(wallet: Wallet, text: str) -> TransferRecord:
     raise InvalidInputError(f"no transfer {text!r}: see 'bursar history --transfers'", code="input.transfer")
 
 
-def answer(session: Session, plan: Plan, record: TransferRecord) -> None:
+def answer(session: Session, plan: Plan, record: TransferRecord, *, clear: ClearWords | None = None) -> None:
     """What became of it."""
     from bursar.cli.words import fate
     from bursar.wallet.review_json import review_to_json
@@ -219,7 +236,12 @@ def answer(session: Session, plan: Plan, record: TransferRecord) -> None:
         click.echo(f"Transaction {record.txid}")
         click.echo(f"Transfer    {record.id}, {fate(record)}")
 
-    session.output.answer({"transfer": record.to_json(), "review": review_to_json(plan.review)}, words)
+    document = {"transfer": record.to_json(), "review": review_to_json(plan.review)}
+    session.output.answer({**document, **_clear_signing(plan.review.chain, clear)}, words)
+
+
+def _clear_signing(chain: str, clear: ClearWords | None) -> dict[str, Any]:
+    return {"clear_signing": clear.to_json()} if clear is not None and chain == "ethereum" else {}
 
 
 def _is_regtest(record: AccountRecord) -> bool:

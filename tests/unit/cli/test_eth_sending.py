@@ -166,6 +166,7 @@ def test_names_and_requests_are_paid_alike(
             desk.json(*command, *wrong, "--dry-run")
     sent = desk.json(*command, "pay.example.eth", "0.01eth", "--yes", answers=[PASSWORD])
     assert sent["transfer"]["state"] == "sent"
+    box.mine_ethereum(1)
 
 
 def test_a_name_that_changes_hands_before_the_signature_is_not_paid(desk: CommandLine, named: dict[str, str]) -> None:
@@ -287,7 +288,9 @@ def test_allowances_are_shown_set_and_taken_back(desk: CommandLine, box: Any) ->
         return [one["amount"] for one in desk.json("eth", "allowance", "show", "desk", unit, SPENDER)["allowances"]]
 
     assert set(allowed()) == {"0"}
-    review = send(desk, "allowance", "set", "desk", unit, SPENDER, f"40{unit}")["review"]
+    made = send(desk, "allowance", "set", "desk", unit, SPENDER, f"40{unit}")
+    (words,), review = made["clear_signing"], made["review"]
+    assert (words["descriptor"], words["rows"][-1]["value"]) == ("own/erc20.json", f"40 {token.symbol}")
     assert [(one["spender"], one["amount"]) for one in review["allowances"]] == [(SPENDER, "40000000")]
     box.mine_ethereum(1)
     assert "40000000" in allowed()

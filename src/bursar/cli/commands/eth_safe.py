@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.clear_words import names_option
 from bursar.cli.commands.eth_safe_owners import confirmations, execute, sign, verify
 from bursar.cli.lazy import group, pass_session
 from bursar.errors import InvalidInputError
@@ -187,6 +188,7 @@ def _tell_written(session: Session, file: str, found: SafeOnChain, made: Proposa
 @click.option(
     "--allow-delegate", "allowed", multiple=True, metavar="ADDRESS", help="Let this contract run as the Safe."
 )
+@names_option
 @pass_session
 def show(session: Session, file: str, offline: bool, allowed: Sequence[str]) -> None:
     """Show what the proposal in FILE does, the hashes to compare, who has agreed, and what the policy says to it.
@@ -195,6 +197,7 @@ def show(session: Session, file: str, offline: bool, allowed: Sequence[str]) -> 
     same one.
     """
     from bursar.cli import safe_files
+    from bursar.cli.clear_words import words_of_safe
     from bursar.cli.safe_chain import stand
     from bursar.cli.safe_review import document, proposal_text, review_of
     from bursar.errors import InvalidInputError
@@ -203,6 +206,7 @@ def show(session: Session, file: str, offline: bool, allowed: Sequence[str]) -> 
     standing = stand(session, safe_files.read_whole(file), offline=offline)
     tx, delegates = standing.proposal.transaction, _delegates(allowed)
     review = review_of(session, standing, "-", delegates=delegates)
+    clear = words_of_safe(session, compose.wallet(session), tx)
     refusal = ""
     try:
         tx.typed_data(delegates=delegates)
@@ -211,10 +215,16 @@ def show(session: Session, file: str, offline: bool, allowed: Sequence[str]) -> 
     rules = compose.policy(session).explain(review, compose.wallet(session).policy_history())
 
     def words() -> None:
-        click.echo(proposal_text(standing, review))
+        click.echo(proposal_text(standing, review, clear=clear.text))
         click.echo(f"No owner should sign this: {refusal}" if refusal else rules)
 
-    made = {**document(standing), "review": review_to_json(review), "policy": rules, "refused": refusal or None}
+    made = {
+        **document(standing),
+        "review": review_to_json(review),
+        "clear_signing": clear.to_json(),
+        "policy": rules,
+        "refused": refusal or None,
+    }
     session.output.answer(made, words)
 
 

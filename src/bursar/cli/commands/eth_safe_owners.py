@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.clear_words import names_option
 from bursar.cli.completion import account_names
 from bursar.cli.ethereum_sending import action_options
 from bursar.cli.lazy import command, pass_session
@@ -48,6 +49,7 @@ _LOOKED_AT = 20  # addresses of an account that are looked for among the owners
 @click.option("--any-chain", is_flag=True, help="Accept a Safe before 1.3.0, whose signatures count on every chain.")
 @click.option("--offline", is_flag=True, help="Do not ask the chain; owners and nonce are then what the file says.")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
+@names_option
 @signer_options
 @pass_session
 def sign(
@@ -70,6 +72,7 @@ def sign(
     call) is refused unless --allow-delegate names it and the policy allows calling it (allow-calls).
     """
     from bursar.cli import safe_files
+    from bursar.cli.clear_words import words_of_safe
     from bursar.cli.ethereum_accounts import ethereum_account, require_signer
     from bursar.cli.safe_chain import stand
     from bursar.cli.safe_making import delegates_of
@@ -99,7 +102,8 @@ def sign(
     place = _owned(held, standing, index)
     review = review_of(session, standing, record.name, delegates=delegates)
     rules, past = compose.policy(session), wallet.policy_history()
-    text = f"{proposal_text(standing, review)}\n{rules.explain(review, past)}\n"
+    clear = words_of_safe(session, wallet, tx)
+    text = f"{proposal_text(standing, review, clear=clear.text)}\n{rules.explain(review, past)}\n"
     (session.output.aside if yes else session.human.tell)(text)
     require_allowed(rules.decide(review, past))
     if not yes and session.human.ask(f"Sign it as {held.address(place)}? [y/N]").strip().lower() not in ("y", "yes"):
@@ -119,6 +123,7 @@ def sign(
         "safe_tx_hash": f"0x{tx.digest().hex()}",
         "file": target or file,
         "missing": missing,
+        "clear_signing": clear.to_json(),
     }
     still = f"{missing} more needed" if missing else "enough to execute it"
     session.output.answer(answer, lambda: click.echo(f"Signed as {made.owner}, {still}: {target or file}"))

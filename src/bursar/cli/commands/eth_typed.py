@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bursar.cli import compose
+from bursar.cli.clear_words import names_option
 from bursar.cli.completion import account_names
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.prompts import signer_options
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 @click.option("--index", type=click.IntRange(0, 2**31 - 1), default=0, help="Index of its address (default: 0).")
 @click.option("--any-chain", is_flag=True, help="Accept a domain that names no chain: the signature counts on all.")
 @click.option("--yes", is_flag=True, help="Do not ask; the policy still decides.")
+@names_option
 @signer_options
 @pass_session
 def sign_typed(
@@ -40,6 +42,7 @@ def sign_typed(
     Every field is shown, with what the signature lets others do. Permits (EIP-2612, Permit2) are put to the policy as
     allowances, payments by signature as payments, and what only looks like one as a call nobody can read.
     """
+    from bursar.cli.clear_words import words_of_typed_data
     from bursar.cli.ethereum_accounts import coin_symbol, ethereum_account, require_signer
     from bursar.cli.typed_data_review import read_typed_data, typed_data_text
     from bursar.ethereum.message import encode_signature
@@ -64,7 +67,8 @@ def sign_typed(
         symbol=coin_symbol(session, held.chain_id),
         now=int(time.time()),
     )
-    text = typed_data_text(typed, record.name, address, tokens, review)
+    clear = words_of_typed_data(session, wallet, typed, address, held.chain_id)
+    text = typed_data_text(typed, record.name, address, tokens, review, clear=clear.text)
     free = gives_nothing(review)
     if not free:
         rules, past = compose.policy(session), wallet.policy_history()
@@ -81,5 +85,10 @@ def sign_typed(
             opened, held.path(index), typed, sender=address, chain_id=held.chain_id, any_chain=any_chain
         )
     signature = encode_signature(signed)
-    document = {"address": str(address), "signature": signature, "digest": f"0x{typed.digest().hex()}"}
+    document = {
+        "address": str(address),
+        "signature": signature,
+        "digest": f"0x{typed.digest().hex()}",
+        "clear_signing": clear.to_json(),
+    }
     session.output.answer(document, lambda: click.echo(f"{address}\n{signature}"))
