@@ -11,6 +11,7 @@ from bursar.bitcoin.psbt.points import check_points
 from bursar.bitcoin.psbt.script_keys import leaf_keys
 from bursar.bitcoin.psbt.taproot import tree_root
 from bursar.bitcoin.script import ScriptType, classify, dust_threshold, multisig
+from bursar.bitcoin.silent_payments.psbt import check_silent_outputs, silent_outputs
 from bursar.bitcoin.units import MAX_MONEY, FeeRate, Sats
 from bursar.bitcoin.weight import INPUT_WEIGHTS, frame_weight, output_weight
 from bursar.crypto.hashes import hash160
@@ -76,7 +77,7 @@ def check_psbt(
     With ``fingerprint`` at least one open input must name a key of that master key; 00000000 is no master key. A key
     at a path of another coin, or of another kind of script, is not signed with. Raises ``InvalidInputError``
     with a code below ``input.psbt``: ``.empty`` ``.duplicate-input`` ``.utxo`` ``.script`` ``.sighash`` ``.key``
-    ``.annex`` ``.output`` ``.change`` ``.amount`` ``.fee`` ``.nothing-to-sign``.
+    ``.annex`` ``.output`` ``.change`` ``.amount`` ``.fee`` ``.silent-payment`` ``.nothing-to-sign``.
     """
     if fingerprint == UNKNOWN:
         fingerprint = None
@@ -95,6 +96,8 @@ def check_psbt(
             _check_paths(index, psbt.inputs[index], digest, fingerprint)
     for index, output in enumerate(psbt.outputs):
         _check_output(index, psbt.tx.outputs[index].value, psbt.tx.outputs[index].script, output)
+    if silent_outputs(psbt):
+        check_silent_outputs(psbt)
     if not any(asked):
         raise _refused("nothing-to-sign", "every input is final: there is nothing to sign")
     if fingerprint is not None and not any(
