@@ -235,13 +235,13 @@ def fingerprint_of(signer: Signer) -> Fingerprint:
 
 def _only(known: Registry, backend: str | None = None) -> SignerInfo:
     """The one signer there is, of one backend where that is named."""
-    from bursar.signing.registry import selector_of
+    from bursar.signing.registry import selectors_of
 
     found = known.discover(only=backend).signers
     if not found:
         raise SignerNotFoundError("no signer was found: run 'bursar init', or plug a device in")
     if len(found) > 1:
-        names = ", ".join(selector_of(info) for info in found)
+        names = ", ".join(selectors_of(found))
         raise InvalidInputError(f"there are several signers: name one with --signer ({names})", code="input.signer")
     return found[0]
 

@@ -72,11 +72,12 @@ def reachable(session: Session, fingerprints: Collection[str]) -> str | None:
     A keystore counts: that it is locked says only that its password will be asked for.
     """
     from bursar.backends.software.backend import LOCKED
-    from bursar.signing.registry import selector_of
+    from bursar.signing.registry import selectors_of
 
+    seen = compose.registry(session).discover().signers
     found = [
-        selector_of(info)
-        for info in compose.registry(session).discover().signers
+        name
+        for name, info in zip(selectors_of(seen), seen, strict=True)
         if info.trouble in (None, LOCKED) and str(info.fingerprint) in fingerprints
     ]
     if len(found) > 1:

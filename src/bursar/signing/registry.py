@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
 
@@ -12,7 +13,7 @@ from bursar.keys.origin import Fingerprint
 from bursar.signing.protocols import LocatesSigners
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
 
     from bursar.signing.protocols import Prompt, Signer, SignerBackend, SignerInfo
 
@@ -129,7 +130,7 @@ class Registry:
             raise SignerNotFoundError(f"no signer is called {selector[:100]!r}: {_seen(found)}")
         if len(candidates) > 1:
             raise InvalidInputError(
-                f"{selector[:100]!r} means several signers: name one of {_list(map(selector_of, candidates))}",
+                f"{selector[:100]!r} means several signers: name one of {_list(selectors_of(candidates))}",
                 code="input.signer.ambiguous",
             )
         return candidates[0]
@@ -162,6 +163,13 @@ def selector_of(info: SignerInfo) -> str:
     return f"{info.backend}:{info.label or info.location}"
 
 
+def selectors_of(found: Iterable[SignerInfo]) -> tuple[str, ...]:
+    """``selector_of`` each, by its location where the label could mean another of them: a device says what it likes."""
+    listed = tuple(found)
+    meant = Counter((one.backend, name) for one in listed for name in {one.label, one.location})
+    return tuple(selector_of(one if meant[one.backend, one.label] == 1 else replace(one, label=None)) for one in listed)
+
+
 def backends() -> Mapping[str, str]:
     """The installed backends by name, with what their entry points name; none is loaded."""
     return {point.name: point.value for point in sorted(entry_points(group=GROUP), key=lambda point: point.name)}
@@ -187,7 +195,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _seen(found: Discovery) -> str:
-    seen: Sequence[str] = [selector_of(one) for one in found.signers]
+    seen = selectors_of(found.signers)
     words = f"there are {_list(seen)}" if seen else "none was found"
     if found.broken:
         words += "; not asked: " + _list(f"{one.name} ({one.reason})" for one in found.broken)

@@ -291,7 +291,7 @@ def _registration(one: Registration) -> dict[str, Any]:
 def _administered(session: Session, selector: str | None) -> Generator[DeviceAdmin, None, None]:
     from bursar.cli.prompts import Unlock
     from bursar.signing.protocols import AdministersDevices
-    from bursar.signing.registry import selector_of
+    from bursar.signing.registry import selector_of, selectors_of
 
     known = compose.registry(session)
     if selector is None:
@@ -299,7 +299,7 @@ def _administered(session: Session, selector: str | None) -> Generator[DeviceAdm
         if not found:
             raise SignerNotFoundError("no device was found: plug it in, and see 'bursar devices'")
         if len(found) > 1:
-            names = ", ".join(map(selector_of, found))
+            names = ", ".join(selectors_of(found))
             raise InvalidInputError(f"there are several devices: name one of {names}", code="input.signer")
         info = found[0]
     else:

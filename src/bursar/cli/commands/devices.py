@@ -28,12 +28,13 @@ def devices(session: Session, ctx: click.Context, emulators: bool) -> None:
     """List keystores and devices, also those that cannot be used now, with the reason."""
     if ctx.invoked_subcommand is not None:
         return
-    from bursar.signing.registry import selector_of
+    from bursar.signing.registry import selectors_of
 
     with session.output.progress("looking for signers"):
         found = compose.registry(session).discover(emulators=emulators)
+    names = selectors_of(found.signers)
     document = {
-        "devices": [{"signer": selector_of(info), **_document(info)} for info in found.signers],
+        "devices": [{"signer": name, **_document(info)} for name, info in zip(names, found.signers, strict=True)],
         "broken": [{"backend": one.name, "reason": one.reason} for one in found.broken],
     }
     session.output.answer(document, lambda: _words(session, found))
@@ -91,14 +92,14 @@ def _document(info: SignerInfo) -> dict[str, object]:
 
 
 def _words(session: Session, found: Discovery) -> None:
-    from bursar.signing.registry import selector_of
+    from bursar.signing.registry import selectors_of
 
     if not found.signers:
         click.echo("No signer was found: run 'bursar init', or plug a device in and unlock it.")
     else:
         rows = [
-            (selector_of(info), str(info.fingerprint or ""), info.model, info.trouble or "ready")
-            for info in found.signers
+            (name, str(info.fingerprint or ""), info.model, info.trouble or "ready")
+            for name, info in zip(selectors_of(found.signers), found.signers, strict=True)
         ]
         session.output.table(("signer", "fingerprint", "model", "state"), rows)
     for one in found.broken:

@@ -11,7 +11,7 @@ from bursar.cli.hwi.prompting import aside
 from bursar.errors import BursarError, InvalidInputError, SignerNotFoundError
 from bursar.keys.origin import Fingerprint
 from bursar.signing.protocols import LocatesSigners
-from bursar.signing.registry import selector_of
+from bursar.signing.registry import selector_of, selectors_of
 
 if TYPE_CHECKING:
     from bursar.cli.hwi.prompting import HwiPrompt
@@ -128,7 +128,7 @@ def find(known: Registry, wanted: Wanted) -> SignerInfo:
     if not found:
         raise SignerNotFoundError("Could not find device with specified fingerprint or type" + _hindered(silent))
     if len(found) > 1:
-        raise SignerNotFoundError(f"several devices answer to that: name one of {', '.join(map(selector_of, found))}")
+        raise SignerNotFoundError(f"several devices answer to that: name one of {', '.join(selectors_of(found))}")
     return _expecting(found[0], expected)
 
 
