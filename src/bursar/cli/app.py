@@ -10,7 +10,7 @@ from types import TracebackType
 
 import click
 
-from bursar.cli import stopping
+from bursar.cli import core_dumps, stopping
 from bursar.cli.lazy import Entry, LazyGroup
 from bursar.cli.session import Session
 from bursar.errors import BursarError
@@ -97,6 +97,7 @@ def run(args: Sequence[str] | None = None) -> int:
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     session = Session(json="--json" in options)
     stopping.install()
+    core_dumps.forbid()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without a tick mark is no reason to fail
     sys.excepthook = _report_defect(session)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
-from bursar.cli import stopping
+from bursar.cli import core_dumps, stopping
 from bursar.cli.hwi.arguments import parser, password_among
 from bursar.cli.hwi.codes import Code, code_of
 from bursar.errors import BursarError, UnsupportedError
@@ -27,6 +27,7 @@ _LONGEST_LINE = 100_000_000
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     stopping.install()
+    core_dumps.forbid()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         unseen = _from_stdin() if "--stdin" in words else []
