@@ -15,6 +15,7 @@ from bursar.errors import InvalidInputError
 from bursar.nodes.tls import Trust, encrypted, trust_of
 
 MAX_REPLY: Final = 128 * 1024 * 1024
+_HEADERS: Final = 1024 * 1024  # more than the library reads of them, and of what stands between chunks
 
 
 class TooLongError(Exception):
@@ -73,6 +74,7 @@ class _TimedSocket:
         self._users = 1
         self._closed = False
         self.deadline = deadline
+        self.left = 0  # bytes it may still give: a chunk may claim a length below zero, which is read as all there is
 
     def _arm(self) -> socket.socket:
         left = self.deadline - time.monotonic()
@@ -87,7 +89,11 @@ class _TimedSocket:
             view = view[self._arm().send(view[:65536]) :]
 
     def recv_into(self, buffer: memoryview) -> int:
-        return self._arm().recv_into(buffer)
+        count = self._arm().recv_into(buffer)
+        self.left -= count
+        if self.left < 0:
+            raise TooLongError(None)
+        return count
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
         self._users += 1
@@ -147,7 +153,10 @@ class HttpChannel:
         announced = response.length
         if announced is not None and announced > self._max_reply:
             raise TooLongError(announced)
-        raw = response.read(self._max_reply + 1)
+        try:
+            raw = response.read(self._max_reply + 1)
+        except ValueError as error:  # a chunk of a length below zero
+            raise http.client.IncompleteRead(b"") from error
         if len(raw) > self._max_reply:
             raise TooLongError(None)
         if announced is not None and len(raw) < announced:
@@ -171,7 +180,8 @@ class HttpChannel:
             connection.auto_open = 0
             connection.sock = cast("socket.socket", _TimedSocket(raw, deadline))
             self._connection = connection
-        cast("_TimedSocket", self._connection.sock).deadline = deadline
+        sock = cast("_TimedSocket", self._connection.sock)
+        sock.deadline, sock.left = deadline, 2 * self._max_reply + _HEADERS
         return self._connection
 
     def close(self) -> None:

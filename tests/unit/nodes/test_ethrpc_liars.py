@@ -113,8 +113,10 @@ def test_r4_a_nonce_that_cannot_be() -> None:
     backend, liar = lied_to(eth_getTransactionCount="0xffffffffffffffff", eth_estimateGas="0x10000000000000000")
     distrusts(lambda: backend.nonce(HOLDER))
     distrusts(lambda: backend.estimate_gas(HOLDER, signed().unsigned))
-    liar.answers["eth_getTransactionCount"] = "0xfffffffffffffffe"
-    assert backend.nonce(HOLDER) == 2**64 - 2
+    liar.answers["eth_getTransactionCount"] = "0x8000000000000000"  # no store counts this far
+    distrusts(lambda: backend.nonce(HOLDER))
+    liar.answers["eth_getTransactionCount"] = "0x7fffffffffffffff"
+    assert backend.nonce(HOLDER) == 2**63 - 1
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,7 @@ RESULT = b'{"jsonrpc":"2.0","id":5,"result":'
     [
         b"", b" ", b"<html>", b"\xff\xfe", b"[]", b"5", b"null", b'"x"', b"{}", RESULT, RESULT + b'"0x1"}}',
         RESULT + b"NaN}", RESULT + b"Infinity}", RESULT + b"-Infinity}", RESULT + b"1e9" + b"9" * 50 + b"}",
+        RESULT + b"1e" + b"9" * 20 + b"}",
         RESULT + b"1" * 100 + b"}", RESULT + b"1" * 5000 + b"}", RESULT + b"[" * 40 + b"]" * 40 + b"}",
         RESULT + b"[" * 5_000_000, RESULT + b'{"a":' * 1_000_000, b"[" * 5_000_000,
         b'{"jsonrpc":"2.0","id":5,"result":1,"result":2}', RESULT + b'{"a":1,"a":1}}',
@@ -50,7 +51,7 @@ RESULT = b'{"jsonrpc":"2.0","id":5,"result":'
         b'{"jsonrpc":"2.0","id":5,"error":{"code":1,"message":"x"},"result":1}', b'{"jsonrpc":"2.0","id":5,"error":{}}',
         b"\xef\xbb\xbf" + RESULT + b"1}", b'"' + b"\\" * 1_000_000,
     ],
-    ids=range(40),
+    ids=range(41),
 )  # fmt: skip
 def test_r4_hostile_replies(body: bytes) -> None:
     started = time.monotonic()

@@ -44,19 +44,30 @@ def channel_to(place: RemotePlace) -> Channel:
     return HttpChannel(place) if place.url is not None else SocketChannel(place)
 
 
+class _OverlongError(Exception):
+    """More came than any answer has."""
+
+
 class _Stream(io.RawIOBase):
-    """A socket's bytes until a moment of the monotonic clock, however slowly they drip."""
+    """A socket's bytes until a moment of the monotonic clock, however slowly they drip, and a bounded number."""
+
+    # the bound is here and not where the body is read: a chunk may claim a length below zero, which is read as all
 
     def __init__(self, connection: socket.socket, deadline: float) -> None:
         self._connection = connection
         self._deadline = deadline
+        self._left = 2 * MOST_BYTES
 
     def readable(self) -> bool:
         return True
 
     def readinto(self, buffer: Any) -> int:
         self._connection.settimeout(_left(self._deadline))
-        return self._connection.recv_into(buffer)
+        count = self._connection.recv_into(buffer)
+        self._left -= count
+        if self._left < 0:
+            raise _OverlongError
+        return count
 
     def makefile(self, mode: str) -> io.BufferedReader:  # noqa: ARG002
         """As ``http.client`` asks a socket for."""
@@ -95,6 +106,8 @@ class HttpChannel:
             raise _gone(name, error) from error
         except ssl.SSLError as error:
             raise _distrusted(name, error.reason or "TLS failed") from error
+        except _OverlongError as error:
+            raise _endless(name) from error
         except (OSError, http.client.HTTPException) as error:
             raise _gone(name, error) from error
 
@@ -103,7 +116,10 @@ class HttpChannel:
         response.begin()
         if (response.length or 0) > MOST_BYTES:
             raise _endless(self._place.name)
-        body = response.read(MOST_BYTES + 1)
+        try:
+            body = response.read(MOST_BYTES + 1)
+        except ValueError as error:  # a chunk of a length below zero
+            raise http.client.IncompleteRead(b"") from error
         if len(body) > MOST_BYTES:
             raise _endless(self._place.name)
         if response.length:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bursar.crypto.hashes import keccak256
 from bursar.errors import BroadcastRejectedError, InvalidInputError, WrongChainError
 from bursar.ethereum.chain_id import check_chain_id
-from bursar.ethereum.transaction import MAX_GAS_LIMIT, MAX_NONCE, SignedTransaction, UnsignedTransaction
+from bursar.ethereum.transaction import MAX_GAS_LIMIT, SignedTransaction, UnsignedTransaction
 from bursar.nodes.ethrpc.access_lists import ask_access_list
 from bursar.nodes.ethrpc.balances import ask_balances, ask_nonces
 from bursar.nodes.ethrpc.blocks import ask_block_at, ask_block_body, ask_block_receipts, ask_heads
@@ -26,7 +26,7 @@ from bursar.nodes.ethrpc.reply import (
     read_quantity,
     read_wei,
 )
-from bursar.nodes.ethrpc.shapes import read_block, read_receipt
+from bursar.nodes.ethrpc.shapes import MOST_STORED, read_block, read_receipt
 from bursar.nodes.ethrpc.simulation import ask_simulation, call_object
 from bursar.nodes.ethrpc.traces import ask_internal_transfers
 from bursar.nodes.ethrpc.wire import Wire
@@ -71,7 +71,7 @@ class EthRpcBackend:
     def nonce(self, address: Address, *, pending: bool = False) -> int:
         """The next nonce after the last block, or after the node's mempool when ``pending``."""
         count = self._link.ask("eth_getTransactionCount", str(address), _tag(pending))
-        return read_quantity(count, name="the nonce", most=MAX_NONCE)
+        return read_quantity(count, name="the nonce", most=MOST_STORED)
 
     def fees(self) -> FeeQuote:
         """Base fee of the next block and tips that recent blocks took; a base fee of 0 where the chain has none."""

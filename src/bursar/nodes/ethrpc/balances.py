@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from bursar.errors import ChainUnavailableError, InvalidInputError
 from bursar.ethereum.token import encode_balance_of
-from bursar.ethereum.transaction import MAX_NONCE
 from bursar.nodes.ethrpc.link import refused, unknown_block
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_data, read_quantity
-from bursar.nodes.ethrpc.shapes import read_block
+from bursar.nodes.ethrpc.shapes import MOST_STORED, read_block
 
 if TYPE_CHECKING:
     from bursar.chain.protocols import BlockRef
@@ -150,6 +149,6 @@ def ask_nonces(link: Link, owners: Sequence[Address]) -> Mapping[Address, int]:
     calls: list[tuple[str, list[Any]]] = [("eth_getTransactionCount", [str(one), "latest"]) for one in owners]
     counts = link.ask_all(calls) if calls else []
     return {
-        owner: read_quantity(count, name="the nonce", most=MAX_NONCE)
+        owner: read_quantity(count, name="the nonce", most=MOST_STORED)
         for owner, count in zip(owners, counts, strict=True)
     }

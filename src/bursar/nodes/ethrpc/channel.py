@@ -15,6 +15,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 _CHUNK = 64 * 1024
+_HEADERS = 1024 * 1024  # more than the library reads of them, and of what stands between chunks
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -23,12 +24,15 @@ class TooLongError(Exception):
 
 
 class _DeadlineReader(io.RawIOBase):
-    """A socket's bytes until a moment of the monotonic clock, however slowly they drip."""
+    """A socket's bytes until a moment of the monotonic clock, however slowly they drip, and at most so many."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
+    # the bound is here and not where the content is read: a chunk may claim a length below zero, which is read as all
+
+    def __init__(self, connection: socket.socket, deadline: float, most: int) -> None:
         self._connection = connection
         self._stream = connection.makefile("rb", buffering=0)  # outlives the closing of the connection
         self._deadline = deadline
+        self._left = most
 
     def readable(self) -> bool:
         return True
@@ -38,7 +42,11 @@ class _DeadlineReader(io.RawIOBase):
         if remaining <= 0:
             raise TimeoutError
         self._connection.settimeout(remaining)
-        return self._stream.readinto(buffer) or 0
+        count = self._stream.readinto(buffer) or 0
+        self._left -= count
+        if self._left < 0:
+            raise TooLongError
+        return count
 
     def close(self) -> None:
         self._stream.close()
@@ -48,8 +56,8 @@ class _DeadlineReader(io.RawIOBase):
 class _DeadlineSocket:
     """What ``http.client`` asks of a socket to read an answer from it."""
 
-    def __init__(self, connection: socket.socket, deadline: float) -> None:
-        self._reader = _DeadlineReader(connection, deadline)
+    def __init__(self, connection: socket.socket, deadline: float, most: int) -> None:
+        self._reader = _DeadlineReader(connection, deadline, most)
 
     def makefile(self, _mode: str) -> io.BufferedReader:
         """The stream of the answer."""
@@ -104,7 +112,7 @@ class Channel:
 
     def _exchange(self, body: bytes, deadline: float, largest: int) -> tuple[int, str, bytes]:
         try:
-            connection = self._connected(deadline)
+            connection = self._connected(deadline, 2 * largest + _HEADERS)
             connection.request("POST", self._target, body, self._headers)
             response = connection.getresponse()
             content = _read(response, largest)
@@ -115,11 +123,11 @@ class Channel:
             self._hang_up()
             raise
 
-    def _connected(self, deadline: float) -> http.client.HTTPConnection:
+    def _connected(self, deadline: float, most: int) -> http.client.HTTPConnection:
         connection = self._connection
         if connection is None:
             connection = self._connection = self._new_connection()
-        connection.response_class = partial(_deadline_response, deadline)  # type: ignore[assignment]
+        connection.response_class = partial(_deadline_response, deadline, most)  # type: ignore[assignment]
         connection.timeout = max(deadline - time.monotonic(), 0.001)
         if connection.sock is not None:
             connection.sock.settimeout(connection.timeout)
@@ -149,19 +157,22 @@ class Channel:
 
 def _read(response: http.client.HTTPResponse, largest: int) -> bytes:
     received = bytearray()
-    while chunk := response.read(_CHUNK):
-        received += chunk
-        if len(received) > largest:
-            raise TooLongError
+    try:
+        while chunk := response.read(_CHUNK):
+            received += chunk
+            if len(received) > largest:
+                raise TooLongError
+    except ValueError as error:  # a chunk of a length below zero
+        raise http.client.IncompleteRead(b"") from error
     if response.length:  # fewer bytes than the header announced
         raise http.client.IncompleteRead(b"")
     return bytes(received)
 
 
 def _deadline_response(
-    deadline: float, connection: socket.socket, *rest: Any, **named: Any
+    deadline: float, most: int, connection: socket.socket, *rest: Any, **named: Any
 ) -> http.client.HTTPResponse:
-    stream: Any = _DeadlineSocket(connection, deadline)
+    stream: Any = _DeadlineSocket(connection, deadline, most)
     return http.client.HTTPResponse(stream, *rest, **named)
 
 

@@ -9,7 +9,7 @@ from bursar.chain.protocols import BlockRef, Log
 from bursar.errors import ChainError, InvalidInputError
 from bursar.nodes.ethrpc.link import dropped_block, refused
 from bursar.nodes.ethrpc.reply import Refusal, garbled, read_hash, read_list, read_object, read_quantity
-from bursar.nodes.ethrpc.shapes import MAX_UINT64, MOST_TOPICS, read_block, read_log
+from bursar.nodes.ethrpc.shapes import LAST_SECOND, MAX_UINT64, MOST_STORED, MOST_TOPICS, read_block, read_log
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
@@ -52,7 +52,7 @@ def ask_logs(
             middle = (first + last) // 2
             waiting += [(middle + 1, last), (first, middle)]
             continue
-        heights = [read_quantity(one.get("blockNumber"), name="a log's height", most=MAX_UINT64) for one in some]
+        heights = [read_quantity(one.get("blockNumber"), name="a log's height", most=MOST_STORED) for one in some]
         if any(not first <= height <= last for height in heights):
             raise garbled("it holds a log of another block")
         objects += some
@@ -91,13 +91,13 @@ def _blocks(link: Link, objects: Sequence[dict[str, Any]]) -> dict[str, BlockRef
     untimed: dict[int, str] = {}
     for one in objects:
         name = read_hash(one.get("blockHash"), name="a log's block")
-        height = read_quantity(one.get("blockNumber"), name="a log's height", most=MAX_UINT64)
+        height = read_quantity(one.get("blockNumber"), name="a log's height", most=MOST_STORED)
         stamp = one.get("blockTimestamp")
         if stamp is None:
             if untimed.setdefault(height, name) != name:
                 raise garbled("its logs name two blocks of one height")
             continue
-        block = BlockRef(height, name, read_quantity(stamp, name="a block's time", most=MAX_UINT64))
+        block = BlockRef(height, name, read_quantity(stamp, name="a block's time", most=LAST_SECOND))
         if blocks.setdefault(name, block) != block:
             raise garbled("its logs describe one block in two ways")
     if untimed:

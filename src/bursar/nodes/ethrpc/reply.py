@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
 from bursar.errors import ChainError, InvalidInputError
@@ -121,7 +121,10 @@ def _no_constant(text: str) -> NoReturn:
 def _fraction(text: str) -> Decimal:
     if len(text) > _LONGEST_NUMBER:
         raise garbled("it holds a number of absurd length")
-    return Decimal(text)
+    try:
+        return Decimal(text)
+    except InvalidOperation as error:  # an exponent of twenty digits
+        raise garbled("it holds a number of absurd size") from error
 
 
 def _whole(text: str) -> int:

@@ -24,6 +24,8 @@ MOST_TOPICS = 4
 MOST_TRANSACTIONS = 50_000
 MOST_WITHDRAWALS = 1_024
 MAX_UINT64 = (1 << 64) - 1
+MOST_STORED = (1 << 63) - 1  # what stores and ranges of blocks count up to; no chain will come near
+LAST_SECOND = 253_402_300_799  # of the year 9999: no later one is a date
 _GWEI = 10**9
 
 
@@ -31,9 +33,9 @@ def read_block(value: Any) -> BlockRef:
     """A block by the fields of its header."""
     body = read_object(value, name="the block")
     return BlockRef(
-        height=read_quantity(body.get("number"), name="the height", most=MAX_UINT64),
+        height=read_quantity(body.get("number"), name="the height", most=MOST_STORED),
         hash=read_hash(body.get("hash"), name="the block's hash"),
-        time=read_quantity(body.get("timestamp"), name="the block's time", most=MAX_UINT64),
+        time=read_quantity(body.get("timestamp"), name="the block's time", most=LAST_SECOND),
     )
 
 
@@ -135,7 +137,7 @@ def read_log(value: Any, block: BlockRef | None) -> Log:
         place = LogPlace(
             block=block,
             tx_hash=read_hash(body.get("transactionHash"), name="a log's transaction"),
-            index=read_quantity(body["logIndex"], name="a log's index", most=MAX_UINT64),
+            index=read_quantity(body["logIndex"], name="a log's index", most=MOST_STORED),
         )
     return Log(
         address=read_address(body.get("address"), name="a log's contract"),

@@ -156,6 +156,8 @@ def _translated(path: Path) -> Iterator[None]:
         raise _translate(error, path) from error
     except SQLAlchemyError as error:
         raise StoreError(f"{path}: {error}") from error
+    except OverflowError as error:  # of the driver's: SQLite counts up to 2**63 - 1
+        raise StoreError(f"{path} cannot hold a number this large: {error}") from error
 
 
 def _translate(error: DBAPIError, path: Path) -> StoreError | ConflictError:
