@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 AnyEthereum: TypeAlias = EthereumAccount | AddressAccount  # what an account on an Ethereum chain may be
 GAP_LIMIT = 20
+MOST_FOUND = 2_000  # new addresses of one look at an Ethereum account: to a node that lies every address is used
 MOST_GAP = 10_000
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from bursar.chain.ethereum_reading import Tracer
 from bursar.errors import ChainError, ChainUnavailableError
 from bursar.ethereum.address import Address
-from bursar.wallet.accounts import missing_rows
+from bursar.wallet.accounts import MOST_FOUND, missing_rows
 from bursar.wallet.ethereum_deposits import Payments, deposits_of, identity, payments_of
 from bursar.wallet.ethereum_deposits_ledger import Found, OvertakenError, settle_account, store_part
 from bursar.wallet.ethereum_deposits_scan import AGAIN, DepositSource, Lookout, fork_point, moved
@@ -73,6 +73,7 @@ class Stored:
     held: Amounts
     transfers: list[TransferRow]
     waiting: list[Deposit]
+    most: int  # addresses this look goes up to
 
 
 @dataclass(slots=True)
@@ -207,6 +208,7 @@ def _load(context: Context, row: AccountRow, account: AnyEthereum) -> Stored:
             held={(item.address, item.contract): item.amount for item in holding_rows(connection, row.id)},
             transfers=transfer_rows(connection, account_id=row.id),
             waiting=deposit_rows(connection, row.id, states=("seen",)),
+            most=account_rows.derived_count(connection, row.id, 0) + MOST_FOUND,
         )
     if row.tip is not None:
         stored.noted.setdefault(row.tip.height, row.tip.hash)
@@ -216,7 +218,7 @@ def _load(context: Context, row: AccountRow, account: AnyEthereum) -> Stored:
 def _read_window(
     account: AnyEthereum, stored: Stored, backend: DepositSource, wider: set[int]
 ) -> tuple[BlockRef, Amounts, dict[str, int], set[int]]:
-    """Balances and nonces of every address of the window, which grows with those found used."""
+    """Balances and nonces of every address of the window, which grows with those found used; by so many at most."""
     busy = set(wider)
     while True:
         rows = stored.addresses
@@ -224,7 +226,7 @@ def _read_window(
         tip, amounts, nonces = read_balances(backend, [item.address for item in rows], stored.contracts)
         holding = {address for (address, _), amount in amounts.items() if amount}
         busy |= {item.position for item in rows if item.address in holding or nonces.get(item.address)}
-        if not missing_rows(account, _with_used(rows, busy)):
+        if len(rows) >= stored.most or not missing_rows(account, _with_used(rows, busy)):
             return tip, amounts, nonces, busy
 
 
@@ -297,6 +299,8 @@ def _payments(context: Context, row: AccountRow, moves: Iterable[object]) -> Pay
 def _check_window(account: AnyEthereum, stored: Stored, new: Sequence[Deposit], wider: set[int]) -> None:
     paid = {row.address for row in new if row.amount > 0 and (not row.contract or row.contract in stored.contracts)}
     positions = {item.position for item in stored.addresses if item.address in paid}
+    if len(stored.addresses) >= stored.most:
+        return
     if positions - wider and missing_rows(account, _with_used(stored.addresses, positions | wider)):
         raise _WiderError(positions)
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bursar.errors import ChainError, WrongChainError
 from bursar.ethereum.address import Address
-from bursar.wallet.accounts import GAP_LIMIT, missing_rows
+from bursar.wallet.accounts import GAP_LIMIT, MOST_FOUND, missing_rows
 from bursar.wallet.ethereum_deposits import UNEXPLAINED
 from bursar.wallet.ethereum_deposits_scan import reads_blocks
 from bursar.wallet.ethereum_deposits_sync import sync_by_blocks
@@ -133,15 +133,16 @@ def _discover(
     contracts: Sequence[str],
     progress: Callable[[str, int, int | None], None],
 ) -> set[tuple[int, int]]:
-    """Walk the addresses until ``GAP_LIMIT`` in a row were never used; ``addresses`` grows as needed."""
+    """Walk the addresses until ``GAP_LIMIT`` in a row were never used; ``addresses`` grows as needed and bounded."""
     used: set[tuple[int, int]] = set()
     number = gap = 0
+    most = len(addresses) + MOST_FOUND
     while gap < GAP_LIMIT:
         if number == len(addresses):
             taken = [_as_used(item) if _key(item) in used else item for item in addresses]
             addresses += missing_rows(account, taken)
-            if number == len(addresses):
-                break  # an account of one address
+            if number == len(addresses) or number >= most:
+                break  # an account of one address, or a node that knows every one
         row = addresses[number]
         progress("discover", number, None)
         address = Address.from_text(row.address)
