@@ -127,10 +127,11 @@ class _Pages:
             words.caution("value-not-shown", f"also pays {words.coin(value.value, words.chain_id)}, which no row shows")
         if behind:
             words.caution("trailing-bytes", f"{len(behind)} bytes follow the arguments: {_short('0x' + behind.hex())}")
-        missing = tuple(
-            Row(one.place, _short(raw_text(one)), one.place)
-            for one in islice(rows.shown.missing(scope.data), _MOST_MISSING)
-        )
+        left = rows.shown.missing(scope.data)
+        missing = tuple(Row(one.place, _short(raw_text(one)), one.place) for one in islice(left, _MOST_MISSING))
+        further = sum(1 for _ in left)
+        if further:
+            words.caution("cut", f"{further} more values are neither shown nor listed as not shown")
         return Rendering(
             ", ".join(f"{label(name)}: {label(text)}" if name else label(text) for name, text in form.intent),
             None if form.sentence is None else interpolated(form.sentence, rows.texts),
@@ -152,6 +153,7 @@ class _Pages:
         chain = words.parameter(it, "chainId")
         chain_id = words.chain_id if chain is None else number_of(chain)
         if callee is None or chain_id is None or not it.found.value:
+            it.used.clear()
             return None
         data = it.found.value if selector is None else _selector(selector) + it.found.value
         target = address_of(callee)
@@ -168,6 +170,7 @@ class _Pages:
         except InvalidInputError as error:
             rendered, why = None, error.message
         if rendered is None:
+            it.used[:] = [one for one in it.used if one is callee]  # the caution names it
             words.caution(
                 "opaque-call", f"{label(it.field.label)} is a call of {target} that is not put into words: {why}"
             )

@@ -12,6 +12,7 @@ LONGEST_VALUE: Final = 5_000
 _MOST_MARKS: Final = 2
 # letters to Unicode, nothing to the eye: fillers of Hangul, the empty pattern of Braille, the object without a glyph
 _UNSEEN: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
+_RIGHT_TO_LEFT: Final = frozenset(("R", "AL", "AN"))  # letters that turn round the numbers beside them
 
 
 def descriptor_error(message: str) -> InvalidInputError:
@@ -34,7 +35,8 @@ def plain(text: str) -> str:
         combining = unicodedata.category(one) in ("Mn", "Me")
         marks = marks + 1 if combining else 0
         variation = "\ufe00" <= one <= "\ufe0f"
-        if one.isprintable() and one not in _UNSEEN and not variation and marks <= _MOST_MARKS:
+        turned = unicodedata.bidirectional(one) in _RIGHT_TO_LEFT
+        if one.isprintable() and one not in _UNSEEN and not variation and not turned and marks <= _MOST_MARKS:
             shown.append(one)
         else:
             shown.append(f"\\u{{{ord(one):x}}}")

@@ -19,19 +19,21 @@ from bursar.ethereum.clear_signing.resolve import Found, Scope, byte_text, const
 from bursar.ethereum.clear_signing.shapes import BYTES
 from bursar.ethereum.clear_signing.texts import LONGEST_VALUE, bounded, data_error, label
 from bursar.ethereum.review import Caution
+from bursar.ethereum.token import is_unlimited
 
 if TYPE_CHECKING:
     from bursar.ethereum.clear_signing.known import Known
 
 _MOST_DECIMALS = 255
 _ADDRESSES = frozenset(("token", "collection", "callee", "spender"))
+_SHOWN_BY_USE = frozenset(("token", "callee", "amount"))  # as a symbol, or in the rendering of the call within
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
     """One of the ``count`` values that ``field`` shows, in the group at ``base``; arrays in parameters go along.
 
-    ``used`` collects the values that parameters took from the data.
+    ``used`` collects the values that parameters took from the data and that the row shows by it.
     """
 
     field: Field
@@ -86,7 +88,8 @@ class Words:
             found = values[it.index if len(values) > 1 else 0]
             if name in _ADDRESSES:
                 found = self.address_part(found, it.field.label)
-            it.used.append(found)
+            if name in _SHOWN_BY_USE:
+                it.used.append(found)
             return found
         given = it.field.parameters.get(name)
         return None if given is None else self._constant(given, it.base)
@@ -137,6 +140,8 @@ class Words:
         if threshold is not None and amount >= number_of(threshold):
             given = self.parameter(it, "message")
             message = label("Unlimited" if given is None else raw_text(given))
+            if not is_unlimited(amount):
+                self.caution("amount-in-words", f"{label(it.field.label)} is {amount} base units, not without limit")
         if contract is not None and contract in self._listed(it, "nativeCurrencyAddress"):
             coin = self.coin(amount, chain_id)
             return coin if message is None else f"{message} {coin.partition(' ')[2]}"
@@ -163,7 +168,10 @@ class Words:
         if collection is None or self.chain_id is None:
             return str(token_id)
         name = self.known.collections.get((self.chain_id, address_of(collection)))
-        return str(token_id) if name is None else f"{label(name)} #{token_id}"
+        if name is None:
+            return str(token_id)
+        it.used.append(collection)
+        return f"{label(name)} #{token_id}"
 
     def _date(self, it: Value) -> str:
         value = number_of(it.found)
