@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -29,6 +30,8 @@ from bursar.policy.render import review_text
 from bursar.policy.review import Asset, Called, Review
 from bursar.policy.typed_data import gives_nothing, review_of_typed_data
 from bursar.policy.verdict import Allow, Deny
+from bursar.wallet.canonical import canonical_json
+from bursar.wallet.review_json import review_from_json, review_to_json
 
 OWN, PAYEE, THIEF = (Address(bytes((number,)) * 20) for number in (0xA1, 0xB0, 0xEE))
 NUMBERED, COIN, SAFE = (Address(bytes((number,)) * 20) for number in (0xD7, 0xC0, 0x5A))
@@ -238,3 +241,16 @@ def test_calldata_cannot_make_a_thief_one_of_the_owners_of_what_moves() -> None:
 def test_a_node_that_tells_of_more_ether_than_exists_is_answered() -> None:
     most = SimulatedTransfer(None, OWN, THIEF, (1 << 256) - 1)
     assert "wei" in compare(effects(tx(PAYEE)), simulated(most, most), sender=OWN)[0].text
+
+
+def test_more_than_all_ether_is_written_down_and_read_back() -> None:
+    """A record that can be written and not read would end every later look at the wallet."""
+    most = (1 << 256) - 1
+    kinds = "execTransaction(address,uint256,bytes,uint8,uint256,uint256,uint256,address,address,bytes)"
+    refund = call(kinds, PAYEE, 0, b"", 0, most, most, most, ZERO_ADDRESS, THIEF, b"")
+    fields = "(address,uint256,bytes,bytes,uint256,uint256,uint256,uint256,uint256,bytes,bytes)[]"
+    dear = (SAFE, 0, b"", b"", most, most, most, most, most, b"", b"")
+    for data in (refund, call(f"handleOps({fields},address)", [dear], THIEF)):
+        found = review(tx(SAFE, data))
+        assert [one.amount for one in found.payments if one.to == str(THIEF)] == [most]
+        assert review_from_json(json.loads(canonical_json(review_to_json(found)))) == found

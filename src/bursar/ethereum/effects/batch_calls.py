@@ -10,6 +10,7 @@ from bursar.ethereum.abi import decode
 from bursar.ethereum.address import Address
 from bursar.ethereum.effects.call import Call, Reading
 from bursar.ethereum.effects.model import Caution, Movement
+from bursar.ethereum.units import MAX_UINT256
 
 if TYPE_CHECKING:
     from bursar.ethereum.effects.call import Reader, Scope
@@ -120,7 +121,7 @@ def unread_account(account: Address) -> tuple[Caution, Caution]:
 
 
 def _cost(one: Sequence[Any]) -> tuple[int, bytes]:
-    return (one[4] + one[5] * (3 if any(one[9][:20]) else 1) + one[6]) * one[7], one[9]
+    return min((one[4] + one[5] * (3 if any(one[9][:20]) else 1) + one[6]) * one[7], MAX_UINT256), one[9]
 
 
 def _cost_packed(one: Sequence[Any]) -> tuple[int, bytes]:
@@ -131,7 +132,7 @@ def packed_cost(limits: bytes, before: int, fees: bytes, paymaster: bytes) -> in
     """What a packed user operation costs at most, in wei, by its fields of 32 bytes and its gas before verification."""
     gas = int.from_bytes(limits[:16], "big") + int.from_bytes(limits[16:], "big") + before
     gas += int.from_bytes(paymaster[20:36], "big") + int.from_bytes(paymaster[36:52], "big")
-    return gas * int.from_bytes(fees[16:], "big")
+    return min(gas * int.from_bytes(fees[16:], "big"), MAX_UINT256)
 
 
 def _variants() -> Iterator[tuple[str, Reader]]:

@@ -11,6 +11,7 @@ from bursar.ethereum.effects.model import Caution, Movement
 from bursar.ethereum.safe.delegates import MULTI_SENDS, SELF_CALLING, SIGN_MESSAGES
 from bursar.ethereum.safe.multisend import MULTI_SEND, decode_multi_send
 from bursar.ethereum.safe.operation import Operation
+from bursar.ethereum.units import MAX_UINT256
 
 if TYPE_CHECKING:
     from bursar.ethereum.address import Address
@@ -65,7 +66,9 @@ def refund(
     contract = None if token.is_zero else token
     known = scope.tokens.get(token)
     text = f"the Safe pays {'whoever sends it' if receiver.is_zero else receiver} for the gas, {price} for each"
-    return [Movement(payee, gas * price, contract, known, scope.owner(safe))], [Caution("safe-refund", text)]
+    return [Movement(payee, min(gas * price, MAX_UINT256), contract, known, scope.owner(safe))], [
+        Caution("safe-refund", text)
+    ]
 
 
 def read_delegate_call(call: Call) -> Reading | None:
