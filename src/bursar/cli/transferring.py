@@ -149,7 +149,7 @@ class Sending:
         past = self._wallet.policy_history()
         verdict = rules.decide(plan.review, past)
         text = f"{review_text(plan.review)}{self._words(plan).text}\n{rules.explain(plan.review, past)}\n"
-        text += after_verdict(verdict, plan.review, self._session.home.policy)
+        text += after_verdict(verdict, plan.review, self._session.home.policy, past)
         if self._yes:
             self._session.output.say(text)
         else:
@@ -205,7 +205,7 @@ def show_dry_run(
     explanation = rules.explain(review, past)
     verdict = rules.decide(review, past)
     session.output.say(f"{review_text(review)}{clear.text}\n{explanation}")
-    session.output.say(after_verdict(verdict, review, session.home.policy))
+    session.output.say(after_verdict(verdict, review, session.home.policy, past))
     require_allowed(verdict)
     document = {
         "dry_run": True,

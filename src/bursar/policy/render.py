@@ -89,7 +89,7 @@ def review_text(review: Review, *, most: int = 100) -> str:
         lines += ["", "May be taken later, without asking again", *_allowance_lines(review, most)]
     if review.delegations:
         lines += ["", "Runs code of others from now on, which may do anything", *_delegation_lines(review)]
-    if any(one.name is not None or not one.understood or one.calls for one in review.calls):
+    if any(one.name is not None or not one.understood or one.calls for one in review.calls) and not _repeats(review):
         lines += ["", "Calls", *_call_lines(review, most)]
     lines += ["", "Costs", *_rows(_costs(review))]
     if review.change:
@@ -160,6 +160,23 @@ def _delegation_lines(review: Review) -> Iterator[str]:
         yield f"{_INDENT}{who}  runs the code of  {code}{where}"
 
 
+def _repeats(review: Review) -> bool:
+    """Whether the calls are one plain transfer or approval, all of which stands above as a payment or an allowance."""
+    if len(review.calls) != 1 or len(review.payments) + len(review.allowances) != 1 or review.delegations:
+        return False
+    call = review.calls[0]
+    if review.payments:
+        one = review.payments[0]
+        usual, party, asset, amount, token_id = "transfer", one.to, one.asset, one.amount, one.token_id
+    else:
+        given = review.allowances[0]
+        usual, party, asset, amount, token_id = "approve", given.spender, given.asset, given.amount, given.token_id
+    plain = call.understood and not call.calls and not call.delegate and not call.value
+    shown = [party, str(amount if token_id is None else token_id)]
+    same = (call.name, call.to, [text for _, text in call.arguments]) == (usual, asset.contract, shown)
+    return plain and same
+
+
 def _call_lines(review: Review, most: int) -> Iterator[str]:
     rows = _call_rows(review.calls, review.fee_asset, 1)
     yield from islice(rows, most)
@@ -190,7 +207,8 @@ def _costs(review: Review) -> Iterator[tuple[str, str]]:
     if review.max_fee != review.fee:
         yield "At most", amount_text(review.max_fee, review.fee_asset)
     leaving = [amount_text(total, asset) for total, asset in _totals(review, review.max_fee)]
-    yield "Leaves the account", f"{' and '.join(leaving)}, fee included"
+    if leaving:
+        yield "Leaves the account", f"{' and '.join(leaving)}, fee included"
 
 
 def _change_lines(review: Review, most: int) -> Iterator[str]:

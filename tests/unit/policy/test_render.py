@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bursar.policy.render import amount_text, plain_text, review_text, text_width
-from bursar.policy.review import Asset, Change, Payment, ReviewWarning
+from bursar.policy.review import Asset, Called, Change, Granted, Payment, ReviewWarning
 
 
 def test_a_bitcoin_review_says_who_gets_what_and_what_it_costs(stage: SimpleNamespace) -> None:
@@ -52,6 +52,41 @@ def test_a_token_review_names_the_contract_and_both_costs(stage: SimpleNamespace
 
 def test_a_review_without_payments_says_so(stage: SimpleNamespace) -> None:
     assert "nobody: only the network fee" in review_text(stage.review())
+
+
+def test_nothing_that_leaves_is_not_said_to_leave(stage: SimpleNamespace) -> None:
+    free = replace(stage.review(), fee=0, max_fee=0)
+    assert "Leaves the account" not in review_text(free)
+    assert "Leaves the account" in review_text(stage.review())
+
+
+def test_one_call_that_only_repeats_what_it_pays_or_allows_is_left_out(stage: SimpleNamespace) -> None:
+    transfer = Called(stage.TOKEN, 0, "transfer", (("to", stage.CAROL), ("amount", "5")))
+    paid = replace(stage.review((stage.TUSD, stage.CAROL, 5)), calls=(transfer,))
+    approve = Called(stage.TOKEN, 0, "approve", (("spender", stage.CAROL), ("amount", "5")))
+    granted = replace(
+        stage.review((stage.TUSD, stage.CAROL, 5)),
+        payments=(),
+        allowances=(Granted(stage.TUSD, stage.CAROL, 5),),
+        calls=(approve,),
+    )
+    for review in (paid, granted):
+        assert "Calls" not in review_text(review)
+        call = review.calls[0]
+        for other in (
+            (call, call),
+            (replace(call, calls=(call,)),),
+            (replace(call, understood=False),),
+            (replace(call, delegate=True),),
+            (replace(call, value=1),),
+            (replace(call, to=stage.CAROL),),
+            (replace(call, name="transferFrom"),),
+            (replace(call, name="increaseAllowance"),),
+            (replace(call, arguments=(*call.arguments, ("data", "0x00"))),),
+            (replace(call, arguments=(("to", stage.TOKEN), ("amount", "5"))),),
+        ):
+            assert "Calls" in review_text(replace(review, calls=other)), other
+    assert "Calls" in review_text(replace(paid, allowances=granted.allowances))
 
 
 def test_payments_beyond_the_bound_are_counted_and_summed(stage: SimpleNamespace) -> None:

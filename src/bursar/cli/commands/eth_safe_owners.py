@@ -72,6 +72,7 @@ def sign(
     call) is refused unless --allow-delegate names it and the policy allows calling it (allow-calls).
     """
     from bursar.cli import safe_files
+    from bursar.cli.advice import after_verdict
     from bursar.cli.clear_words import words_of_safe
     from bursar.cli.ethereum_accounts import ethereum_account, require_signer
     from bursar.cli.safe_chain import stand
@@ -104,8 +105,10 @@ def sign(
     rules, past = compose.policy(session), wallet.policy_history()
     clear = words_of_safe(session, wallet, tx)
     text = f"{proposal_text(standing, review, clear=clear.text)}\n{rules.explain(review, past)}\n"
+    verdict = rules.decide(review, past)
+    text += after_verdict(verdict, review, session.home.policy, past)
     (session.output.aside if yes else session.human.tell)(text)
-    require_allowed(rules.decide(review, past))
+    require_allowed(verdict)
     if not yes and session.human.ask(f"Sign it as {held.address(place)}? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
     with compose.signer(session, unlock, signs_for) as (selector, opened):

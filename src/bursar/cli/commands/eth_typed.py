@@ -42,6 +42,7 @@ def sign_typed(
     Every field is shown, with what the signature lets others do. Permits (EIP-2612, Permit2) are put to the policy as
     allowances, payments by signature as payments, and what only looks like one as a call nobody can read.
     """
+    from bursar.cli.advice import after_verdict
     from bursar.cli.clear_words import words_of_typed_data
     from bursar.cli.ethereum_accounts import coin_symbol, ethereum_account, require_signer
     from bursar.cli.typed_data_review import read_typed_data, typed_data_text
@@ -72,10 +73,11 @@ def sign_typed(
     free = gives_nothing(review)
     if not free:
         rules, past = compose.policy(session), wallet.policy_history()
-        text += f"\n{rules.explain(review, past)}\n"
+        verdict = rules.decide(review, past)
+        text += f"\n{rules.explain(review, past)}\n{after_verdict(verdict, review, session.home.policy, past)}"
     (session.output.aside if yes else session.human.tell)(text)
     if not free:
-        require_allowed(rules.decide(review, past))
+        require_allowed(verdict)
     if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
     with compose.signer(session, unlock, usual) as (selector, opened):

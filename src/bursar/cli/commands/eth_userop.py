@@ -104,6 +104,7 @@ def sign(
     read needs a rule (allow-calls) that names the smart account.
     """
     from bursar.cli import safe_files
+    from bursar.cli.advice import after_verdict
     from bursar.cli.ethereum_accounts import ethereum_account, require_signer
     from bursar.cli.user_operations import operation_text, read_operation, review_of
     from bursar.policy.verdict import require_allowed
@@ -125,8 +126,10 @@ def sign(
     review = review_of(session, one, point, record.name)
     rules, past = compose.policy(session), wallet.policy_history()
     text = f"{operation_text(one, point, review)}\n{rules.explain(review, past)}\n"
+    verdict = rules.decide(review, past)
+    text += after_verdict(verdict, review, session.home.policy, past)
     (session.output.aside if yes else session.human.tell)(text)
-    require_allowed(rules.decide(review, past))
+    require_allowed(verdict)
     if not yes and session.human.ask(f"Sign it as {held.address(index)}? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
     typed = form == "typed" or (form == "auto" and version == "0.8")

@@ -80,10 +80,9 @@ def explain(session: Session, account: str, payees: Sequence[str]) -> None:
     sentence = rules.explain(review, past)
     verdict = rules.decide(review, past)
     word = "allow" if isinstance(verdict, Allow) else "deny" if isinstance(verdict, Deny) else "need-approval"
+    advice = after_verdict(verdict, review, session.home.policy, past)
     document = {"verdict": word, "rule": verdict.rule, "explanation": sentence}
-    session.output.answer(
-        document, lambda: click.echo((sentence + "\n" + after_verdict(verdict, review, session.home.policy)).rstrip())
-    )
+    session.output.answer(document, lambda: click.echo(f"{sentence}\n{advice}".rstrip()))
 
 
 def _review(account: str, coin: Asset, payments: tuple[Payment, ...]) -> Review:

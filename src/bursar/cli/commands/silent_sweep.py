@@ -184,7 +184,8 @@ def _reviewed(
     verdict = rules.decide(review, past)
     text = "".join(f"{line}\n" for line in _notes(built, found, book))
     text += (
-        f"{review_text(review)}\n{rules.explain(review, past)}\n{after_verdict(verdict, review, session.home.policy)}"
+        f"{review_text(review)}\n{rules.explain(review, past)}\n"
+        f"{after_verdict(verdict, review, session.home.policy, past)}"
     )
     (session.output.say if yes else session.human.tell)(text)
     require_allowed(verdict)
