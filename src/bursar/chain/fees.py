@@ -16,16 +16,18 @@ if TYPE_CHECKING:
 
 _BITCOIN_CAP = FeeRate(1_000_000)
 _ETHEREUM_CAP = Wei(2_000 * 10**9)
+_BLOB_CAP = Wei(1_000 * 10**9)
 TARGET_BLOCKS: dict[Speed, int] = {"slow": 72, "normal": 6, "fast": 2}
 
 
 @dataclass(frozen=True, slots=True)
 class FeeCaps:
-    """What is believed at most, whoever says it: sat/kvB, wei per gas, and gas for one transfer."""
+    """What is believed at most, whoever says it: sat/kvB, wei per gas, gas for one transfer, wei per gas of blobs."""
 
     bitcoin: FeeRate = _BITCOIN_CAP
     ethereum: Wei = _ETHEREUM_CAP
     gas: int = 1_000_000
+    blob: Wei = _BLOB_CAP
 
     def check_bitcoin(self, rate: FeeRate) -> FeeRate:
         """An explicit rate within the cap; ``InvalidInputError`` (``input.fee``)."""
@@ -44,6 +46,22 @@ class FeeCaps:
                 code="input.fee",
             )
         return fees
+
+    def check_blob(self, price: Wei) -> Wei:
+        """An explicit price for one gas of blobs within the cap; ``InvalidInputError`` (``input.fee``)."""
+        if price > self.blob:
+            raise InvalidInputError(
+                f"a fee of {price.to_gwei_text()} for one gas of blobs is above this wallet's cap of "
+                f"{self.blob.to_gwei_text()}: lower it",
+                code="input.fee",
+            )
+        return price
+
+    def believe_blob(self, price: Wei, offered: Wei) -> Wei:
+        """``offered`` within the cap; ``ChainError`` (``chain.fee-absurd``) where the node's ``price`` is above it."""
+        if price > self.blob:
+            raise _absurd(price.to_gwei_text(), self.blob.to_gwei_text())
+        return min(offered, self.blob)
 
 
 def bitcoin_fee_rate(estimate: FeeRate | None, floor: FeeRate, *, network: Network, caps: FeeCaps) -> FeeRate:

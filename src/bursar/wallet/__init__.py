@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bursar.chain.protocols import Speed
-from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance
+from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SendBlobs, SetAllowance
 from bursar.wallet.coin_control import SpendWith
 from bursar.wallet.coin_records import CoinRecord
 from bursar.wallet.deposit_records import DepositRecord
@@ -47,6 +47,7 @@ __all__ = [
     "PaymentOrder",
     "Plan",
     "Recovery",
+    "SendBlobs",
     "SetAllowance",
     "SignedTransfer",
     "SigningProgress",

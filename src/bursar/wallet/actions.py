@@ -1,9 +1,10 @@
-"""What an Ethereum transfer may do instead of a payment: a call, an NFT, an allowance, a delegation, an empty nonce."""
+"""What an Ethereum transfer does instead of a payment: a call, an NFT, an allowance, blobs, a delegation, nothing."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, get_args
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
 from bursar.errors import InvalidInputError
 from bursar.ethereum.units import MAX_UINT256
@@ -11,12 +12,14 @@ from bursar.wallet.canonical import field as read
 from bursar.wallet.canonical import open_record
 
 if TYPE_CHECKING:
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.authorization import SignedAuthorization
 
 MAX_TEXT = 1000
 MAX_DATA = 128 * 1024  # bytes of calldata; nodes relay no more
 MAX_AUTHORIZATIONS = 16
 MAX_NONCE = (1 << 64) - 2
+AUTO: Final = "auto"
 NftStandard = Literal["erc721", "erc1155"]
 
 
@@ -24,7 +27,8 @@ NftStandard = Literal["erc721", "erc1155"]
 class ContractCall:
     """Call ``to`` with ``data`` and ``value`` wei; without ``to``, create a contract of the init code ``data``.
 
-    ``gas_limit`` overrides the node's estimate.
+    ``gas_limit`` overrides the node's estimate. ``access_list`` declares what the call touches (EIP-2930); ``"auto"``
+    has the node make the list when the call is planned.
     """
 
     kind: ClassVar[str] = "call"
@@ -32,6 +36,7 @@ class ContractCall:
     data: bytes = b""
     value: int = 0
     gas_limit: int | None = None
+    access_list: tuple[AccessListEntry, ...] | Literal["auto"] = ()
 
     def __post_init__(self) -> None:
         if self.to is not None:
@@ -43,6 +48,10 @@ class ContractCall:
         _check_number(self.value, "the value of a call", MAX_UINT256, "input.amount")
         if self.gas_limit is not None:
             _check_number(self.gas_limit, "a gas limit", (1 << 64) - 1, "input.fee")
+        if self.access_list != AUTO and self.access_list != ():
+            from bursar.ethereum.access_list_json import checked
+
+            checked(self.access_list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +106,38 @@ class SetAllowance:
 
 
 @dataclass(frozen=True, slots=True)
+class SendBlobs:
+    """Publish ``blobs`` (EIP-4844), each of 131,072 bytes, in a transaction to ``to`` with ``data`` and ``value`` wei.
+
+    In records stand the SHA-256 ``digests`` of the blobs: an action read back from one has no ``blobs``.
+    """
+
+    kind: ClassVar[str] = "blobs"
+    to: str
+    blobs: tuple[bytes, ...] = field(compare=False, repr=False)
+    data: bytes = b""
+    value: int = 0
+    digests: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        from bursar.ethereum.blobs.sidecar import check_blob
+        from bursar.ethereum.transaction.kinds import MAX_BLOBS
+
+        _check_text(self.to, "blobs go with a transaction to an address", "input.address")
+        if type(self.data) is not bytes or len(self.data) > MAX_DATA:
+            raise InvalidInputError(f"the data of a transaction is at most {MAX_DATA} bytes", code="input.action")
+        _check_number(self.value, "the value of a transaction", MAX_UINT256, "input.amount")
+        if type(self.blobs) is not tuple or not 0 < max(len(self.blobs), len(self.digests)) <= MAX_BLOBS:
+            raise InvalidInputError(f"1 to {MAX_BLOBS} blobs", code="input.blob")
+        for one in self.blobs:
+            check_blob(one)
+        digests = tuple(hashlib.sha256(one).digest() for one in self.blobs) or self.digests
+        if self.digests not in ((), digests) or any(type(one) is not bytes or len(one) != 32 for one in digests):
+            raise InvalidInputError("these are not the blobs of these digests", code="input.blob")
+        object.__setattr__(self, "digests", digests)
+
+
+@dataclass(frozen=True, slots=True)
 class Delegate:
     """Carry signed authorizations (EIP-7702) in a transaction to the sender itself."""
 
@@ -124,7 +165,7 @@ class FillNonce:
         _check_number(self.nonce, "a nonce", MAX_NONCE, "input.nonce")
 
 
-Action: TypeAlias = ContractCall | NftTransfer | SetAllowance | Delegate | FillNonce
+Action: TypeAlias = ContractCall | NftTransfer | SetAllowance | SendBlobs | Delegate | FillNonce
 
 
 def action_to_json(action: Action) -> dict[str, Any]:
@@ -137,6 +178,7 @@ def action_to_json(action: Action) -> dict[str, Any]:
             "data": action.data.hex(),
             "value": str(action.value),
             "gas_limit": None if gas is None else str(gas),
+            **_list_json(action),
         }
     elif isinstance(action, NftTransfer):
         body = {
@@ -153,6 +195,9 @@ def action_to_json(action: Action) -> dict[str, Any]:
             "amount": str(action.amount),
             "unlimited": action.unlimited,
         }
+    elif isinstance(action, SendBlobs):
+        digests = [one.hex() for one in action.digests]
+        body = {"to": action.to, "data": action.data.hex(), "value": str(action.value), "digests": digests}
     elif isinstance(action, Delegate):
         body = {"authorizations": [one.to_json() for one in action.authorizations]}
     else:
@@ -164,7 +209,7 @@ def action_from_json(data: object) -> Action | None:
     """The action of a record; ``None`` for none."""
     if data is None:
         return None
-    kinds: tuple[type[Action], ...] = (ContractCall, NftTransfer, SetAllowance, Delegate, FillNonce)
+    kinds: tuple[type[Action], ...] = (ContractCall, NftTransfer, SetAllowance, SendBlobs, Delegate, FillNonce)
     name = data.get("kind") if isinstance(data, dict) else None
     kind = next((one for one in kinds if one.kind == name), None)
     if kind is None:
@@ -172,9 +217,8 @@ def action_from_json(data: object) -> Action | None:
     record = open_record(data, kind.kind, 1)
     if kind is ContractCall:
         gas = None if read(record, "gas_limit", (str, type(None))) is None else _number(record, "gas_limit")
-        return ContractCall(
-            read(record, "to", (str, type(None))), _bytes(record, "data"), _number(record, "value"), gas
-        )
+        to, data, value = read(record, "to", (str, type(None))), _bytes(record, "data"), _number(record, "value")
+        return ContractCall(to, data, value, gas, _read_list(record))
     if kind is NftTransfer:
         return NftTransfer(
             read(record, "contract", str),
@@ -190,6 +234,15 @@ def action_from_json(data: object) -> Action | None:
             _number(record, "amount"),
             read(record, "unlimited", bool),
         )
+    if kind is SendBlobs:
+        digests = read(record, "digests", list)
+        return SendBlobs(
+            read(record, "to", str),
+            (),
+            _bytes(record, "data"),
+            _number(record, "value"),
+            tuple(_bytes({"digest": one}, "digest") for one in digests),
+        )
     if kind is Delegate:
         from bursar.ethereum.authorization import SignedAuthorization
 
@@ -198,6 +251,25 @@ def action_from_json(data: object) -> Action | None:
             raise InvalidInputError(f"1 to {MAX_AUTHORIZATIONS} authorizations", code="input.authorization")
         return Delegate(tuple(SignedAuthorization.from_json(one) for one in rows))
     return FillNonce(_number(record, "nonce"))
+
+
+def _list_json(action: ContractCall) -> dict[str, Any]:
+    if not action.access_list:
+        return {}
+    if action.access_list == AUTO:
+        return {"access_list": AUTO}
+    from bursar.ethereum.access_list_json import access_list_to_json
+
+    return {"access_list": access_list_to_json(action.access_list)}
+
+
+def _read_list(record: dict[str, Any]) -> tuple[AccessListEntry, ...] | Literal["auto"]:
+    found = record.get("access_list", [])
+    if found == AUTO:
+        return AUTO
+    from bursar.ethereum.access_list_json import access_list_from_json
+
+    return access_list_from_json(found)
 
 
 def _check_text(text: object, message: str, code: str) -> None:

@@ -9,11 +9,13 @@ from bursar.errors import ConflictError, InsufficientFundsError, InvalidInputErr
 from bursar.ethereum.address import Address
 from bursar.ethereum.fees import padded_gas
 from bursar.ethereum.transaction import SignedTransaction
+from bursar.ethereum.transaction.kinds import BLOB
 from bursar.policy.render import amount_text
 from bursar.wallet.accounts import native_asset
 from bursar.wallet.actions import FillNonce
 from bursar.wallet.bitcoin_planning import check_cap
 from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer
+from bursar.wallet.ethereum_blobs import ask_blob_price, bumped_blob_fee, empty_sidecar
 from bursar.wallet.ethereum_fees import bumped_fees, cancellation, data_fee, replacement
 from bursar.wallet.ethereum_nonces import sender_of_gap
 from bursar.wallet.ethereum_planning import check_gas_limit
@@ -25,6 +27,7 @@ from bursar.wallet.ethereum_view import ETHER, load_view
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, keyed_plan, require_transfer, store_plan
 from bursar.wallet.store import accounts as account_rows
+from bursar.wallet.store.blobs import find_sidecar, put_blobs
 from bursar.wallet.store.reservations import highest_held_nonce, nonce_owner, set_nonce_floor
 from bursar.wallet.store.transfers import find_idempotency_key, stored_plan, variants_of
 from bursar.wallet.transfer import PaymentOrder, Transfer
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from bursar.chain.protocols import EthereumBackend
     from bursar.ethereum.fees import Eip1559Fees
     from bursar.ethereum.transaction import UnsignedTransaction
+    from bursar.ethereum.units import Wei
     from bursar.wallet.accounts import AnyEthereum
     from bursar.wallet.context import Context
     from bursar.wallet.store.accounts import AccountRow
@@ -67,7 +71,17 @@ def bump_ethereum(
     chain = context.chains.by_id.get(account.chain_id)
     quote = backend.fees()
     fees = bumped_fees(context.caps, before, fee, quote)
-    tx = _cancelled(context, chain, backend, before, sender, fees) if cancel else replacement(before, fees)
+    blob_price = blob_fee = sidecar = None
+    if before.type == BLOB:
+        blob_price = ask_blob_price(backend)
+        blob_fee = bumped_blob_fee(context.caps, before, fee, blob_price)
+        with context.store.read() as connection:
+            sidecar = empty_sidecar() if cancel else find_sidecar(connection, target.id)
+    if cancel:
+        hashes = () if sidecar is None else sidecar.versioned_hashes
+        tx = _cancelled(context, chain, backend, before, sender, fees, blob_fee, hashes)
+    else:
+        tx = replacement(before, fees, blob_fee=blob_fee)
     charged = data_fee(chain, backend, tx)
     with context.store.read() as connection:
         book = book_of(context, connection, row, account)
@@ -84,6 +98,7 @@ def bump_ethereum(
                 tx,
                 sender=str(sender),
                 base_fee=int(quote.base_fee),
+                blob_price=blob_price,
                 facts=gather_facts(connection, row.network, [one.to for one in old.review.payments]),
                 replaces=target.txid,
                 data_fee=charged,
@@ -116,6 +131,8 @@ def bump_ethereum(
             )
             body = bump_digest(target.id, fee, cancel)
             store_plan(context, connection, plan, account_id=row.id, root=target.root, body=body)
+            if sidecar is not None:
+                put_blobs(connection, plan.id, sidecar)
             return plan
 
     try:
@@ -184,12 +201,14 @@ def _cancelled(
     before: UnsignedTransaction,
     sender: Address,
     fees: Eip1559Fees,
+    blob_fee: Wei | None,
+    blob_hashes: tuple[bytes, ...],
 ) -> UnsignedTransaction:
-    tx = cancellation(before, sender, fees)
+    tx = cancellation(before, sender, fees, blob_fee=blob_fee, blob_hashes=blob_hashes)
     if chain is None or chain.fee_model is not FeeModel.ARBITRUM:
         return tx
     gas = check_gas_limit(padded_gas(backend.estimate_gas(sender, tx)), context.caps.gas)
-    return cancellation(before, sender, fees, gas=gas)
+    return cancellation(before, sender, fees, gas=gas, blob_fee=blob_fee, blob_hashes=blob_hashes)
 
 
 def accept_nonce(context: Context, row: AccountRow, account: AnyEthereum, address: str, nonce: int) -> None:

@@ -58,6 +58,11 @@ def least_fees(before: UnsignedTransaction) -> Eip1559Fees:
     ).bumped()
 
 
+def least_blob_fee(before: UnsignedTransaction) -> Wei:
+    """The least for one gas of blobs with which a pool replaces the blobs of ``before``."""
+    return _doubled(before.max_fee_per_blob_gas or Wei(0))
+
+
 def bumped_fees(caps: FeeCaps, before: UnsignedTransaction, fee: FeeChoice, quote: FeeQuote) -> Eip1559Fees:
     """Fees that replace ``before``; explicit ones that would not are refused, and so is what is above the caps."""
     least = least_fees(before)
@@ -84,34 +89,39 @@ def replacement(before: UnsignedTransaction, fees: Eip1559Fees, *, blob_fee: Wei
     """``before`` at higher fees and nothing else changed; the price of its blobs is doubled, or ``blob_fee``."""
     if before.max_fee_per_gas is None:
         return replace(before, gas_price=fees.max_fee_per_gas)
-    blobs = None
     if before.max_fee_per_blob_gas is not None:
-        blobs = _doubled(before.max_fee_per_blob_gas)
-        if blob_fee is not None:
-            if blob_fee < blobs:
-                raise InvalidInputError(
-                    f"to replace it the fee for blobs must be {blobs.to_gwei_text()} or more", code="input.fee"
-                )
-            blobs = blob_fee
+        least = least_blob_fee(before)
+        if blob_fee is not None and blob_fee < least:
+            raise InvalidInputError(
+                f"to replace it the fee for blobs must be {least.to_gwei_text()} or more", code="input.fee"
+            )
+        blob_fee = blob_fee or least
     return replace(
         before,
         max_fee_per_gas=fees.max_fee_per_gas,
         max_priority_fee_per_gas=fees.max_priority_fee_per_gas,
-        max_fee_per_blob_gas=blobs,
+        max_fee_per_blob_gas=blob_fee,
     )
 
 
 def cancellation(
-    before: UnsignedTransaction, sender: Address, fees: Eip1559Fees, *, gas: int = TRANSFER_GAS
+    before: UnsignedTransaction,
+    sender: Address,
+    fees: Eip1559Fees,
+    *,
+    gas: int = TRANSFER_GAS,
+    blob_fee: Wei | None = None,
+    blob_hashes: tuple[bytes, ...] = (),
 ) -> UnsignedTransaction:
-    """0 wei to the sender itself in place of ``before``, at the same nonce."""
-    if before.type == BLOB:
-        raise InvalidInputError(
-            "a transaction with blobs is replaced by one with blobs only: raise its fees", code="input.fee"
-        )
+    """0 wei to the sender itself in place of ``before``, at the same nonce.
+
+    Nodes replace blobs by blobs only: where ``before`` has some, this has others, ``blob_hashes``.
+    """
     legacy = before.max_fee_per_gas is None
+    if (before.type == BLOB) != bool(blob_hashes):
+        raise InvalidInputError("a transaction with blobs is replaced by one with blobs only", code="input.fee")
     return UnsignedTransaction(
-        type=LEGACY if legacy else FEE_MARKET,
+        type=BLOB if blob_hashes else LEGACY if legacy else FEE_MARKET,
         chain_id=before.chain_id,
         nonce=before.nonce,
         to=sender,
@@ -120,6 +130,8 @@ def cancellation(
         gas_price=fees.max_fee_per_gas if legacy else None,
         max_fee_per_gas=None if legacy else fees.max_fee_per_gas,
         max_priority_fee_per_gas=None if legacy else fees.max_priority_fee_per_gas,
+        max_fee_per_blob_gas=blob_fee,
+        blob_versioned_hashes=blob_hashes,
     )
 
 

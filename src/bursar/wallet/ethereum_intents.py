@@ -10,14 +10,15 @@ from bursar.ethereum.abi import AbiFunction
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import encode_approve, encode_transfer
 from bursar.ethereum.transaction import UnsignedTransaction
-from bursar.ethereum.transaction.kinds import FEE_MARKET, LEGACY, SET_CODE
+from bursar.ethereum.transaction.kinds import ACCESS_LIST, BLOB, FEE_MARKET, LEGACY, SET_CODE
 from bursar.ethereum.units import Wei
-from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance
+from bursar.wallet.actions import AUTO, ContractCall, Delegate, FillNonce, NftTransfer, SendBlobs, SetAllowance
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bursar.chain.ethereum_chains import EthereumChain
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.authorization import SignedAuthorization
     from bursar.ethereum.fees import Eip1559Fees
     from bursar.policy.review import Asset
@@ -33,16 +34,20 @@ class Intent:
     """What one transfer does. The sender must hold ``amount`` of ``asset`` besides the fee; 0 with ``everything``.
 
     ``party`` is who gets, or may take, something: the payee, the spender, the contract called (``None``: created).
-    ``token`` is the asset an allowance is about, ``name`` what the payee was called.
+    ``token`` is the asset an allowance is about, ``name`` what the payee was called. ``access_list`` is the list given
+    or made, ``blob_hashes`` and ``blob_fee``, in wei for one gas of blobs, are of what a transaction of type 3 carries.
     """
 
     asset: Asset
     amount: int
     party: Address | None
     everything: bool = False
-    action: ContractCall | NftTransfer | SetAllowance | Delegate | FillNonce | None = None
+    action: ContractCall | NftTransfer | SetAllowance | SendBlobs | Delegate | FillNonce | None = None
     token: Asset | None = None
     name: str | None = None
+    access_list: tuple[AccessListEntry, ...] = ()
+    blob_hashes: tuple[bytes, ...] = ()
+    blob_fee: Wei | None = None
 
     @property
     def contract(self) -> str:
@@ -56,7 +61,7 @@ class Intent:
     def call(self, sender: Address, amount: int) -> tuple[Address | None, int, bytes]:
         """Recipient, value in wei and data of the transaction, where ``amount`` of the asset is paid."""
         action = self.action
-        if isinstance(action, ContractCall):
+        if isinstance(action, ContractCall | SendBlobs):
             return self.party, action.value, action.data
         if isinstance(action, NftTransfer):
             contract = Address.from_text(action.contract)
@@ -81,7 +86,11 @@ def read_intent(
     if action is None:
         return _read_payment(transfer, resolve, chain)
     if isinstance(action, ContractCall):
-        return Intent(native, action.value, None if action.to is None else _address(action.to, chain), action=action)
+        listed = () if action.access_list == AUTO else action.access_list
+        party = None if action.to is None else _address(action.to, chain)
+        return Intent(native, action.value, party, action=action, access_list=listed)
+    if isinstance(action, SendBlobs):
+        return Intent(native, action.value, _address(action.to, chain), action=action)
     if isinstance(action, NftTransfer):
         _address(action.contract, chain)
         return Intent(native, 0, _address(action.to, chain), action=action)
@@ -124,11 +133,12 @@ def draft(
     gas: int,
     nonce: int,
 ) -> UnsignedTransaction:
-    """The transaction that fulfils ``intent``: of type 2, of type 4 with authorizations, of type 0 where ``legacy``."""
+    """The transaction that fulfils ``intent``: of type 2, with blobs 3, with authorizations 4; where ``legacy`` of type
+    0, with an access list 1."""
     to, value, data = intent.call(sender, amount)
     if legacy:
         return UnsignedTransaction(
-            type=LEGACY,
+            type=ACCESS_LIST if intent.access_list else LEGACY,
             chain_id=chain_id,
             nonce=nonce,
             to=to,
@@ -136,9 +146,10 @@ def draft(
             data=data,
             gas_limit=gas,
             gas_price=fees.max_fee_per_gas,
+            access_list=intent.access_list,
         )
     return UnsignedTransaction(
-        type=SET_CODE if intent.authorizations else FEE_MARKET,
+        type=BLOB if intent.blob_hashes else SET_CODE if intent.authorizations else FEE_MARKET,
         chain_id=chain_id,
         nonce=nonce,
         to=to,
@@ -147,5 +158,8 @@ def draft(
         gas_limit=gas,
         max_fee_per_gas=fees.max_fee_per_gas,
         max_priority_fee_per_gas=fees.max_priority_fee_per_gas,
+        access_list=intent.access_list,
+        max_fee_per_blob_gas=intent.blob_fee,
+        blob_versioned_hashes=intent.blob_hashes,
         authorization_list=intent.authorizations,
     )

@@ -20,7 +20,7 @@ from bursar.ethereum.token import (
 )
 from bursar.policy.render import amount_text
 from bursar.policy.review import ReviewWarning
-from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SetAllowance
+from bursar.wallet.actions import ContractCall, Delegate, FillNonce, NftTransfer, SendBlobs, SetAllowance
 from bursar.wallet.ethereum_intents import ETHER, draft
 from bursar.wallet.ethereum_planning import check_gas_limit
 from bursar.wallet.ethereum_reviewing import PartyFacts
@@ -88,7 +88,7 @@ def ask_about_party(backend: EthereumBackend, intent: Intent, sender: Address) -
     if party is None:
         return PartyFacts()
     code = bool(backend.code(party))
-    if isinstance(action, ContractCall):
+    if isinstance(action, ContractCall | SendBlobs):
         if action.data and not code:
             text = f"there is no contract at {party}: the data of the call does nothing"
             return PartyFacts(notes=(ReviewWarning("no-contract", text),))
@@ -191,6 +191,8 @@ def gas_for(
         return check_gas_limit(action.gas_limit, context.caps.gas, given=True)
     data_in_gas = chain is not None and chain.fee_model is FeeModel.ARBITRUM
     plain = isinstance(action, FillNonce) or (action is None and not intent.contract and not party_has_code)
+    if isinstance(action, SendBlobs) and not action.data and intent.party is not None:
+        plain = not backend.code(intent.party)
     if plain and not data_in_gas:
         return TRANSFER_GAS
     if isinstance(action, Delegate):

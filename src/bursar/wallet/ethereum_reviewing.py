@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bursar.ethereum.address import Address
 from bursar.ethereum.effects.warnings import Known, warnings
 from bursar.ethereum.review import effects
+from bursar.ethereum.transaction.kinds import GAS_PER_BLOB
 from bursar.ethereum.units import Wei
 from bursar.ethereum.validity import check_transaction
 from bursar.policy.ethereum_effects import review_parts, warnings_of
@@ -62,14 +63,15 @@ def review_of(
     facts: Facts,
     replaces: str | None,
     data_fee: int = 0,
+    blob_price: int | None = None,
     name: str | None = None,
     party: PartyFacts = PartyFacts(),
     now: int | None = None,
 ) -> Review:
     """The effects of ``tx`` in words; the expected fee is at ``base_fee``, the worst case at the limits.
 
-    ``data_fee`` is what the chain below charges now for the data, in wei. ``InvalidInputError`` where no block could
-    take the transaction.
+    ``data_fee`` is what the chain below charges now for the data, ``blob_price`` what one gas of blobs costs now, in
+    wei. ``InvalidInputError`` where no block could take the transaction.
     """
     payer = Address.from_text(sender)
     # An authorization for every chain is the policy's to judge: it is in the review.
@@ -78,7 +80,7 @@ def review_of(
     parts = review_parts(seen, coin=book.native)
     empty = tx.to == payer and not (tx.value or tx.data or tx.authorization_list)  # a cancellation: it pays nobody
     payments = () if empty else tuple(_payments(book, tx, parts.payments, parts.warnings, facts, name))
-    fee = tx.gas_limit * _price(tx, base_fee) + int(tx.max_blob_fee) + data_fee
+    fee = tx.gas_limit * _price(tx, base_fee) + _blob_fee(tx, blob_price) + data_fee
     own = cautions(payments, fee=fee, facts=facts)
     known = Known(
         familiar=[Address(bytes.fromhex(one[2:])) for one in {*facts.own, *facts.paid_before} if one[:2] == "0x"],
@@ -102,6 +104,12 @@ def review_of(
     }
     if data_fee:
         extra["data fee"] = amount_text(data_fee, book.native)
+    if tx.blob_versioned_hashes:
+        extra["blobs"] = " ".join("0x" + one.hex() for one in tx.blob_versioned_hashes)
+        extra["most for one gas of blobs"] = Wei(int(tx.max_fee_per_blob_gas or 0)).to_gwei_text()
+    if tx.access_list:
+        slots = sum(len(one.storage_keys) for one in tx.access_list)
+        extra["access list"] = f"{slots} slots of {', '.join(str(one.address) for one in tx.access_list)}"
     if name is not None:
         extra["payee's name"] = name
     return Review(
@@ -142,6 +150,12 @@ def _payments(
         # Rules about calls name contracts: the one called must be there to be named.
         found.append(Payment(book.native, str(tx.to), int(tx.value), facts.labels.get(str(tx.to))))
     return found
+
+
+def _blob_fee(tx: UnsignedTransaction, price: int | None) -> int:
+    """What the blobs cost at ``price``; at what is offered for them where that is not known."""
+    most = int(tx.max_fee_per_blob_gas or 0)
+    return GAS_PER_BLOB * len(tx.blob_versioned_hashes) * (most if price is None else min(price, most))
 
 
 def _price(tx: UnsignedTransaction, base_fee: int) -> int:

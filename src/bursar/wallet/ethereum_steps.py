@@ -11,8 +11,10 @@ from bursar.ethereum.token import Token
 from bursar.policy.review import ReviewWarning
 from bursar.wallet import ethereum_planning as planning
 from bursar.wallet.accounts import native_asset, resolve_asset
-from bursar.wallet.actions import ContractCall, FillNonce, NftTransfer
+from bursar.wallet.actions import ContractCall, FillNonce, NftTransfer, SendBlobs
 from bursar.wallet.bitcoin_planning import check_cap
+from bursar.wallet.ethereum_access import ask_list, wants_list, worth
+from bursar.wallet.ethereum_blobs import ask_blob_price, choose_blob_fee, pool_notes, sidecar_for
 from bursar.wallet.ethereum_fees import choose_fees, data_fee, is_legacy
 from bursar.wallet.ethereum_intents import draft, read_intent
 from bursar.wallet.ethereum_nonces import check_gap, waiting_below
@@ -24,6 +26,7 @@ from bursar.wallet.ethereum_view import costs, load_view
 from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import gather_facts, known_plan, store_plan
 from bursar.wallet.store import accounts as account_rows
+from bursar.wallet.store.blobs import put_blobs
 from bursar.wallet.store.reservations import (
     expected_nonce,
     hold_nonce,
@@ -50,10 +53,12 @@ if TYPE_CHECKING:
 class Prepared:
     """Everything a plan is made of but the nonce, which is given out together with the plan."""
 
+    intent: Intent
     payer: AddressRow
     sender: Address
     fees: Eip1559Fees
     base_fee: int
+    blob_price: int | None
     gas: int
     amount: int
     data_fee: int
@@ -78,6 +83,9 @@ def plan_ethereum(
     with context.store.read() as connection:
         tokens = account_rows.all_tokens(connection)
     intent = read_intent(transfer, native, lambda key: resolve_asset(account, key, tokens, context.chains), chain)
+    sidecar = sidecar_for(intent, chain)
+    if sidecar is not None:
+        intent = replace(intent, blob_hashes=sidecar.versioned_hashes)
     # Only the payer is asked about. A look at the whole account comes first where there was none, or when all of the
     # money shall go, and second when what is known does not suffice.
     synced = row.tip is None or intent.everything
@@ -93,7 +101,7 @@ def plan_ethereum(
         sync_ethereum(context, row, account, backend, _silent)
         made = _prepare(context, row, account, chain, transfer, intent, backend)
     body = transfer.body_digest()
-    sender = made.payer.address
+    intent, sender = made.intent, made.payer.address
     with context.store.write() as connection:
         known = None if dry_run else known_plan(connection, transfer, body)
         if known is not None:
@@ -118,13 +126,14 @@ def plan_ethereum(
             tx,
             sender=sender,
             base_fee=made.base_fee,
+            blob_price=made.blob_price,
             facts=gather_facts(
                 connection,
                 row.network,
                 payees,
                 contracts=payees if made.party.contract else [],
                 token_contracts=[
-                    str(contract) for contract in book.tokens if not isinstance(intent.action, ContractCall)
+                    str(contract) for contract in book.tokens if not isinstance(intent.action, ContractCall | SendBlobs)
                 ],
                 unverified=[*made.party.unverified, *([] if doubt is None else [doubt])],
             ),
@@ -148,6 +157,8 @@ def plan_ethereum(
             return plan
         _recheck_funds(load_view(connection, row).with_holdings(made.holdings), plan)
         store_plan(context, connection, plan, account_id=row.id, root=plan.id, body=body)
+        if sidecar is not None:
+            put_blobs(connection, plan.id, sidecar)
         hold_nonce(connection, account.chain_id, sender, nonce, root=plan.id, transfer_id=plan.id)
         raise_nonce_floor(connection, account.chain_id, sender, made.latest)
     context.passed("plan.reserved")
@@ -166,6 +177,10 @@ def _prepare(
     """Ask the node; ``InsufficientFundsError`` when the payer cannot pay by what it says."""
     quote = backend.fees()
     fees = choose_fees(context.caps, transfer.fee, quote, legacy=is_legacy(chain))
+    blob_price = None
+    if intent.blob_hashes:
+        blob_price = ask_blob_price(backend)
+        intent = replace(intent, blob_fee=choose_blob_fee(context.caps, transfer.fee, blob_price))
     with context.store.read() as connection:
         view = load_view(connection, row)
         book = book_of(context, connection, row, account)
@@ -178,18 +193,37 @@ def _prepare(
     view = view.with_holdings(holdings)
     latest, pending = backend.nonce(sender), backend.nonce(sender, pending=True)
     party = ask_about_party(backend, intent, sender)
-    gas = gas_for(
-        context,
-        chain,
-        backend,
-        intent,
-        sender,
-        chain_id=account.chain_id,
-        fees=fees,
-        nonce=latest,
-        party_has_code=party.contract,
-    )
+    party = replace(party, notes=(*party.notes, *pool_notes(intent, latest=latest, pending=pending)))
     legacy = is_legacy(chain)
+
+    def gas_of(one: Intent) -> int:
+        return gas_for(
+            context,
+            chain,
+            backend,
+            one,
+            sender,
+            chain_id=account.chain_id,
+            fees=fees,
+            nonce=latest,
+            party_has_code=party.contract,
+        )
+
+    gas = gas_of(intent)
+    if wants_list(intent):
+        bare = draft(
+            intent,
+            chain_id=account.chain_id,
+            legacy=legacy,
+            sender=sender,
+            amount=intent.amount,
+            fees=fees,
+            gas=gas,
+            nonce=latest,
+        )
+        intent, without = replace(intent, access_list=ask_list(backend, sender, bare)), gas
+        gas = gas_of(intent)
+        party = replace(party, notes=(*party.notes, *worth(gas, without)))
     asked = draft(
         intent,
         chain_id=account.chain_id,
@@ -209,7 +243,7 @@ def _prepare(
         payer.address,
         intent,
         native=native_asset(account, context.chains),
-        fee=gas * int(fees.max_fee_per_gas) + DATA_FEE_MARGIN * charged,
+        fee=int(asked.max_fee) + DATA_FEE_MARGIN * charged,
     )
     if asked.data:
         trial = draft(
@@ -225,6 +259,8 @@ def _prepare(
         warned = tried(backend, trial, sender, book.tokens, payment=intent.action is None)
         party = replace(party, notes=(*party.notes, *warned))
     return Prepared(
+        intent=intent,
+        blob_price=blob_price,
         payer=payer,
         sender=sender,
         fees=fees,

@@ -10,6 +10,7 @@ from bursar.wallet.accounts import require_account
 from bursar.wallet.cautions import Facts
 from bursar.wallet.records import TransferState
 from bursar.wallet.store import accounts as account_rows
+from bursar.wallet.store.blobs import drop_blobs
 from bursar.wallet.store.chainstate import transaction_state
 from bursar.wallet.store.labels import find_labels
 from bursar.wallet.store.places import address_at, find_addresses
@@ -115,8 +116,9 @@ def require_transfer(connection: Connection, transfer_id: str) -> TransferRow:
 
 
 def release(connection: Connection, row: TransferRow) -> None:
-    """Free what an unsigned transfer was the first to hold, and its change address."""
+    """Free what an unsigned transfer was the first to hold, its change address and its blobs."""
     release_transfer(connection, row.id)
+    drop_blobs(connection, row.id)
     plan = stored_plan(row)
     wanted = {change.address for change in plan.review.change}
     still = {

@@ -10,6 +10,7 @@ from bursar.chain.protocols import EthereumBackend, PackageBroadcaster
 from bursar.errors import BroadcastRejectedError, ChainError, ConflictError, WrongChainError
 from bursar.wallet.accounts import AnyEthereum, load_account
 from bursar.wallet.bitcoin_sync import check_bitcoin_node, find_in_blocks
+from bursar.wallet.ethereum_blobs import network_bytes
 from bursar.wallet.ethereum_sync import check_ethereum_node
 from bursar.wallet.records import Recovery, TransferState
 from bursar.wallet.reserving import release, require_transfer
@@ -120,7 +121,7 @@ def _broadcast(
     context: Context, account: AccountRow, signed: SignedTransfer, backend: BitcoinBackend | EthereumBackend
 ) -> str:
     if isinstance(backend, EthereumBackend):
-        return backend.broadcast(signed.raw)
+        return backend.broadcast(network_bytes(context, signed))
     tx = Transaction.parse(signed.raw)
     try:
         return str(backend.broadcast(tx))

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bursar.wallet.fate import BURIED, settle
 from bursar.wallet.records import TransferState
+from bursar.wallet.store.blobs import drop_settled
 from bursar.wallet.store.reservations import OutPointKey, release_coins, release_transfer
 from bursar.wallet.store.transfers import TransferRow, change_transfer, transfer_rows
 
@@ -54,6 +55,8 @@ def apply_fates(
                 changed.append(row.id)
         if inputs is not None:
             _free_losers(connection, transfer_rows(connection, root=root), tip_height, inputs)
+    if inputs is None:
+        drop_settled(connection, account_id, tip_height)
     return tuple(changed)
 
 

@@ -60,17 +60,21 @@ class FeeChoice:
 
     ``speed`` asks the node for an estimate; ``rate`` (a ``FeeRate`` for Bitcoin, ``Eip1559Fees`` for Ethereum) is used
     as it stands instead. ``max_fee``, in satoshi or wei, is a hard cap: a plan whose worst case exceeds it is refused.
+    ``blob_rate`` is the most for one gas of blobs, in wei (default: twice what it costs now).
     """
 
     speed: Speed = "normal"
     rate: FeeRate | Eip1559Fees | None = None
     max_fee: int | None = None
+    blob_rate: int | None = None
 
     def __post_init__(self) -> None:
         if self.speed not in get_args(Speed):
             raise InvalidInputError(f"unknown speed {str(self.speed)[:20]!r}: slow, normal or fast", code="input.fee")
         if self.max_fee is not None and (type(self.max_fee) is bool or self.max_fee < 0):
             raise InvalidInputError("the fee cap is a non-negative integer of base units", code="input.fee")
+        if self.blob_rate is not None and (type(self.blob_rate) is bool or not 0 < self.blob_rate < 1 << 256):
+            raise InvalidInputError("the fee for one gas of blobs is a positive integer of wei", code="input.fee")
         _rate_json(self.rate)
 
     def to_json(self) -> dict[str, Any]:
@@ -80,13 +84,15 @@ class FeeChoice:
             "speed": self.speed,
             "rate": _rate_json(self.rate),
             "max_fee": None if self.max_fee is None else str(self.max_fee),
+            **({} if self.blob_rate is None else {"blob_rate": str(self.blob_rate)}),
         }
 
     @classmethod
     def from_json(cls, data: object) -> FeeChoice:
         record = open_record(data, "fee-choice", 1)
         cap = None if read(record, "max_fee", (str, type(None))) is None else read_amount(record, "max_fee")
-        return cls(speed=read(record, "speed", str), rate=_read_rate(record.get("rate")), max_fee=cap)
+        blob_rate = read_amount(record, "blob_rate") if "blob_rate" in record else None
+        return cls(read(record, "speed", str), _read_rate(record.get("rate")), cap, blob_rate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +151,7 @@ class Transfer:
 
     def _check_action(self) -> None:
         if not isinstance(self.action, Action):
-            raise InvalidInputError("an action is a ContractCall, NftTransfer, SetAllowance, Delegate or FillNonce")
+            raise InvalidInputError("an action is a ContractCall, NftTransfer, SetAllowance, SendBlobs and so on")
         if self.payments or self.everything:
             raise InvalidInputError("a transfer has payments or an action, not both", code="input.action")
 

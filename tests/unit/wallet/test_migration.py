@@ -21,6 +21,8 @@ from bursar.wallet.wallet import Wallet
 
 PAYEE = "bcrt1qw508d6qejxtdg4y5r3zarvary0c5xw7kygt080"
 BACK = (
+    "DROP TABLE transfer_blobs",
+    "DROP TABLE blobs",
     "DROP TABLE blocks_seen",
     "DROP INDEX ix_deposits_height",
     "ALTER TABLE accounts DROP COLUMN deposits_height",

@@ -153,9 +153,9 @@ def test_an_older_store_is_brought_up_to_date(
 
     scripts = tmp_path_factory.mktemp("later") / "migrations"
     shutil.copytree(Path(migrate.__file__).with_name("migrations"), scripts)
-    (scripts / "versions" / "v0004_later.py").write_text(
+    (scripts / "versions" / "v0005_later.py").write_text(
         "import sqlalchemy as sa\nfrom alembic import op\n"
-        'revision = "0004"\ndown_revision = "0003"\nbranch_labels = None\ndepends_on = None\n\n\n'
+        'revision = "0005"\ndown_revision = "0004"\nbranch_labels = None\ndepends_on = None\n\n\n'
         'def upgrade() -> None:\n    op.add_column("meta", sa.Column("note", sa.Text()))\n'
     )
 
@@ -165,13 +165,13 @@ def test_an_older_store_is_brought_up_to_date(
         return config
 
     monkeypatch.setattr(migrate, "_config", later)
-    monkeypatch.setattr(engine, "SCHEMA_VERSION", "0004")
+    monkeypatch.setattr(engine, "SCHEMA_VERSION", "0005")
     for _ in range(2):
         with Wallet.open(path) as wallet:
             assert [one.name for one in wallet.accounts()] == ["btc", "eth"]
             wallet.journal.verify()
     with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0004",)
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchone() == ("0005",)
         assert "note" in [row[1] for row in connection.execute("PRAGMA table_info(meta)")]
 
 

@@ -22,6 +22,7 @@ _ACTIONS = {
     "call": "a call of a contract",
     "nft": "a token with a number",
     "allowance": "an allowance",
+    "blobs": "blobs of data",
     "delegate": "a delegation",
     "fill": "nobody: it fills a nonce",
 }

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 BLOB_BYTES: Final = 131_072
 CELLS: Final = 128  # of one blob, each with a proof of its own
-_POINT_BYTES: Final = 48
+POINT_BYTES: Final = 48
 _FIELD_ORDER: Final = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001  # of BLS12-381
 
 
@@ -55,8 +55,8 @@ class BlobSidecar:
         proofs = count * CELLS if self.version else count
         if len(self.commitments) != count or len(self.proofs) != proofs:
             raise _invalid(f"{count} blobs have {count} commitments and, in version {self.version}, {proofs} proofs")
-        if any(type(one) is not bytes or len(one) != _POINT_BYTES for one in (*self.commitments, *self.proofs)):
-            raise _invalid(f"commitments and proofs have {_POINT_BYTES} bytes each")
+        if any(type(one) is not bytes or len(one) != POINT_BYTES for one in (*self.commitments, *self.proofs)):
+            raise _invalid(f"commitments and proofs have {POINT_BYTES} bytes each")
         object.__setattr__(self, "versioned_hashes", tuple(map(versioned_hash, self.commitments)))
 
     @classmethod

@@ -14,7 +14,7 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA_VERSION = "0003"
+SCHEMA_VERSION = "0004"
 APPLICATION_ID = 0x42525352  # "BRSR", in the SQLite header
 
 metadata = MetaData()
@@ -229,6 +229,22 @@ held_nonces = Table(
     Column("root", Text, nullable=False),
     Column("transfer_id", Text, ForeignKey("transfers.id"), nullable=False),
     Index("ix_held_nonces_root", "root"),
+)
+
+blobs = Table(
+    "blobs",
+    metadata,
+    Column("hash", Text, primary_key=True),
+    Column("body", LargeBinary, nullable=False),
+)
+
+transfer_blobs = Table(
+    "transfer_blobs",
+    metadata,
+    Column("transfer_id", Text, ForeignKey("transfers.id"), primary_key=True),
+    Column("position", Integer, primary_key=True),
+    Column("hash", Text, ForeignKey("blobs.hash"), nullable=False),
+    Index("ix_transfer_blobs_hash", "hash"),
 )
 
 nonce_floors = Table(

@@ -279,7 +279,7 @@ class EvmChain:
             held = [Authorization(*one) for one in message.authorizations]
             unsigned = builder.new_unsigned_set_code_transaction(**fields, authorization_list=held)
         elif message.blob_hashes:
-            blobs = {"max_fee_per_blob_gas": 1 << 64, "blob_versioned_hashes": message.blob_hashes}
+            blobs = {"max_fee_per_blob_gas": int(state.blob_base_fee), "blob_versioned_hashes": message.blob_hashes}
             unsigned = builder.new_unsigned_blob_transaction(**fields, **blobs)
         else:
             unsigned = builder.new_unsigned_dynamic_fee_transaction(**fields)
