@@ -50,6 +50,12 @@ def from_hexadecimal(data: bytes) -> bytes:
 def refuse_tricks(review: MessageReview) -> None:
     """Raise for what nobody should be asked to sign: ``input.message.refused``."""
     for caution in review.cautions:
+        if caution.code == "sign-in-broken" and review.text.endswith("\n"):
+            raise InvalidInputError(
+                f"not signed: the message {caution.text}. It ends with a line break, which editors add and sign-ins do "
+                "not have: take that off the file",
+                code="input.message.refused",
+            )
         if caution.code in _REASON:
             raise InvalidInputError(
                 f"not signed: the message {caution.text}; {_REASON[caution.code]}", code="input.message.refused"

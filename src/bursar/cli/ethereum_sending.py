@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.ens import EnsName
     from bursar.ethereum.token import Token
     from bursar.wallet.actions import Action
+    from bursar.wallet.plan import Plan
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.transfer import PaymentOrder
     from bursar.wallet.wallet import Wallet
@@ -178,7 +179,8 @@ def registered_token(wallet: Wallet, record: AccountRecord, text: str) -> Token:
     found = next((one for one in wallet.tokens() if str(one.contract) == asset.contract), None)
     if found is None or found.chain_id != chain_of(record):
         raise InvalidInputError(
-            f"{text[:60]!r} is no token: register it with 'bursar account token'", code="input.asset"
+            f"{text[:60]!r} is no registered token: see 'bursar eth token list' and 'bursar eth token add'",
+            code="input.asset",
         )
     return found
 
@@ -192,8 +194,10 @@ def carry_out(
     payments: tuple[PaymentOrder, ...] = (),
     everything: bool = False,
     how: How,
-) -> None:
-    """Plan, review, approve, sign and send; with ``--dry-run`` the first two."""
+) -> Plan | None:
+    """Plan, review, approve, sign and send; with ``--dry-run`` the first two. What was sent."""
+    if not how.dry_run:
+        require_signer(record)
     transfer = Transfer(
         account=record.name,
         payments=payments,
@@ -214,8 +218,19 @@ def carry_out(
         backend = compose.synchronise(session, wallet, record)
         if how.dry_run:
             show_dry_run(session, wallet, transfer, backend)
-            return
-        sending.finish(wallet.plan(transfer, backend), backend)
+            return None
+        plan = wallet.plan(transfer, backend)
+        sending.finish(plan, backend)
+        return plan
+
+
+def require_signer(record: AccountRecord) -> None:
+    """``InvalidInputError`` (``input.account``) for an account that is only watched, before anything is reserved."""
+    if not record.signers:
+        raise InvalidInputError(
+            f"account {record.name!r} is only watched: nobody here signs for it; --dry-run shows what would be sent",
+            code="input.account",
+        )
 
 
 def node(session: Session, record: AccountRecord) -> EthereumBackend:

@@ -38,6 +38,8 @@ def _next_step(error: BursarError, session: Session) -> str:
         return f"The rules are in {session.home.policy}; 'bursar policy explain' asks them without a transfer."
     if isinstance(error, InsufficientFundsError):
         return "'bursar balance' shows what may be spent, and what is pending or reserved."
+    if error.code == "chain.token":
+        return "'bursar eth token list' shows what is registered, 'bursar eth token remove' forgets it."
     return ""
 
 

@@ -17,7 +17,7 @@ from bursar.wallet.bitcoin_planning import check_cap
 from bursar.wallet.bitcoin_steps import bump_digest, bump_transfer
 from bursar.wallet.ethereum_blobs import ask_blob_price, bumped_blob_fee, empty_sidecar
 from bursar.wallet.ethereum_fees import bumped_fees, cancellation, data_fee, replacement
-from bursar.wallet.ethereum_nonces import sender_of_gap
+from bursar.wallet.ethereum_nonces import sender_of_gap, senders
 from bursar.wallet.ethereum_planning import check_gas_limit
 from bursar.wallet.ethereum_questions import ask_about_effects
 from bursar.wallet.ethereum_reviewing import PartyFacts, review_of
@@ -160,7 +160,10 @@ def plan_filler(
         known = _known_filler(connection, row, nonce, fee, idempotency_key)
         if known is not None:
             return known
-        source = sender or sender_of_gap(connection, row, account.chain_id, nonce)
+        asked = [] if sender else senders(connection, row, account.chain_id)
+    mined = {one: backend.nonce(Address.from_text(one)) for one in asked}
+    with context.store.read() as connection:
+        source = sender or sender_of_gap(connection, row, account.chain_id, nonce, mined=mined)
         owner = nonce_owner(connection, account.chain_id, source, nonce)
         variants = [] if owner is None else variants_of(connection, [owner])
     signed = [one for one in variants if one.raw is not None]

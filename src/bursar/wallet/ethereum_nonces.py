@@ -82,19 +82,24 @@ def senders(connection: Connection, row: AccountRow, chain_id: int) -> list[str]
     ]
 
 
-def sender_of_gap(connection: Connection, row: AccountRow, chain_id: int, nonce: int) -> str:
-    """The one address of the account that lacks ``nonce``; ``InvalidInputError`` (``input.nonce``) otherwise."""
+def sender_of_gap(
+    connection: Connection, row: AccountRow, chain_id: int, nonce: int, *, mined: Mapping[str, int]
+) -> str:
+    """The one address of the account that lacks ``nonce``; ``InvalidInputError`` (``input.nonce``) otherwise.
+
+    ``mined`` is what the node says of each sender: gaps count from there, as in ``nonce_records``.
+    """
     found = []
     for sender in senders(connection, row, chain_id):
-        start = nonce_floor(connection, chain_id, sender) or 0
+        start = mined.get(sender, 0)
         held = _held(connection, chain_id, sender, least=start)
         if any(one.nonce == nonce for one in _gaps(held, start, None)):
             found.append(sender)
     if len(found) != 1:
-        problem = "no address" if not found else "more than one address"
-        raise InvalidInputError(
-            f"{problem} of account {row.name!r} has a gap at nonce {nonce}: name the sender", code="input.nonce"
-        )
+        problem = f"no address of account {row.name!r} has a gap at nonce {nonce}: nothing sent waits for it"
+        if found:
+            problem = f"{len(found)} addresses of account {row.name!r} have a gap at nonce {nonce}: name the sender"
+        raise InvalidInputError(problem, code="input.nonce")
     return found[0]
 
 

@@ -166,7 +166,7 @@ def check_bumpable(connection: Connection, row: TransferRow) -> list[TransferRow
     if row.state in (TransferState.FAILED, TransferState.SUPERSEDED):
         raise ConflictError(f"transfer {row.id} is {row.state}: it cannot be replaced")
     if signed[-1].id != row.id:
-        raise ConflictError(f"transfer {row.id} was replaced by {signed[-1].id}: bump that one")
+        raise ConflictError(f"transfer {row.id} was replaced by {signed[-1].id}: name that one")
     waiting = next((one for one in variants if one.state in UNSIGNED), None)
     if waiting is not None:
         raise ConflictError(f"transfer {row.id} is being replaced by {waiting.id}: finish or cancel that one first")

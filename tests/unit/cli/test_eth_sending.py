@@ -313,10 +313,13 @@ def test_an_unlimited_allowance_is_refused_by_a_policy_that_allows_no_calls(desk
 
 def test_contracts_are_made_asked_and_called(desk: CommandLine, box: Any, tmp_path: Path) -> None:
     (tmp_path / "collection.bin").write_text("0x" + collection().hex() + "\n")
-    made = send(desk, "call", "desk", "--create", str(tmp_path / "collection.bin"), "--from", holder(desk))
+    words = ("call", "desk", "--create", str(tmp_path / "collection.bin"), "--from", holder(desk), "--yes", "--json")
+    done = desk.run_or_raise("eth", *words, answers=[PASSWORD])
+    made, told = json.loads(done.stdout), done.stderr
     box.mine_ethereum(1)
     receipt = LoopbackRpc(box.ethereum_url).call("eth_getTransactionReceipt", made["transfer"]["txid"])
     contract = receipt["contractAddress"]
+    assert _checksummed(contract) in told
     owner = desk.json("eth", "nft", "show", "desk", _checksummed(contract), "7")
     assert (owner["owner"], owner["ours"]) == (holder(desk), True)
     asked = ("call", "desk", _checksummed(contract), "ownerOf(uint256) returns (address owner)", "7", "--read")

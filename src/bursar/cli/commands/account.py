@@ -220,6 +220,14 @@ def token(session: Session, name: str, contract: str, symbol: str, decimals: int
 
     wallet = compose.wallet(session)
     held = ethereum_account(wallet.account(name))
+    here = [one for one in wallet.tokens() if one.chain_id == held.chain_id and str(one.contract) != contract]
+    twin = next((one for one in here if one.symbol.lower() == symbol.lower()), None)
+    if twin is not None:
+        raise InvalidInputError(
+            f"{twin.contract} is registered as {twin.symbol} already: choose another symbol, or forget that one with "
+            "'bursar eth token remove'",
+            code="input.token",
+        )
     asset = wallet.add_token(held.chain_id, contract, symbol, decimals)
     session.output.answer(
         {"token": asset_to_json(asset)},

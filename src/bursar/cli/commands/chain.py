@@ -12,7 +12,7 @@ import click
 
 from bursar.cli import compose
 from bursar.cli.lazy import group, pass_session
-from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError
+from bursar.errors import ChainError, ChainUnavailableError, InvalidInputError, WrongChainError
 
 if TYPE_CHECKING:
     from bursar.chain.ethereum_chains import EthereumChain, EthereumChains
@@ -143,7 +143,8 @@ def show(session: Session, chain: str, ask: bool) -> None:
         found = _known(known, chain) or known.chain(chain)
         chain_id, document = found.id, _document(session, found)
         node = _node(session, known, found.id)
-    answers = _answers(session, chain_id, node) if ask and node is not None else []
+    asked = _answers(session, chain_id, node) if ask and node is not None else []
+    answers = [(name, height, None if error is None else error.message) for name, height, error in asked]
     if ask:
         document["answers"] = [{"provider": name, "height": height, "error": error} for name, height, error in answers]
 
@@ -278,17 +279,21 @@ def _check(session: Session, added: EthereumChain) -> None:
     if not added.providers:
         return
     for name, _, error in _answers(session, added.id, node_of_file(added)):
+        if isinstance(error, WrongChainError):
+            raise WrongChainError(f"{name} was not added: {error.message}") from error
         if error is not None:
             raise ChainUnavailableError(
-                f"{name} was not added: {error}; take another, or add it unasked with --offline",
-            )
+                f"{name} was not added: {error.message}; take another, or add it unasked with --offline",
+            ) from error
 
 
-def _answers(session: Session, chain_id: int, node: EthereumNode | None) -> list[tuple[str, int | None, str | None]]:
+def _answers(
+    session: Session, chain_id: int, node: EthereumNode | None
+) -> list[tuple[str, int | None, ChainError | None]]:
     """What each provider says: its name, its last block, or what is wrong."""
     from bursar.nodes.ethrpc import EthRpcBackend
 
-    found: list[tuple[str, int | None, str | None]] = []
+    found: list[tuple[str, int | None, ChainError | None]] = []
     for one in () if node is None else node.providers:
         with (
             session.output.progress(f"asking {one.name}"),
@@ -297,7 +302,7 @@ def _answers(session: Session, chain_id: int, node: EthereumNode | None) -> list
             try:
                 found.append((one.name, backend.check_chain().height, None))
             except ChainError as error:
-                found.append((one.name, None, error.message))
+                found.append((one.name, None, error))
     return found
 
 

@@ -6,7 +6,7 @@ import click
 
 from bursar.cli.lazy import Entry, LazyGroup
 
-PAYMENTS, WAITING = "Payments and calls", "What is on its way"
+PAYMENTS, WAITING = "Payments and calls", "What is on its way, and what came"
 MESSAGES, CONTRACTS = "Messages", "Accounts that are contracts"
 
 
@@ -25,6 +25,7 @@ COMMANDS = dict(
         _entry(WAITING, "speed-up", "eth_speed_up", "Raise the fee of a transaction that waits."),
         _entry(WAITING, "cancel", "eth_speed_up", "Take a transaction back, while that is possible."),
         _entry(WAITING, "nonces", "eth_nonces", "Nonces given out and missing; fill a gap."),
+        _entry(WAITING, "deposits", "eth_deposits", "What came in by itself: seen, confirmed or reversed."),
         _entry(MESSAGES, "sign-message", "eth_messages", "Review and sign a message or a sign-in (EIP-191, 4361)."),
         _entry(MESSAGES, "sign-typed", "eth_typed", "Review and sign typed data (EIP-712)."),
         _entry(MESSAGES, "verify", "eth_verify", "Check signatures of keys and of contracts."),

@@ -18,6 +18,7 @@ from bursar.cli.ethereum_sending import (
     registered_token,
 )
 from bursar.cli.lazy import group, pass_session
+from bursar.errors import InvalidInputError
 from bursar.wallet.actions import SetAllowance
 
 if TYPE_CHECKING:
@@ -61,6 +62,8 @@ def show(session: Session, account: str, token: str, spender: str, owner: str | 
         for one in wallet.addresses(account)
         if owner is None or one.address == str(Address.from_text(owner))
     ]
+    if not mine:
+        raise InvalidInputError(f"{str(owner)[:90]} is no address of account {account!r}", code="input.source")
     backend = node(session, record)
     found = {
         address: decode_uint256(backend.call(known.contract, encode_allowance(Address.from_text(address), taker)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from bursar.cli.session import Session
     from bursar.ethereum.abi import AbiFunction
     from bursar.ethereum.address import Address
+    from bursar.wallet.plan import Plan
     from bursar.wallet.records import AccountRecord
     from bursar.wallet.wallet import Wallet
 
@@ -77,7 +78,9 @@ def call(
         if contract or data is not None or read:
             raise InvalidInputError("--create takes no contract, no data and no --read", code="input.usage")
         action = ContractCall(None, _init_code(create), wei, gas_limit)
-        carry_out(session, wallet, record, action=action, how=how)
+        made = carry_out(session, wallet, record, action=action, how=how)
+        if made is not None:
+            session.output.aside(f"Contract    {_created(made)}, once that transaction is in a block")
         return
     if contract is None:
         raise InvalidInputError("name the contract to call", code="input.usage")
@@ -91,6 +94,17 @@ def call(
         return
     action = ContractCall(str(to), calldata, wei, gas_limit)
     carry_out(session, wallet, record, action=action, how=how)
+
+
+def _created(plan: Plan) -> Address:
+    """Where the contract comes to stand: its place follows from its maker and the nonce."""
+    from bursar.crypto import rlp
+    from bursar.crypto.hashes import keccak256
+    from bursar.ethereum.address import Address
+
+    nonce = int(plan.review.extra["nonce"])
+    number = nonce.to_bytes((nonce.bit_length() + 7) // 8, "big")
+    return Address(keccak256(rlp.encode([Address.from_text(str(plan.sender)).value, number]))[12:])
 
 
 def _ask(

@@ -55,6 +55,8 @@ def show(session: Session, account: str, contract: str, token_id: str) -> None:
     where, number = Address.from_text(contract), _number(token_id)
     mine = [one.address for one in wallet.addresses(account)]
     backend = node(session, record)
+    if not backend.code(where):
+        raise InvalidInputError(f"there is no contract at {where} on this chain", code="input.asset")
     single, several = AbiFunction.from_text(_OWNER_OF), AbiFunction.from_text(_BALANCE_OF)
     try:
         owner = str(single.decode_result(backend.call(where, single.encode_call(number)))[0])

@@ -12,11 +12,13 @@ from bursar.cli.completion import account_names
 from bursar.cli.ethereum_sending import ethereum_account, node
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.transferring import Sending, fee_options, sending_options
+from bursar.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from bursar.cli.prompts import Unlock
     from bursar.cli.session import Session
     from bursar.wallet.nonce_records import NonceRecord
+    from bursar.wallet.wallet import Wallet
 
 
 @command(
@@ -53,13 +55,14 @@ def nonces(
     oneself, reviewed, approved and signed like any transfer. --accept is for keys that are used elsewhere as well: the
     wallet then goes on from that nonce.
     """
+    if accept is not None and fill is not None:
+        raise InvalidInputError("--accept and --fill are two things: one at a time", code="input.usage")
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
+    if source is not None and all(one.address != source for one in wallet.addresses(account)):
+        raise InvalidInputError(f"{source[:90]} is no address of account {account!r}", code="input.source")
     if accept is not None:
-        address = source or wallet.addresses(account)[0].address
-        wallet.accept_nonce(account, address, accept)
-        words = f"The next nonce of {address} is taken to be {accept}."
-        session.output.answer({"address": address, "nonce": accept}, lambda: click.echo(words))
+        _accept(session, wallet, account, source or wallet.addresses(account)[0].address, accept)
         return
     if fill is not None:
         fee = fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee)
@@ -75,6 +78,20 @@ def nonces(
     session.output.answer({"nonces": [one.to_json() for one in found]}, lambda: _print(found))
 
 
+def _accept(session: Session, wallet: Wallet, account: str, address: str, nonce: int) -> None:
+    """Go on from ``nonce``; what lies between is told, for everything after it waits."""
+    (before,) = [one for one in wallet.nonces(account) if one.sender == address]
+    wallet.accept_nonce(account, address, nonce)
+
+    def words() -> None:
+        click.echo(f"The next nonce of {address} is taken to be {nonce}.")
+        if nonce > before.next:
+            left = f"Nonce {before.next}" + (f" to {nonce - 1} are" if nonce - before.next > 1 else " is")
+            click.echo(f"{left} left out: unless the key used them elsewhere, whatever is sent now waits.")
+
+    session.output.answer({"address": address, "nonce": nonce}, words)
+
+
 def _print(found: tuple[NonceRecord, ...]) -> None:
     for one in found:
         click.echo(f"{one.sender}")
@@ -83,6 +100,6 @@ def _print(found: tuple[NonceRecord, ...]) -> None:
         for held in one.held:
             click.echo(f"  nonce {held.nonce}  {held.state}, transfer {held.transfer_id}")
         for gap in one.gaps:
-            click.echo(f"  nonce {gap.nonce}  missing ({gap.reason}): --fill {gap.nonce} uses it up")
+            click.echo(f"  nonce {gap.nonce}  missing ({gap.reason}): --fill {gap.nonce} uses it up, paying nobody")
         if one.alarm:
             click.echo(f"  {one.alarm}")

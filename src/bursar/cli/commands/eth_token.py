@@ -117,7 +117,8 @@ def add(session: Session, account: str, contract: str, yes: bool) -> None:
     if twin is not None:
         raise InvalidInputError(
             f"{where} calls itself {symbol}, and that is what {twin.contract} is registered as: one of them may be an "
-            "imitation; remove the other, or register this one under another symbol with 'bursar account token'",
+            "imitation; forget the other with 'bursar eth token remove', or register this one under another symbol "
+            "with 'bursar account token'",
             code="input.token",
         )
     if not yes:
@@ -129,6 +130,26 @@ def add(session: Session, account: str, contract: str, yes: bool) -> None:
     session.output.answer(
         {"token": {"contract": str(where), "symbol": symbol, "decimals": decimals}}, lambda: click.echo(words)
     )
+
+
+@token.command(
+    "remove",
+    examples=(
+        "bursar eth token remove gas usdc",
+        "bursar eth token remove gas 0xA0b86991c6218b36c1d19D4a2e9Eb0cE3606eB48",
+    ),
+)
+@click.argument("account", shell_complete=account_names)
+@click.argument("name", metavar="TOKEN")
+@pass_session
+def remove(session: Session, account: str, name: str) -> None:
+    """Forget TOKEN (its symbol, or its contract's address) on the chain of ACCOUNT; what is held of it stays there."""
+    wallet = compose.wallet(session)
+    record = ethereum_account(wallet, account)
+    known = registered_token(wallet, record, name)
+    wallet.remove_token(chain_of(record), str(known.contract))
+    words = f"{known.symbol} at {known.contract} is forgotten here; nothing on the chain changed."
+    session.output.answer({"removed": known.to_json()}, lambda: click.echo(words))
 
 
 @token.command("list", examples=("bursar eth token list gas",))

@@ -164,7 +164,10 @@ def export_keystore(
             _hand_out(session, target, key, unlock, label=not no_address)
     document = {"address": str(address), "path": where, "file": to}
     session.output.answer(
-        document, lambda: click.echo(f"The key of {address} ({where}) is in {to}; whoever opens it has its money")
+        document,
+        lambda: click.echo(
+            f"The key of {address}{'' if where == 'm' else f' ({where})'} is in {to}; whoever opens it has its money"
+        ),
     )
 
 

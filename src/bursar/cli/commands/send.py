@@ -10,7 +10,7 @@ from bursar.cli import compose
 from bursar.cli.amounts import fee_choice
 from bursar.cli.coin_options import coin_options, fields_for
 from bursar.cli.completion import account_names
-from bursar.cli.ethereum_sending import wanted
+from bursar.cli.ethereum_sending import require_signer, wanted
 from bursar.cli.lazy import command, pass_session
 from bursar.cli.silent_sending import check_inputs, check_possible, is_silent, resolve
 from bursar.cli.transferring import Sending, fee_options, sending_options, show_dry_run
@@ -87,6 +87,8 @@ def send(
         action=asked.action,
         **fields_for(record, coin_control),
     )
+    if record.chain == "ethereum" and not dry_run:
+        require_signer(record)
     silent = any(is_silent(order.to) for order in orders)
     if silent:
         check_possible(record, orders, everything=asked.everything, keyed=idempotency_key is not None)

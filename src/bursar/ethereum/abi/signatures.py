@@ -183,7 +183,7 @@ def _head(text: str, *, indexed: bool = False) -> tuple[str, tuple[Parameter, ..
     name, bracket, _ = text.partition("(")
     end = text.rfind(")")
     if not _NAME.fullmatch(name) or not bracket or end < 0:
-        raise abi_error(f"{text[:60]!r} is no signature: a name and types in brackets")
+        raise abi_error(f"{text[:60]!r} is no signature: a name and types in brackets, like transfer(address,uint256)")
     return name, _parameters(text[len(name) + 1 : end], indexed=indexed), text[end + 1 :]
 
 
