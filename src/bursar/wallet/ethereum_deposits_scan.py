@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeGuard
 from bursar.chain.ethereum_reading import BlockReader, HeadReader, Tracer
 from bursar.chain.protocols import EthereumBackend
 from bursar.errors import ChainError, ChainUnavailableError
+from bursar.ethereum.address import Address
 from bursar.ethereum.token import TRANSFER_TOPIC, address_topic
 from bursar.wallet.ethereum_deposits import (
     BATCH_TOPIC,
@@ -23,17 +24,18 @@ from bursar.wallet.ethereum_deposits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-    from bursar.chain.protocols import BlockRef, Receipt
-    from bursar.ethereum.address import Address
+    from bursar.chain.protocols import BlockRef, Log, Receipt
     from bursar.wallet.store.deposits import Deposit
 
 OWNERS_AT_ONCE: Final = 500  # in one filter
 FOREIGN_KEPT: Final = 50  # movements of one unregistered contract that one look keeps; more are only counted
+FOREIGN_IN_ALL: Final = 1_000  # the same of all unregistered contracts
 RECEIPTS_SINGLY: Final = 4  # in one block; for more, all of the block's are asked for
 
 
+UNREADABLE: Final = "chain.reply"  # also what is longer than any answer may be, as strangers can make it
 AGAIN: Final = ("chain.moved", "chain.contradiction")  # what a second look may settle
 
 
@@ -51,6 +53,9 @@ def reads_blocks(backend: EthereumBackend) -> TypeGuard[DepositSource]:
     return isinstance(backend, HeadReader) and isinstance(backend, BlockReader)
 
 
+_Filter = tuple[bytes | tuple[bytes, ...] | None, ...]
+
+
 @dataclass(slots=True)
 class Lookout:
     """One look at the chain. ``registered`` are the contracts whose movements are held against receipts."""
@@ -59,6 +64,7 @@ class Lookout:
     own: Collection[Address]
     registered: Collection[str]
     ignored: int = 0  # movements of unregistered contracts beyond what is kept, and logs without a place
+    alarms: list[str] = field(default_factory=list)
     _receipts: dict[str, Receipt] = field(default_factory=dict)
 
     def tokens(self, low: int, high: int) -> list[Move]:
@@ -68,14 +74,14 @@ class Lookout:
         numbered = (SINGLE_TOPIC, BATCH_TOPIC)
         for start in range(0, len(topics), OWNERS_AT_ONCE):
             part = tuple(topics[start : start + OWNERS_AT_ONCE])
-            filters: tuple[tuple[bytes | tuple[bytes, ...] | None, ...], ...] = (
+            filters: tuple[_Filter, ...] = (
                 (TRANSFER_TOPIC, None, part),
                 (TRANSFER_TOPIC, part),
                 (numbered, None, None, part),
                 (numbered, None, part),
             )
             for wanted in filters:
-                for log in self.backend.logs(addresses=(), topics=wanted, from_block=low, to_block=high):
+                for log in self._logs(wanted, low, high):
                     if log.place is None:
                         self.ignored += 1
                         continue
@@ -86,6 +92,33 @@ class Lookout:
         moves.sort(key=lambda move: (move.block.height, move.index or 0))
         return self._checked(self._bounded(moves))
 
+    def _logs(self, wanted: _Filter, low: int, high: int) -> Iterator[Log]:
+        """Those of all contracts; of the registered ones alone in a block that strangers have filled with events."""
+        try:
+            yield from self.backend.logs(addresses=(), topics=wanted, from_block=low, to_block=high)
+        except ChainError as error:
+            if error.code != "chain.too-many":
+                raise
+            if low < high:
+                middle = (low + high) // 2
+                yield from self._logs(wanted, low, middle)
+                yield from self._logs(wanted, middle + 1, high)
+                return
+            yield from self._logs_of_registered(wanted, low)
+
+    def _logs_of_registered(self, wanted: _Filter, height: int) -> Iterator[Log]:
+        contracts = [Address.from_text(one) for one in sorted(self.registered)]
+        said = f"block {height} holds more events than the node gives: only those of registered tokens were looked at"
+        try:
+            if contracts:
+                yield from self.backend.logs(addresses=contracts, topics=wanted, from_block=height, to_block=height)
+        except ChainError as error:
+            if error.code != "chain.too-many":
+                raise
+            said = f"block {height} holds more events of registered tokens than the node gives: none was looked at"
+        if said not in self.alarms:
+            self.alarms.append(said)
+
     def _concerns(self, move: Move) -> bool:
         return move.sender != move.recipient and (move.sender in self.own or move.recipient in self.own)
 
@@ -94,10 +127,11 @@ class Lookout:
         foreign: dict[str, int] = {}
         for move in moves:
             if move.contract not in self.registered or not move.amount:
-                foreign[move.contract] = foreign.get(move.contract, 0) + 1
-                if foreign[move.contract] > FOREIGN_KEPT:
+                count = foreign.get(move.contract, 0)
+                if count == FOREIGN_KEPT or sum(foreign.values()) == FOREIGN_IN_ALL:
                     self.ignored += 1
                     continue
+                foreign[move.contract] = count + 1
             kept.append(move)
         return kept
 
@@ -120,7 +154,7 @@ class Lookout:
     def _settled(self, block: BlockRef, moves: Sequence[Move]) -> list[Move]:
         plain = [move.txid for move in moves if move.kind == ETHER and move.txid is not None]
         if len(plain) > RECEIPTS_SINGLY:
-            self._receipts.update({one.tx_hash: one for one in self.backend.block_receipts(block) or ()})
+            self._receipts.update({one.tx_hash: one for one in self._block_receipts(block)})
         kept: list[Move] = []
         for move in self._checked(moves):
             if move.txid is None:
@@ -131,16 +165,33 @@ class Lookout:
                 kept.append(worked)
         return kept
 
+    def _block_receipts(self, block: BlockRef) -> Sequence[Receipt]:
+        """All of a block; none where that is more than can be read: they are asked for singly then."""
+        try:
+            return self.backend.block_receipts(block) or ()
+        except ChainError as error:
+            if error.code != UNREADABLE:
+                raise
+            return ()
+
     def _checked(self, moves: Sequence[Move]) -> list[Move]:
-        """These movements, of which each that would be shown has its receipt."""
+        """These movements, of which each that would be shown has its receipt; without those whose cannot be read."""
+        kept: list[Move] = []
         for move in moves:
-            if move.txid is None or (move.contract and (move.contract not in self.registered or not move.amount)):
-                continue
-            if not borne_out(move, self.receipt(move.txid)):
-                raise _contradiction(
-                    f"the node tells of {move.kind} moved by {move.txid} and its receipt does not show it"
-                )
-        return list(moves)
+            if move.txid is not None and (not move.contract or (move.contract in self.registered and move.amount)):
+                try:
+                    receipt = self.receipt(move.txid)
+                except ChainError as error:
+                    if error.code != UNREADABLE:
+                        raise
+                    self.alarms.append(f"the receipt of {move.txid} cannot be read: what it moved is left unexplained")
+                    continue
+                if not borne_out(move, receipt):
+                    raise _contradiction(
+                        f"the node tells of {move.kind} moved by {move.txid} and its receipt does not show it"
+                    )
+            kept.append(move)
+        return kept
 
     def receipt(self, txid: str) -> Receipt | None:
         """The receipt as of this look."""
@@ -152,7 +203,12 @@ class Lookout:
     def still_there(self, row: Deposit) -> bool:
         """Whether a stored movement has its receipt now, or its block where it has no transaction."""
         if row.txid is not None:
-            return row_borne_out(row, self.receipt(row.txid))
+            try:
+                return row_borne_out(row, self.receipt(row.txid))
+            except ChainError as error:
+                if error.code != UNREADABLE:
+                    raise
+                return False
         return row.block_hash is None or self.is_block(row.height, row.block_hash)  # older stores kept no hash
 
     def is_block(self, height: int, block_hash: str) -> bool:

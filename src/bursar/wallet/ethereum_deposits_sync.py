@@ -179,6 +179,7 @@ def _look(
     if not lookout.is_block(tip.height, tip.hash):
         raise moved("the chain moved during every attempt to sync: try again")
     found.ignored = lookout.ignored
+    found.alarms += lookout.alarms
     progress("store", 0, None)
     return settle_account(
         context,
@@ -322,7 +323,14 @@ def _trace(
         found.alarms.append(f"{found.tip.height - start} new blocks are too many to trace what contracts paid")
         return
     for height in range(start + 1, found.tip.height + 1):
-        moves = lookout.inner(_block(lookout.backend, height))
+        try:
+            moves = lookout.inner(_block(lookout.backend, height))
+        except ChainError as error:
+            if error.code in AGAIN:
+                raise
+            # A stranger chooses how long a trace is, and may pay us in it: ether has come all the same.
+            found.alarms.append(f"what contracts paid in block {height} cannot be told: {error.message}")
+            continue
         if moves is None:
             return
         if moves:

@@ -57,6 +57,9 @@ class Liar:
             raise answer
         return answer(params) if callable(answer) else answer
 
+    def ask_many(self, calls: Any, **bounds: int) -> list[Any]:
+        return [self.ask(*one) for one in calls]
+
     def close(self) -> None:
         """Nothing to hang up."""
 

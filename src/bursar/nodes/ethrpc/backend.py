@@ -11,7 +11,7 @@ from bursar.ethereum.chain_id import check_chain_id
 from bursar.ethereum.transaction import MAX_GAS_LIMIT, SignedTransaction, UnsignedTransaction
 from bursar.nodes.ethrpc.access_lists import ask_access_list
 from bursar.nodes.ethrpc.balances import ask_balances, ask_nonces
-from bursar.nodes.ethrpc.blocks import ask_block_at, ask_block_body, ask_block_receipts, ask_heads
+from bursar.nodes.ethrpc.blocks import LARGEST_BLOCK, ask_block_at, ask_block_body, ask_block_receipts, ask_heads
 from bursar.nodes.ethrpc.fees import ask_blob_fee, ask_fees
 from bursar.nodes.ethrpc.link import Link, unknown_block
 from bursar.nodes.ethrpc.logs import Topics, ask_logs
@@ -128,7 +128,7 @@ class EthRpcBackend:
     def receipt(self, tx_hash: str) -> Receipt | None:
         """The outcome of a mined transaction, ``None`` while there is none."""
         asked = check_hash_text(tx_hash)
-        reply = self._link.ask("eth_getTransactionReceipt", asked)
+        reply = self._link.ask_all([("eth_getTransactionReceipt", [asked])], most=LARGEST_BLOCK)[0]
         if reply is None:
             return None
         body = read_object(reply, name="the receipt")

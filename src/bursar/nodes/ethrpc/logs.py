@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.address import Address
     from bursar.nodes.ethrpc.link import Link
 
-MOST_TOTAL = 200_000
+MOST_TOTAL = 50_000
 _HEADERS_AT_ONCE = 100
 Topics = Sequence[bytes | Sequence[bytes] | None]
 """For each place a topic, several of which one has to be there, or any."""
@@ -47,8 +47,10 @@ def ask_logs(
         try:
             some = _ask(link, {**wanted, "fromBlock": hex(first), "toBlock": hex(last)})
         except ChainError as error:
-            if first == last or not _too_many(error):
+            if not _too_many(error):
                 raise
+            if first == last:
+                raise _crowded(f"block {first} has more logs than the node gives: {error.message}") from error
             middle = (first + last) // 2
             waiting += [(middle + 1, last), (first, middle)]
             continue
@@ -57,14 +59,17 @@ def ask_logs(
             raise garbled("it holds a log of another block")
         objects += some
         if len(objects) > MOST_TOTAL:
-            raise ChainError(
-                f"more than {MOST_TOTAL} logs in the blocks {from_block} to {to_block}: ask for fewer blocks",
-                code="chain.refused",
+            raise _crowded(
+                f"more than {MOST_TOTAL} logs in the blocks {from_block} to {to_block}: ask for fewer blocks"
             )
     blocks = _blocks(link, objects)
     found = tuple(read_log(one, blocks[read_hash(one.get("blockHash"), name="a log's block")]) for one in objects)
     _check(found, addresses, choices)
     return found
+
+
+def _crowded(message: str) -> ChainError:
+    return ChainError(message, code="chain.too-many")
 
 
 def _ask(link: Link, wanted: dict[str, Any]) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from bursar.nodes.ethrpc.reply import (
     read_wei,
 )
 
-MOST_LOGS = 10_000
+MOST_LOGS = 10_000  # of what is only tried
+MOST_LOGS_MINED = 200_000  # of one transaction: an event costs 375 gas, and a stranger may write any number beside ours
 MOST_TOPICS = 4
 MOST_TRANSACTIONS = 50_000
 MOST_WITHDRAWALS = 1_024
@@ -99,7 +100,7 @@ def read_receipt(value: Any, block: BlockRef, tx_hash: str) -> Receipt:
         or read_quantity(body.get("blockNumber"), name="the block's height") != block.height
     ):
         raise garbled("the receipt and its block disagree")
-    listed = read_list(body.get("logs"), name="the logs", most=MOST_LOGS)
+    listed = read_list(body.get("logs"), name="the logs", most=MOST_LOGS_MINED)
     logs = tuple(read_log(one, block) for one in listed)
     places = [one.place for one in logs if one.place is not None]
     if any(one.tx_hash != tx_hash for one in places) or len({one.index for one in places}) != len(places):

@@ -9,6 +9,7 @@ from typing import Any, Final, NoReturn
 from bursar.errors import ChainError, ChainUnavailableError, ProvidersDisagreeError
 
 _LONGEST: Final = 120
+_ALIKE: Final = ("chain.too-many", "chain.reply")  # what lies in the question, or in what strangers put in a block
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,13 @@ def ask(providers: Mapping[str, Any], question: Callable[[Any], Any]) -> tuple[V
 
 
 def answers(votes: Sequence[Vote], need: int, what: str) -> list[Any]:
-    """The values given, when at least ``need`` providers gave one."""
+    """The values given, when at least ``need`` providers gave one; their error where as many cannot be read alike."""
     found = [one.value for one in votes if one.error is None]
     if len(found) < need:
+        for code in _ALIKE:
+            alike = [one.error for one in votes if one.error is not None and one.error.code == code]
+            if len(alike) >= need:
+                raise alike[0]
         refuse(votes, f"{len(found)} of {len(votes)} providers answered about {what}, {need} have to")
     return found
 
