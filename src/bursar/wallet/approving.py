@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy import func, select
 
 from bursar.errors import ConflictError, InvalidInputError, PolicyDeniedError
+from bursar.policy.history import History
 from bursar.policy.protocols import Policy
 from bursar.policy.verdict import Allow, Deny, require_allowed
+from bursar.wallet.approved_signatures import note_signature, signature_entries
 from bursar.wallet.plan import ApprovedPlan, Plan
 from bursar.wallet.records import TransferState
 from bursar.wallet.reserving import release, require_transfer
-from bursar.wallet.spending import COUNTED, history_at
+from bursar.wallet.spending import COUNTED, entries
 from bursar.wallet.store.meta import read_meta, write_meta
 from bursar.wallet.store.schema import journal
 from bursar.wallet.store.transfers import change_transfer, settled_roots, spend_rows, stored_plan
@@ -21,7 +23,7 @@ from bursar.wallet.store.transfers import change_transfer, settled_roots, spend_
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
-    from bursar.policy.history import History
+    from bursar.policy.review import Review
     from bursar.wallet.context import Context
     from bursar.wallet.store.transfers import TransferRow
 
@@ -77,6 +79,20 @@ def approve(context: Context, plan: Plan, policy: DigestedPolicy, now: datetime 
     return _approved(plan, approval)
 
 
+def approve_signature(
+    context: Context, review: Review, policy: DigestedPolicy, digest: bytes, now: datetime | None
+) -> None:
+    """See ``Wallet.approve_signature``."""
+    policy_digest = policy.digest()
+    with context.store.write() as connection:
+        _take_policy(context, connection, policy_digest)
+        moment = ledger_time(connection, context.now() if now is None else _seconds(now))
+        verdict = policy.decide(review, _history(connection, moment, without=None, signature=digest.hex()))
+        if isinstance(verdict, Allow):
+            note_signature(context, connection, review, digest=digest.hex(), policy=policy_digest, rule=verdict.rule)
+    require_allowed(verdict)
+
+
 def require_plan(connection: Connection, plan: Plan) -> TransferRow:
     """The plan's row, when the plan is byte for byte the one stored; ``ConflictError`` otherwise."""
     row = require_transfer(connection, plan.id)
@@ -87,11 +103,11 @@ def require_plan(connection: Connection, plan: Plan) -> TransferRow:
     return row
 
 
-def policy_history(context: Context, now: datetime | None) -> History:
+def policy_history(context: Context, now: datetime | None, signature: bytes | None) -> History:
     """See ``Wallet.policy_history``."""
     with context.store.read() as connection:
         moment = ledger_time(connection, context.now() if now is None else _seconds(now))
-        return _history(connection, moment, without=None)
+        return _history(connection, moment, without=None, signature=None if signature is None else signature.hex())
 
 
 def ledger_time(connection: Connection, now: int) -> int:
@@ -100,8 +116,10 @@ def ledger_time(connection: Connection, now: int) -> int:
     return max(now, last or 0)
 
 
-def _history(connection: Connection, now: int, *, without: str | None) -> History:
-    return history_at(now, spend_rows(connection, states=COUNTED), settled=settled_roots(connection), without=without)
+def _history(connection: Connection, now: int, *, without: str | None, signature: str | None = None) -> History:
+    paid = entries(spend_rows(connection, states=COUNTED), settled=settled_roots(connection), without=without)
+    signed = signature_entries(connection, now, without=signature)
+    return History(datetime.fromtimestamp(now, UTC), [*paid, *signed])
 
 
 def _deny(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from bursar.policy.history import History, HistoryEntry
+from bursar.policy.history import HistoryEntry
 from bursar.wallet.records import TransferState
 
 if TYPE_CHECKING:
@@ -52,8 +52,3 @@ def entries(rows: Sequence[SpendRow], *, settled: Collection[str], without: str 
         )
         for row in found.values()
     ]
-
-
-def history_at(now: int, rows: Sequence[SpendRow], *, settled: Collection[str], without: str | None = None) -> History:
-    """The history as of ``now`` (Unix seconds)."""
-    return History(datetime.fromtimestamp(now, UTC), entries(rows, settled=settled, without=without))

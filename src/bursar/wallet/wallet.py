@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.account import EthereumAccount
     from bursar.ethereum.address_account import AddressAccount
     from bursar.policy.history import History
-    from bursar.policy.review import Asset
+    from bursar.policy.review import Asset, Review
     from bursar.wallet.names import NameResolver
     from bursar.wallet.plan import SignedTransfer
     from bursar.wallet.records import (
@@ -282,9 +282,21 @@ class Wallet(PlanningDesk, SigningDesk, CoinDesk, NonceDesk, DepositDesk):
         with self._store.read() as connection:
             return statements.transfers(connection, name)
 
-    def policy_history(self, *, now: datetime | None = None) -> History:
-        """What policies see: every payment approved, signed, sent or confirmed; a fee bump counts once."""
-        return approving.policy_history(self._context, now)
+    def policy_history(self, *, now: datetime | None = None, signature: bytes | None = None) -> History:
+        """What policies see: every payment approved, signed, sent or confirmed; a fee bump counts once.
+
+        Also what approved signatures let others take, but for one of the digest ``signature``, which is decided anew.
+        """
+        return approving.policy_history(self._context, now, signature)
+
+    def approve_signature(
+        self, review: Review, policy: DigestedPolicy, *, digest: bytes, now: datetime | None = None
+    ) -> None:
+        """Decide on a signature that is no transaction's (typed data, a user operation) and count it from then on.
+
+        ``digest`` is what is signed: given again, it counts once. Raises as ``approve`` does.
+        """
+        approving.approve_signature(self._context, review, policy, digest, now)
 
     @property
     def journal(self) -> Journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from bursar.ethereum.account import EthereumAccount
 from bursar.ethereum.address import Address
 from bursar.ethereum.token import Token
 from bursar.ethereum.typed_data import TypedData
+from bursar.policy.review import Asset
 from bursar.policy.typed_data import review_of_typed_data
 from bursar.wallet.wallet import Wallet
 
@@ -152,6 +154,42 @@ max = "20USDC"
     for value in (20_000_001, 2**256 - 1):
         with pytest.raises(PolicyDeniedError):
             sign(wallet, put(permit(value, chain)), answers=[])
+
+
+def test_permits_count_towards_rolling_limits(wallet: CommandLine, put: Any) -> None:
+    chain = chain_of(wallet)
+    rules = f"""version = 1
+[[token]]
+symbol = "USDC"
+network = "eip155:{chain}"
+contract = "{COIN}"
+decimals = 6
+[[rule]]
+name = "tokens"
+kind = "allow-any"
+asset = "USDC"
+[[rule]]
+name = "daily"
+kind = "rolling-limit"
+max = "20USDC"
+window = "24h"
+"""
+    (wallet.home / "policy.toml").write_text(rules)
+    wallet.text("account", "token", "gas", str(COIN), "USDC", "6")
+    with pytest.raises(UserCancelledError):
+        sign(wallet, put(permit(19_000_000, chain)), answers=["n"])  # what was not signed does not count
+    sign(wallet, put(permit(12_500_000, chain)))
+    sign(wallet, put(permit(12_500_000, chain)))  # the very same once more is nothing more
+    sign(wallet, put(permit(7_500_000, chain)))
+    with pytest.raises(PolicyDeniedError, match="over the limit"):
+        sign(wallet, put(permit(1, chain)), answers=[])
+    with Wallet.open(wallet.home / "wallet.db") as opened:
+        asset = Asset("ethereum", f"eip155:{chain}", "USDC", 6, str(COIN))
+        assert opened.policy_history().spent(asset, timedelta(days=1)) == 20_000_000
+        later = datetime.now(UTC) + timedelta(days=2)
+        assert opened.policy_history(now=later).spent(asset, timedelta(days=1)) == 0
+        assert opened.policy_history(now=later + timedelta(days=400)).spent(asset, timedelta(days=366)) == 0
+        opened.journal.verify()
 
 
 def test_what_only_looks_like_an_allowance_is_denied(wallet: CommandLine, put: Any) -> None:

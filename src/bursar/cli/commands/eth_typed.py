@@ -72,7 +72,7 @@ def sign_typed(
     text = typed_data_text(typed, record.name, address, tokens, review, clear=clear.text)
     free = gives_nothing(review)
     if not free:
-        rules, past = compose.policy(session), wallet.policy_history()
+        rules, past = compose.policy(session), wallet.policy_history(signature=typed.digest())
         verdict = rules.decide(review, past)
         text += f"\n{rules.explain(review, past)}\n{after_verdict(verdict, review, session.home.policy, past)}"
     (session.output.aside if yes else session.human.tell)(text)
@@ -80,6 +80,8 @@ def sign_typed(
         require_allowed(verdict)
     if not yes and session.human.ask("Sign it? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
+    if not free:
+        wallet.approve_signature(review, rules, digest=typed.digest())
     with compose.signer(session, unlock, usual) as (selector, opened):
         if not isinstance(opened, TypedDataSigner):
             raise UnsupportedError(f"{selector} does not sign typed data", operation="sign_typed_data")

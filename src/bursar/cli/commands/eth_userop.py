@@ -124,7 +124,7 @@ def sign(
         )
     signs_for = require_signer(record)
     review = review_of(session, one, point, record.name)
-    rules, past = compose.policy(session), wallet.policy_history()
+    rules, past = compose.policy(session), wallet.policy_history(signature=one.digest(point))
     text = f"{operation_text(one, point, review)}\n{rules.explain(review, past)}\n"
     verdict = rules.decide(review, past)
     text += after_verdict(verdict, review, session.home.policy, past)
@@ -132,6 +132,7 @@ def sign(
     require_allowed(verdict)
     if not yes and session.human.ask(f"Sign it as {held.address(index)}? [y/N]").strip().lower() not in ("y", "yes"):
         raise UserCancelledError("not confirmed: nothing was signed")
+    wallet.approve_signature(review, rules, digest=one.digest(point))
     typed = form == "typed" or (form == "auto" and version == "0.8")
     with compose.signer(session, unlock, signs_for) as (selector, opened):
         signature = _signed(selector, opened, held, index, one, point, typed=typed)
