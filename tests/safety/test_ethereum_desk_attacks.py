@@ -286,3 +286,42 @@ def test_several_providers_that_cannot_read_the_same_say_so_with_one_code(watche
     with pytest.raises(ChainError) as caught:
         quorum.logs(addresses=(), topics=(), from_block=0, to_block=1)
     assert caught.value.code == "chain.too-many"
+
+
+# races: what is signed, sent and mined while a sync is looking
+
+
+@pytest.mark.parametrize("by_blocks", [True, False])
+def test_a_payment_made_and_mined_while_a_sync_begins_is_no_deposit_later(
+    watched: Any, names: SimpleNamespace, policy: Any, signer: Any, by_blocks: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from bursar.wallet.transfer import PaymentOrder, Transfer
+
+    node, wallet = watched.node, watched.wallet
+    if not by_blocks:
+        monkeypatch.setattr("bursar.wallet.ethereum_sync.reads_blocks", lambda backend: False)
+    node.pay(watched.ours[0], 10 * names.ETHER)
+    node.mine(4)
+    watched.sync()
+    before = len(wallet.deposits("eth"))
+    order = PaymentOrder(PAYEE, names.ETHER, "ETH")
+    approved = wallet.approve(wallet.plan(Transfer("eth", (order,)), node), policy)
+    first = "balances" if by_blocks else "check_chain"
+    seen: list[str] = []
+
+    def quick(name: str) -> None:
+        if name == "check_chain" and not by_blocks and not seen:
+            seen.append(name)  # of the check that the node is the account's
+            return
+        if name != first:
+            return
+        node.before = lambda name: None
+        wallet.send(wallet.sign(approved, signer=signer, policy=policy), node)
+        node.mine()
+
+    node.before = quick
+    for _ in range(3):
+        watched.sync()
+        node.mine(3)
+    assert wallet.transfer(approved.plan.id).state == "confirmed"
+    assert len(wallet.deposits("eth")) == before, wallet.deposits("eth")

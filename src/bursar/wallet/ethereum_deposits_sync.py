@@ -127,6 +127,8 @@ def _look(
     stored = _load(context, row, account)
     progress("balances", 0, len(stored.addresses))
     tip, amounts, nonces, busy = _read_window(account, stored, backend, wider)
+    with context.store.read() as connection:  # what is in a block up to the tip was signed before the tip was read
+        stored.transfers = transfer_rows(connection, account_id=row.id)
     reach = _reach(context, stored, backend, tip)
     watched = watched_transfers(stored.transfers, stored.row, reorged=reach.start + 1 if reach.reorged else None)
     fates = read_fates(backend, watched, tip_height=tip.height)

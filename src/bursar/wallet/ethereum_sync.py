@@ -108,7 +108,6 @@ def _sync_by_balances(
     with context.store.read() as connection:
         addresses = account_rows.address_rows(connection, row.id)
         tokens = [token for token in account_rows.all_tokens(connection) if token.chain_id == account.chain_id]
-        watched = watched_transfers(transfer_rows(connection, account_id=row.id), row)
     contracts = [token.contract for token in tokens]
     addresses += missing_rows(account, addresses)
     used: set[tuple[int, int]] = set()
@@ -116,7 +115,12 @@ def _sync_by_balances(
         used = _discover(account, addresses, backend, contracts, progress)
     active = [item for item in addresses if item.position == 0 or item.issued or _key(item) in used or item.used]
     progress("balances", 0, len(active))
-    snapshot = _snapshot(backend, active, contracts, watched)
+
+    def watch() -> dict[str, list[TransferRow]]:
+        with context.store.read() as connection:
+            return watched_transfers(transfer_rows(connection, account_id=row.id), row)
+
+    snapshot, watched = _snapshot(backend, active, contracts, watch)
     progress("store", 0, None)
     with context.store.write() as connection:
         return _apply(context, connection, row, addresses, used, snapshot, watched)
@@ -164,11 +168,12 @@ def _snapshot(
     backend: EthereumBackend,
     active: Sequence[AddressRow],
     contracts: Sequence[str],
-    watched: dict[str, list[TransferRow]],
-) -> Snapshot:
-    """Everything read between two looks at the same tip."""
+    watch: Callable[[], dict[str, list[TransferRow]]],
+) -> tuple[Snapshot, dict[str, list[TransferRow]]]:
+    """Everything read between two looks at the same tip, and the transfers whose fate it holds."""
     for _ in range(ATTEMPTS):
         tip = backend.check_chain()
+        watched = watch()  # not sooner: what is in a block up to the tip was signed before the tip was read
         nonces = {row.address: backend.nonce(Address.from_text(row.address)) for row in active}
         fates = read_fates(backend, watched)
         holdings = []
@@ -180,7 +185,7 @@ def _snapshot(
                 for contract in contracts
             ]
         if backend.check_chain().hash == tip.hash:
-            return Snapshot(tip, tuple(holdings), nonces, fates)
+            return Snapshot(tip, tuple(holdings), nonces, fates), watched
     raise ChainError("the chain moved during every attempt to sync: try again", code="chain.moved")
 
 
