@@ -210,3 +210,18 @@ def test_the_words_of_a_permit() -> None:
     text = words_of(permit(2**256 - 1), token)
     assert f"{SPENDER} may take ALL tokens of USDC {COIN}, now and later" in text
     assert "base units of the unregistered token" in words_of(permit(), {})
+
+
+def test_endless_fields_are_counted_and_not_shown() -> None:
+    deep, names = "uint8[]", {}
+    for number in range(12):  # long names in one another make each place long
+        name = f"S{number}"
+        names[name] = [("x" * 120, deep)]
+        deep = name
+    value: Any = (0,) * 60_000
+    for _ in range(12):
+        value = {"x" * 120: value}
+    one = typed(dict(reversed(names.items())), value)
+    text = words_of(one, {})
+    assert "58004 more fields" in text
+    assert len(text) < 5_000_000
