@@ -5,6 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bursar.policy.review import (
+    ALLOWANCE_TO_ACCOUNT,
+    CREATION,
+    DOMAIN_MISMATCH,
+    SAFE_CHANGE,
+    UNLIMITED_ALLOWANCE,
+)
 from bursar.policy.verdict import Deny
 
 if TYPE_CHECKING:
@@ -15,13 +22,25 @@ if TYPE_CHECKING:
     from bursar.policy.review import Asset, Review
     from bursar.policy.verdict import Verdict
 
-_HEAD = "No rule allows {what}. Whoever answers for\nthe policy may add to {policy}{limits}:\n"
+_HEAD = "No rule allows {what}.\nWhoever answers for the policy may add to {policy}{limits}:\n"
 _LIMITS = ", with a limit of their choice in place of 100"
 _REGISTER = "Nobody registered the token {contract}: see 'bursar eth token show', then register it.\n"
 _BLIND = (
+    "this call",
     "What nobody could read here can do whatever the contracts named can do for the account:\n"
-    "allow it only for contracts you know.\n"
+    "allow it only for contracts you know.\n",
 )
+_KNOWN = {
+    UNLIMITED_ALLOWANCE: (
+        "an unlimited allowance",
+        "An allowance of an amount needs no such rule, and leaves the rest of the tokens alone.\n",
+    ),
+    ALLOWANCE_TO_ACCOUNT: (
+        "an allowance to an address without code",
+        "Contracts that take tokens have code; here somebody holds the key. Compare the address first.\n",
+    ),
+    SAFE_CHANGE: ("a change of who rules the Safe", "Whoever rules a Safe can pay everything out of it.\n"),
+}
 _MOST = 20  # pieces of advice
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9]{0,15}", re.ASCII)
 
@@ -90,7 +109,6 @@ def _pieces(review: Review, text: str, past: History) -> Iterator[_Piece]:
 
 def _blind(review: Review, book: _Book, past: History) -> Iterator[_Piece]:
     from bursar.ethereum.address import Address
-    from bursar.policy.review import CREATION, DOMAIN_MISMATCH, UNLIMITED_ALLOWANCE
     from bursar.policy.rules import Question
 
     asked = Question(review, past)
@@ -104,11 +122,8 @@ def _blind(review: Review, book: _Book, past: History) -> Iterator[_Piece]:
         return  # a contract that nobody names
     named = ", ".join(f'"{Address.from_text(one, allow_lowercase=True)}"' for one in sorted(asked.called))
     toml = book.rule("calls", "allow-calls", f"contracts = [{named}]\n")
-    if asked.blind.code == UNLIMITED_ALLOWANCE:
-        note = "An allowance of an amount needs no such rule, and leaves the rest of the tokens alone.\n"
-        yield _Piece("an unlimited allowance", toml, note)
-    else:
-        yield _Piece("this call", toml, _BLIND)
+    what, note = _KNOWN.get(asked.blind.code, _BLIND)
+    yield _Piece(what, toml, note)
 
 
 class _Book:

@@ -32,7 +32,7 @@ def payment_orders(
     pairs = _pairs(words, record)
     sweep = _ALL.fullmatch(pairs[0][1].strip()) if len(pairs) == 1 else None
     if sweep:
-        asset = coin if sweep[1] is None else _asset_of_unit(sweep[1], record, tokens, coin)
+        asset = coin if sweep[1] is None else _asset_ofunit_of(sweep[1], record, tokens, coin)
         return (PaymentOrder(to=pairs[0][0], amount=0, asset=asset),), True
     return tuple(_order(to, amount, record, tokens, coin) for to, amount in pairs), False
 
@@ -134,7 +134,7 @@ def coin_amount(text: str, coin: str) -> int:
         return int(Sats.from_text(text))
     from bursar.ethereum.units import Wei, parse_units
 
-    unit = _unit(text)
+    unit = unit_of(text)
     if coin == "ETH" or unit in _SMALL_UNITS:
         return int(Wei.from_text(text))
     if unit is not None and unit not in _names(coin):
@@ -145,17 +145,23 @@ def coin_amount(text: str, coin: str) -> int:
 
 
 def _order(to: str, amount: str, record: AccountRecord, tokens: Sequence[Token], coin: str) -> PaymentOrder:
-    unit = _unit(amount)
-    if record.chain == "bitcoin" or unit is None or unit in _SMALL_UNITS or unit in _names(coin):
+    unit = unit_of(amount)
+    if record.chain == "bitcoin" or unit is None or names_coin(unit, coin):
         return PaymentOrder(to=to, amount=coin_amount(amount, coin), asset=coin)
-    contract = _asset_of_unit(unit, record, tokens, coin)
+    contract = _asset_ofunit_of(unit, record, tokens, coin)
     token = next(token for token in tokens if str(token.contract) == contract)
     return PaymentOrder(to=to, amount=token.parse_amount(amount), asset=contract)
 
 
-def _unit(amount: str) -> str | None:
+def unit_of(amount: str) -> str | None:
+    """The unit of an amount in lower case; ``None`` where there is none."""
     found = _UNIT.fullmatch(amount.strip())
     return None if found is None else found[1].lower()
+
+
+def names_coin(unit: str, coin: str) -> bool:
+    """Whether ``unit``, in lower case, is one of the coin of an Ethereum chain."""
+    return unit in _SMALL_UNITS or unit in _names(coin)
 
 
 def _names(coin: str) -> frozenset[str]:
@@ -163,7 +169,7 @@ def _names(coin: str) -> frozenset[str]:
     return frozenset(("eth", "ether")) if coin == "ETH" else frozenset((coin.lower(),))
 
 
-def _asset_of_unit(unit: str, record: AccountRecord, tokens: Sequence[Token], coin: str) -> str:
+def _asset_ofunit_of(unit: str, record: AccountRecord, tokens: Sequence[Token], coin: str) -> str:
     """The contract of the one known token of the account's chain with this symbol, or the chain's own coin."""
     if unit.lower() in _names(coin):
         return coin

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from bursar.cli import compose
+from bursar.cli.amounts import coin_amount, names_coin, unit_of
+from bursar.cli.ethereum_accounts import coin_symbol
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.safe import (
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
     from bursar.cli.safe_chain import SafeOnChain
     from bursar.cli.session import Session
 
-_ETHER = frozenset({"wei", "kwei", "mwei", "gwei", "eth", "ether"})
-_AMOUNT = re.compile(r"[0-9.]+\s*([A-Za-z]\S*)")
 # contracts of batches that make plain calls only; from 1.3.0 on, before it there is none
 _CALL_ONLY = (
     (SafeVersion(1, 5, 0), ("0xA83c336B20401Af773B6219BA5027174338D1836",)),
@@ -91,18 +90,20 @@ def taken_over(found: SafeOnChain, raw: bytes, note: str) -> Proposal:
 
 def _payment(session: Session, safe: Safe, to: str, amount: str) -> MultiSendCall:
     payee = Address.from_text(to)
-    unit = _AMOUNT.fullmatch(amount.strip())
-    if unit is None or unit[1].lower() in _ETHER:
-        value = Wei.from_text(amount)
+    coin = coin_symbol(session, safe.chain_id)
+    unit = unit_of(amount)
+    if unit is None or names_coin(unit, coin):
+        value = Wei(coin_amount(amount, coin))
         if not value:
             raise InvalidInputError(f"the amount for {to[:90]} is zero", code="input.amount")
         return MultiSendCall(payee, value)
     here = [one for one in compose.wallet(session).tokens() if one.chain_id == safe.chain_id]
-    named = [one for one in here if one.symbol.lower() == unit[1].lower()]
+    named = [one for one in here if one.symbol.lower() == unit]
     if len(named) != 1:
         known = ", ".join(sorted(one.symbol for one in here)) or "none yet; see 'bursar account token'"
         raise InvalidInputError(
-            f"unit {unit[1]!r:.40} is not one token here; tokens known: {known}", code="input.amount.unit"
+            f"unit {unit!r:.40} is not one token here: the coin is {coin}, tokens known: {known}",
+            code="input.amount.unit",
         )
     paid = named[0].parse_amount(amount)
     if not paid:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bursar.ethereum.user_operation import EntryPoint, UserOperation
     from bursar.policy.review import Review
 
-_VERSIONS = ("0.6", "0.7", "0.8")  # of EntryPointVersion
+VERSIONS = ("0.6", "0.7", "0.8")  # of EntryPointVersion
 _LARGEST = 3_000_000  # bytes: calldata of the longest operation, in hexadecimal
 
 
@@ -31,7 +31,7 @@ def operation_options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--version",
             "version",
-            type=click.Choice(_VERSIONS),
+            type=click.Choice(VERSIONS),
             required=True,
             help="Version of the entry point.",
         ),

@@ -14,6 +14,7 @@ from bursar.cli.advice import after_verdict
 from bursar.policy.history import History
 from bursar.policy.policy import DEFAULT_POLICY_TOML, RulePolicy
 from bursar.policy.review import (
+    ALLOWANCE_TO_ACCOUNT,
     CREATION,
     OPAQUE_CALL,
     UNLIMITED_ALLOWANCE,
@@ -108,6 +109,14 @@ def test_an_unlimited_allowance_needs_two_rules_and_a_better_idea(tmp_path: Path
     assert re.findall(r'kind = "([a-z-]+)"', advice) == ["allow-list", "limit", "allow-calls"]
     assert "An allowance of an amount needs no such rule" in advice
     assert re.findall(r'kind = "([a-z-]+)"', advised(tmp_path / "policy.toml", FREE, asked)) == ["allow-calls"]
+
+
+def test_an_allowance_to_somebodys_key_is_told_as_one(tmp_path: Path) -> None:
+    asked = review(ALLOWANCE_TO_ACCOUNT, allowances=(Granted(USDC, SPENDER, 5),))
+    advice = advised(tmp_path / "policy.toml", FREE, asked)
+    assert "an allowance to an address without code" in advice
+    assert f'contracts = ["{USDC.contract}"]' in advice
+    assert "nobody could read" not in advice
 
 
 def test_a_token_nobody_registered_is_to_be_registered_first(tmp_path: Path) -> None:

@@ -161,13 +161,12 @@ def test_from_proposal_to_execution(desk: CommandLine, office: Any) -> None:
     with closing(EthRpcBackend(office.box.ethereum_url, chain_id=office.box.ethereum_chain_id)) as node:
         answer = node.call(Address.from_text(call["to"]), bytes.fromhex(call["data"][2:]))
         assert answer == word(1)
+        asked = selector("balanceOf(address)") + word(Address.from_text(PAYEE))
+        before = int.from_bytes(node.call(Address.from_text(office.box.token.contract), asked), "big")
         desk.json("eth", "safe", "execute", "pay.json", "--account", "gas", answers=["y", PASSWORD])
         office.box.mine_ethereum(1)
-        held = node.call(
-            Address.from_text(office.box.token.contract),
-            selector("balanceOf(address)") + word(Address.from_text(PAYEE)),
-        )
-        assert int.from_bytes(held, "big") == 12_500_000
+        held = int.from_bytes(node.call(Address.from_text(office.box.token.contract), asked), "big")
+        assert held - before == 12_500_000
     with pytest.raises(InvalidInputError, match="the nonce 0 is used") as caught:
         desk.json("eth", "safe", "show", "pay.json")
     assert caught.value.code == "input.safe.nonce"

@@ -174,3 +174,9 @@ def test_the_smart_account_is_asked(desk: Any, monkeypatch: pytest.MonkeyPatch, 
     for answer, words in ((1, "does not accept"), (0x1234, "aggregator")):
         with pytest.raises(InvalidSignatureError, match=words):
             verify(answer)
+
+
+def test_every_version_can_be_named() -> None:
+    from bursar.cli.user_operations import VERSIONS
+
+    assert set(VERSIONS) == {one.value for one in EntryPointVersion}

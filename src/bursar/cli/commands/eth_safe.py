@@ -45,8 +45,10 @@ def safe() -> None:
 @pass_session
 def info(session: Session, address: str, which: str | None, any_chain: bool) -> None:
     """Show who owns the Safe at ADDRESS and what else rules it, as the chain has it now."""
+    from bursar.cli.ethereum_accounts import coin_symbol
     from bursar.cli.safe_chain import look_up
     from bursar.ethereum.address import Address
+    from bursar.ethereum.units import format_units
 
     place = Address.from_text(address)
     found = look_up(session, compose.chain_id_of(session, which), place, any_chain=any_chain)
@@ -75,7 +77,7 @@ def info(session: Session, address: str, which: str | None, any_chain: bool) -> 
     def words() -> None:
         rows = [
             ("Safe", f"{place}, version {state.version}, chain {found.safe.chain_id}"),
-            ("Holds", balance.to_eth_text()),
+            ("Holds", format_units(balance, decimals=18, symbol=coin_symbol(session, found.safe.chain_id))),
             ("Needs", f"{state.threshold} of {len(owners)} owners"),
             *[("Owner", one) for one in owners],
             ("Nonce", str(state.nonce)),
