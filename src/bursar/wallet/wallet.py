@@ -16,11 +16,13 @@ from bursar.wallet.approving import DigestedPolicy
 from bursar.wallet.bitcoin_sync import refresh_bitcoin, sync_bitcoin
 from bursar.wallet.coin_desk import CoinDesk
 from bursar.wallet.context import Context
+from bursar.wallet.delegations import DelegationDesk
 from bursar.wallet.ethereum_deposits_desk import DepositDesk
 from bursar.wallet.ethereum_sync import sync_ethereum
 from bursar.wallet.journal import Journal
 from bursar.wallet.nonce_desk import NonceDesk
 from bursar.wallet.planning_desk import PlanningDesk, bitcoin_node, ethereum_node
+from bursar.wallet.publishing import PublishingDesk
 from bursar.wallet.reserving import require_transfer
 from bursar.wallet.signing_desk import SigningDesk
 from bursar.wallet.store import accounts as rows
@@ -57,7 +59,7 @@ if TYPE_CHECKING:
 __all__ = ["DigestedPolicy", "Wallet"]
 
 
-class Wallet(PlanningDesk, SigningDesk, CoinDesk, NonceDesk, DepositDesk):
+class Wallet(PlanningDesk, SigningDesk, CoinDesk, NonceDesk, DepositDesk, DelegationDesk, PublishingDesk):
     """Accounts, balances and transfers in one SQLite file. Safe to open from several processes at once.
 
     Every method raises only ``BursarError``s; of the store: ``CorruptStoreError``, ``StoreBusyError`` (retry).
