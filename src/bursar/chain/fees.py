@@ -28,6 +28,7 @@ class FeeCaps:
     ethereum: Wei = _ETHEREUM_CAP
     gas: int = 1_000_000
     blob: Wei = _BLOB_CAP
+    creation_gas: int = 1 << 24  # of a transaction that makes a contract; EIP-7825 allows no more
 
     def check_bitcoin(self, rate: FeeRate) -> FeeRate:
         """An explicit rate within the cap; ``InvalidInputError`` (``input.fee``)."""

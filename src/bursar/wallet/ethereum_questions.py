@@ -187,8 +187,12 @@ def gas_for(
 ) -> int:
     """The gas limit: 21,000 for ether to an account, the limit given by hand, or the node's estimate within the cap."""
     action = intent.action
-    if isinstance(action, ContractCall) and action.gas_limit is not None:
-        return check_gas_limit(action.gas_limit, context.caps.gas, given=True)
+    cap = context.caps.gas
+    if isinstance(action, ContractCall):
+        if action.to is None:
+            cap = max(cap, context.caps.creation_gas)
+        if action.gas_limit is not None:
+            return check_gas_limit(action.gas_limit, cap, given=True)
     data_in_gas = chain is not None and chain.fee_model is FeeModel.ARBITRUM
     plain = isinstance(action, FillNonce) or (action is None and not intent.contract and not party_has_code)
     if isinstance(action, SendBlobs) and not action.data and intent.party is not None:
@@ -205,7 +209,7 @@ def gas_for(
         sender=sender,
         amount=max(1, intent.amount) if action is None else intent.amount,
         fees=fees,
-        gas=context.caps.gas,
+        gas=cap,
         nonce=nonce,
     )
-    return check_gas_limit(padded_gas(backend.estimate_gas(sender, trial)), context.caps.gas)
+    return check_gas_limit(padded_gas(backend.estimate_gas(sender, trial)), cap)

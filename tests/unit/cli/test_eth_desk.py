@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -84,3 +85,21 @@ def test_deposits_are_listed_and_looked_for_again(desk: CommandLine, box: Any) -
         desk.json("eth", "deposits", "savings")
     with pytest.raises(InvalidInputError, match="not synced"):
         desk.json("eth", "deposits", "desk", "--rescan-from", "999999999")
+
+
+def test_a_contract_is_made_of_a_compilers_json_with_arguments(desk: CommandLine, box: Any, tmp_path: Path) -> None:
+    stand_in = (
+        Path(__file__).parents[3] / "examples" / "contracts" / "StandInSafe.json"
+    )  # takes more than 1,000,000 gas
+    words = ("call", "desk", "--create", str(stand_in), "constructor(address[],uint256)", f'["{PAYEE}"]', "1")
+    review = desk.json("eth", *words, "--dry-run")["review"]
+    assert review["extra"]["gas limit"] > 1_000_000
+    (tmp_path / "none.json").write_text('{"abi": []}')
+    for wrong in (
+        ("--create", str(tmp_path / "none.json")),
+        ("--create", str(stand_in), PAYEE),
+        ("--create", str(stand_in), "setup(address)", PAYEE),
+        ("--create", str(stand_in), "--data", "0x00"),
+    ):
+        with pytest.raises(InvalidInputError):
+            desk.json("eth", "call", "desk", *wrong, "--dry-run")

@@ -13,7 +13,7 @@ from bursar.cli.completion import account_names
 from bursar.cli.ethereum_sending import action_options, carry_out, chain_of, ethereum_account, node, payee
 from bursar.cli.lazy import command, pass_session
 from bursar.errors import InvalidInputError
-from bursar.wallet.actions import MAX_DATA, ContractCall
+from bursar.wallet.actions import ContractCall
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from bursar.wallet.wallet import Wallet
 
 
+_LARGEST = 1 << 24  # bytes of a compiler's JSON
+_DEEPEST = 100
+
+
 @command(
     "call",
     examples=(
@@ -35,6 +39,7 @@ if TYPE_CHECKING:
         "bursar eth call gas 0x… 'setOwners(address[],uint8)' '[\"0x…\",\"0x…\"]' 2 --dry-run",
         "bursar eth call gas 0x… --data 0xd0e30db0 --value 0.5eth",
         "bursar eth call gas --create contract.bin         # init code: a new contract",
+        "bursar eth call gas --create Vault.json 'constructor(address,uint8)' 0x… 2",
     ),
 )
 @click.argument("account", shell_complete=account_names)
@@ -43,7 +48,12 @@ if TYPE_CHECKING:
 @click.argument("values", nargs=-1)
 @click.option("--read", is_flag=True, help="Only ask what the contract answers; nothing is sent.")
 @click.option("--data", metavar="0xHEX", help="The calldata itself, instead of SIGNATURE and VALUES.")
-@click.option("--create", type=click.Path(exists=True, dir_okay=False), metavar="FILE", help="Init code, hex or bytes.")
+@click.option(
+    "--create",
+    type=click.Path(exists=True, dir_okay=False),
+    metavar="FILE",
+    help="Make a contract: of init code (hex, bytes), or a compiler's JSON.",
+)
 @click.option("--value", metavar="AMOUNT", help="Coins that go along: 0.5eth.")
 @click.option("--gas-limit", type=click.IntRange(min=21_000), metavar="GAS", help="Instead of the node's estimate.")
 @action_options
@@ -65,7 +75,8 @@ def call(
 
     SIGNATURE is like 'transfer(address,uint256)'. Numbers are decimal, 0x hex or amounts of ether (1.5eth); bytes are
     0x hex; arrays and tuples are JSON lists of texts. The review shows what the call does in effect; a call nobody
-    can decode is refused unless the policy allows it (allow-calls).
+    can decode is refused unless the policy allows it (allow-calls). --create takes no CONTRACT, and the constructor's
+    SIGNATURE where that takes VALUES.
     """
     from bursar.cli.amounts import coin_amount
     from bursar.ethereum.abi import AbiFunction
@@ -75,9 +86,10 @@ def call(
     record = ethereum_account(wallet, account)
     wei = 0 if value is None else coin_amount(value, compose.coin(session, record))
     if create is not None:
-        if contract or data is not None or read:
-            raise InvalidInputError("--create takes no contract, no data and no --read", code="input.usage")
-        action = ContractCall(None, _init_code(create), wei, gas_limit)
+        if data is not None or read:
+            raise InvalidInputError("--create takes no --data and no --read", code="input.usage")
+        given = [one for one in (signature, *values) if one is not None]
+        action = ContractCall(None, _init_code(create) + _arguments(contract, given), wei, gas_limit)
         made = carry_out(session, wallet, record, action=action, how=how)
         if made is not None:
             session.output.aside(f"Contract    {_created(made)}, once that transaction is in a block")
@@ -148,7 +160,9 @@ def _hex(text: str | None) -> bytes:
 
 def _init_code(path: str) -> bytes:
     with Path(path).open("rb") as file:
-        raw = file.read(2 * MAX_DATA + 4)
+        raw = file.read(_LARGEST)
+    if raw.lstrip()[:1] == b"{":
+        raw = _of_artifact(path, raw)
     text = raw.strip().removeprefix(b"0x")
     try:
         code = bytes.fromhex(text.decode("ascii"))
@@ -157,3 +171,33 @@ def _init_code(path: str) -> bytes:
     if not code:
         raise InvalidInputError(f"{path} is empty: it should hold init code", code="input.usage")
     return code
+
+
+def _of_artifact(path: str, raw: bytes) -> bytes:
+    """The text of ``bytecode`` in the JSON that compilers and their tools write."""
+    from bursar.nesting import nested_deeply
+
+    try:
+        if nested_deeply(raw, most=_DEEPEST):
+            raise ValueError("too deep")
+        found = json.loads(raw)["bytecode"]
+        return str(found["object"] if isinstance(found, dict) else found).encode("ascii")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise InvalidInputError(
+            f"{path} is JSON without a 'bytecode' of hexadecimal digits", code="input.usage"
+        ) from error
+
+
+def _arguments(signature: str | None, values: Sequence[str]) -> bytes:
+    """What a constructor is given, as it follows the init code."""
+    from bursar.ethereum.abi import AbiFunction
+    from bursar.ethereum.abi.written import read_values
+
+    if signature is None:
+        return b""
+    function = AbiFunction.from_text(signature)
+    if function.name != "constructor":
+        raise InvalidInputError(
+            "--create takes no contract, and of functions only 'constructor(…)'", code="input.usage"
+        )
+    return function.encode_call(*read_values(function.inputs, values))[4:]
