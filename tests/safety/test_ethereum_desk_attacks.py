@@ -325,3 +325,50 @@ def test_a_payment_made_and_mined_while_a_sync_begins_is_no_deposit_later(
         node.mine(3)
     assert wallet.transfer(approved.plan.id).state == "confirmed"
     assert len(wallet.deposits("eth")) == before, wallet.deposits("eth")
+
+
+# cancelled is cancelled
+
+
+def _pay(rich: SimpleNamespace, policy: Any, signer: Any) -> Any:
+    from bursar.wallet.transfer import PaymentOrder, Transfer
+
+    plan = rich.wallet.plan(Transfer("eth", (PaymentOrder(PAYEE, ETHER, "ETH"),)), rich.node)
+    return rich.wallet.sign(rich.wallet.approve(plan, policy), signer=signer)
+
+
+def _cancelled(rich: SimpleNamespace, policy: Any, signer: Any, target: str) -> Any:
+    from bursar.wallet.transfer import FeeChoice
+
+    plan = rich.wallet.bump(target, rich.node, fee=FeeChoice(), cancel=True)
+    return rich.wallet.sign(rich.wallet.approve(plan, policy), signer=signer)
+
+
+def test_recover_does_not_send_the_payment_before_its_signed_cancellation(
+    rich: SimpleNamespace, policy: Any, signer: Any
+) -> None:
+    payment = _pay(rich, policy, signer)
+    cancellation = _cancelled(rich, policy, signer, payment.id)
+    broadcast, sent = rich.node.broadcast, []
+    rich.node.broadcast = lambda raw: (sent.append(raw), broadcast(raw), rich.node.mine())[1]  # mined at once
+    rich.wallet.recover(rich.node)
+    assert sent == [cancellation.raw]
+    rich.wallet.sync("eth", rich.node)
+    assert rich.wallet.transfer(payment.id).state == "replaced"
+    assert rich.wallet.transfer(cancellation.id).state == "confirmed"
+
+
+def test_a_node_that_missed_the_cancellation_does_not_bring_the_payment_back(
+    rich: SimpleNamespace, policy: Any, signer: Any
+) -> None:
+    payment = _pay(rich, policy, signer)
+    rich.wallet.send(payment, rich.node)
+    cancellation = _cancelled(rich, policy, signer, payment.id)
+    rich.wallet.send(cancellation, rich.node)
+    pool = dict(rich.node.pool)
+    rich.node.pool = {payment.txid: payment.raw}  # of another node, where the first is still waiting
+    rich.wallet.sync("eth", rich.node)
+    rich.node.pool = {}  # and that restarts
+    rich.node.broadcasts.clear()
+    rich.wallet.recover(rich.node)
+    assert rich.node.broadcasts == [cancellation.raw], pool

@@ -83,8 +83,8 @@ def _unmined(
         return {}
     if all(row.txid in superseded for row in signed):
         return {row.id: Settled(ended, reason="superseded") for row in signed}
-    pending = [row for row in sent if row.txid in fates]
-    current = (pending or sent)[-1]
+    # The newest, whichever of them a node still has: a payment that one forgot to replace must not come back.
+    current = sent[-1]
     return {row.id: Settled(TransferState.SENT if row is current else TransferState.REPLACED) for row in sent}
 
 

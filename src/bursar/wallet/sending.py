@@ -184,7 +184,10 @@ def recover(context: Context, backend: BitcoinBackend | EthereumBackend, older_t
     for account in accounts.values():
         check_node(context, account, backend)
     done: list[Recovery] = []
+    newest = {row.root: row.id for row in rows if row.state in _SENDABLE}  # rows come by age
     for row in rows:
+        if row.state in _SENDABLE and newest[row.root] != row.id:
+            continue  # what was signed to replace it goes out instead: it may be its cancellation
         if row.state is TransferState.PLANNED and row.created > context.now() - older_than:
             continue
         result = _recover_one(context, row, backend)
