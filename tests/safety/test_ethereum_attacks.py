@@ -254,3 +254,13 @@ def test_more_than_all_ether_is_written_down_and_read_back() -> None:
         found = review(tx(SAFE, data))
         assert [one.amount for one in found.payments if one.to == str(THIEF)] == [most]
         assert review_from_json(json.loads(canonical_json(review_to_json(found)))) == found
+
+
+def test_the_worst_is_shown_first_where_not_everything_is() -> None:
+    noise = [erc20.encode_approve(Address(number.to_bytes(20, "big")), 5) for number in range(1, 300)]
+    ends = call("setApprovalForAll(address,bool)", THIEF, True)
+    text = review_text(review(tx(NUMBERED, call("multicall(bytes[])", [*noise, ends, b"\xde\xad\xbe\xef"]))))
+    assert f"ALL units, now and later\n    by  {THIEF}" in text
+    assert f"! {THIEF} may take every token of {NUMBERED}" in text
+    assert "selector 0xdeadbeef" in text
+    assert "200 more allowances that are not shown" in text

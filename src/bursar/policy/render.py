@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bursar.policy.amounts import format_units
 from bursar.policy.history import asset_key
+from bursar.policy.rules import BLIND_CODES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -96,7 +97,10 @@ def review_text(review: Review, *, most: int = 100) -> str:
         lines += ["", "Comes back to this account", *_change_lines(review, most)]
     if review.warnings:
         lines += ["", f"Warnings ({len(review.warnings)})"]
-        lines += [f"{_INDENT}! {plain_text(warning.text)}" for warning in review.warnings[:most]]
+        # where some are not shown, those are that a policy decides upon
+        first = sorted(review.warnings, key=lambda one: one.code not in BLIND_CODES)
+        shown = review.warnings if len(first) <= most else first[:most]
+        lines += [f"{_INDENT}! {plain_text(warning.text)}" for warning in shown]
         lines += _unshown(len(review.warnings) - most, "warnings")
     if review.extra:
         lines += [
@@ -134,7 +138,8 @@ def _payment_lines(review: Review, most: int) -> Iterator[str]:
 
 
 def _allowance_lines(review: Review, most: int) -> Iterator[str]:
-    for one in review.allowances[:most]:
+    first = sorted(review.allowances, key=lambda one: not one.unlimited)
+    for one in review.allowances if len(first) <= most else first[:most]:
         until = "" if one.until is None else f", until {time_text(one.until)}"
         yield f"{_INDENT}{_granted_words(one)}{until}"
         yield f"{_INDENT * 2}by  {plain_text(one.spender, longest=_LONGEST_PAYEE)}"
