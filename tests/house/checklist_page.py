@@ -86,7 +86,7 @@ SIGNER = Checklist(
     PAGES / "checklist.md",
     signer_checklist.SIGNER_HEAD,
     _numbered(signer_checklist.CHAPTERS),
-    re.compile(r"test_row_((?:\d\d_)+)"),
+    re.compile(r"test_row_((?:\d\d\d?_)+)"),
     re.compile(r"test_[a-i]([1-9]\d?_)"),
     ("unit/signing/", "unit/backends/software/", "unit/bitcoin/test_setup_file"),
 )

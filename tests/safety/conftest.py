@@ -58,7 +58,8 @@ fakes, policy, wallet, bitcoin, funded = (
     _wallets.funded,
 )
 _lines = borrowed("bursar_safety_lines", UNIT / "cli" / "conftest.py")
-furnished = _lines.furnished
+furnished, nothing, empty = _lines.furnished, _lines.nothing, _lines.empty
+sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture
