@@ -8,7 +8,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final, NoReturn
 
 from bursar.errors import InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 _LONGEST_NUMBER: Final = 40  # digits: no amount, height or rate needs more
 

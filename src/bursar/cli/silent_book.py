@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bursar.errors import ConflictError, CorruptStoreError, InvalidInputError, StoreError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

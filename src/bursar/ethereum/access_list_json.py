@@ -10,7 +10,7 @@ from typing import Any, Final
 from bursar.errors import InvalidInputError
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MOST_ENTRIES: Final = 512
 MOST_KEYS: Final = 4_096  # in all

@@ -11,7 +11,7 @@ from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.authorization import Authorization, SignedAuthorization
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MOST_AUTHORIZATIONS: Final = 16
 _LONGEST: Final = 64 * 1024

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final, NoReturn
 
 from bursar.errors import InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MOST_BYTES: Final = 1_000_000
 _MOST_NESTING: Final = 16

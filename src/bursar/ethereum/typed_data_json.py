@@ -11,7 +11,7 @@ from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.typed_data_types import Field, FieldType, Kind, StructTypes, typed_data_error
 from bursar.ethereum.typed_data_values import check_fields, check_length
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MOST_BYTES: Final = 1_000_000
 _MOST_NESTING: Final = 64

@@ -9,7 +9,7 @@ from typing import Any, Final, NoReturn
 
 from bursar.bitcoin.units import COIN, MAX_MONEY
 from bursar.errors import InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 _SATOSHI: Final = Decimal("0.00000001")
 _DEEPEST: Final = 64

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 from bursar.crypto.hashes import sha256
 from bursar.errors import ChainError, InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MAX_FILE: Final = 1024 * 1024
 VERSION: Final = 1

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import insert, select, update
 
 from bursar.errors import CorruptStoreError, InvalidInputError, StoreError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 from bursar.wallet.canonical import canonical_json
 from bursar.wallet.records import JournalHead
 from bursar.wallet.store.schema import journal as lines

@@ -12,7 +12,7 @@ from bursar.errors import ConflictError, InvalidInputError
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import UNKNOWN, Fingerprint, KeyOrigin
 from bursar.keys.path import HARDENED, DerivationPath
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 _KEY: Final = re.compile(r"\[([0-9a-fA-F]{8}(?:/[0-9]{1,10}[h'H]?)+)\]([xt]pub[1-9A-HJ-NP-Za-km-z]{107})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.backends.ledger.typed_data_filters import FieldFilter, Filters, Show, filters_error
 from bursar.backends.ledger.vendor_keys import PRODUCTION, TEST, VendorKeys
 from bursar.errors import InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

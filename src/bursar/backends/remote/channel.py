@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from bursar.backends.remote.places import place_error
 from bursar.errors import SignerError, SignerMisbehavedError, SignerUnavailableError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from bursar.backends.remote.places import RemotePlace

@@ -15,7 +15,7 @@ from bursar.errors import (
     UnsupportedError,
     UserCancelledError,
 )
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from bursar.backends.remote.channel import Answer, Channel

@@ -15,7 +15,7 @@ from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import Fingerprint
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from pathlib import Path

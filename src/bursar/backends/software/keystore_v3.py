@@ -16,7 +16,7 @@ from bursar.crypto.secret import Secret
 from bursar.crypto.secret_storage import StoragePbkdf2, StorageScrypt, aes128_ctr
 from bursar.errors import CorruptKeystoreError, InvalidInputError, WrongPasswordError
 from bursar.ethereum.address import Address
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 MOST_BYTES: Final = 65_536
 _DEEPEST: Final = 16

@@ -10,7 +10,7 @@ from bursar.backends.trezor.buttons import event_of
 from bursar.backends.trezor.private import home_folder, read_private, write_private
 from bursar.backends.trezor.state import DeviceState
 from bursar.errors import BursarError, SignerError, SignerMisbehavedError, SignerUnavailableError, UserCancelledError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 from bursar.signing.protocols import DeviceEvent, SecretRequest
 
 if TYPE_CHECKING:

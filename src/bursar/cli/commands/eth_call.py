@@ -56,6 +56,7 @@ _DEEPEST = 100
 )
 @click.option("--value", metavar="AMOUNT", help="Coins that go along: 0.5eth.")
 @click.option("--gas-limit", type=click.IntRange(min=21_000), metavar="GAS", help="Instead of the node's estimate.")
+@click.option("--access-list", metavar="auto|FILE", help="Declare what the call touches (EIP-2930): ask, or JSON.")
 @action_options
 @pass_session
 def call(
@@ -69,12 +70,14 @@ def call(
     create: str | None,
     value: str | None,
     gas_limit: int | None,
+    access_list: str | None,
     how: How,
 ) -> None:
     """Call the function SIGNATURE of CONTRACT with VALUES, from ACCOUNT.
 
     SIGNATURE is like 'transfer(address,uint256)'. Numbers are decimal, 0x hex or amounts of ether (1.5eth); bytes are
-    0x hex; arrays and tuples are JSON lists of texts. The review shows what the call does in effect; a call nobody
+    0x hex; arrays and tuples are JSON lists of texts. With --access-list auto the node says which slots the call touches.
+    The review shows what the call does in effect; a call nobody
     can decode is refused unless the policy allows it (allow-calls). --create takes no CONTRACT, and the constructor's
     SIGNATURE where that takes VALUES.
     """
@@ -175,7 +178,7 @@ def _init_code(path: str) -> bytes:
 
 def _of_artifact(path: str, raw: bytes) -> bytes:
     """The text of ``bytecode`` in the JSON that compilers and their tools write."""
-    from bursar.nesting import nested_deeply
+    from bursar.json_text import nested_deeply
 
     try:
         if nested_deeply(raw, most=_DEEPEST):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bursar.backends.ledger.policies import from_json, to_json
 from bursar.bitcoin.descriptor_account import DescriptorAccount
 from bursar.errors import InvalidInputError
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 from bursar.signing.ownership import named_keys
 from bursar.signing.policies import register_policy, registry_of
 from bursar.signing.protocols import WalletPolicyRegistry

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bursar.ethereum.abi.types import AbiType, Kind, abi_error
 from bursar.ethereum.address import Address
 from bursar.ethereum.units import Wei
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ import posixpath
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from bursar.ethereum.clear_signing.texts import descriptor_error
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from bursar.errors import ChainError, InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.units import MAX_UINT256, Wei
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 LARGEST_REPLY = 16 * 1024 * 1024
 DEEPEST_REPLY = 32

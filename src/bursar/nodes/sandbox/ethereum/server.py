@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 from bursar.nodes.sandbox.ethereum.words import RpcError
 
 HOST = "127.0.0.1"

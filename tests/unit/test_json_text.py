@@ -1,4 +1,4 @@
-"""How deep a text nests is counted without parsing it, and brackets inside strings do not count."""
+"""JSON from outside: depth counted without parsing, doubled members, long numbers and fractions refused."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.nesting import nested_deeply
+from bursar.json_text import nested_deeply
 
 VALUES = st.recursive(
     st.none() | st.text(st.sampled_from('[]{}"\\a')),
