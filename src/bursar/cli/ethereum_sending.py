@@ -194,25 +194,13 @@ def carry_out(
     payments: tuple[PaymentOrder, ...] = (),
     everything: bool = False,
     how: How,
+    blob_rate: int | None = None,
 ) -> Plan | None:
     """Plan, review, approve, sign and send; with ``--dry-run`` the first two. What was sent."""
     if not how.dry_run:
         require_signer(record)
-    transfer = Transfer(
-        account=record.name,
-        payments=payments,
-        fee=fee_choice(
-            record,
-            compose.coin(session, record),
-            speed=how.speed,
-            fee_rate=how.fee_rate,
-            max_fee=how.max_fee,
-        ),
-        idempotency_key=how.key,
-        memo=how.memo,
-        everything=everything,
-        source=how.source,
-        action=action,
+    transfer = transfer_of(
+        session, record, action=action, payments=payments, everything=everything, how=how, blob_rate=blob_rate
     )
     with Sending(session, wallet, record, unlock=how.unlock, yes=how.yes, key=how.key) as sending:
         backend = compose.synchronise(session, wallet, record)
@@ -222,6 +210,31 @@ def carry_out(
         plan = wallet.plan(transfer, backend)
         sending.finish(plan, backend)
         return plan
+
+
+def transfer_of(
+    session: Session,
+    record: AccountRecord,
+    *,
+    action: Action | None = None,
+    payments: tuple[PaymentOrder, ...] = (),
+    everything: bool = False,
+    how: How,
+    source: str | None = None,
+    blob_rate: int | None = None,
+) -> Transfer:
+    """The intent, as it was typed."""
+    fee = fee_choice(record, compose.coin(session, record), speed=how.speed, fee_rate=how.fee_rate, max_fee=how.max_fee)
+    return Transfer(
+        account=record.name,
+        payments=payments,
+        fee=replace(fee, blob_rate=blob_rate),
+        idempotency_key=how.key,
+        memo=how.memo,
+        everything=everything,
+        source=source or how.source,
+        action=action,
+    )
 
 
 def require_signer(record: AccountRecord) -> None:

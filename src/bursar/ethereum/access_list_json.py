@@ -14,7 +14,7 @@ from bursar.json_text import nested_deeply
 
 MOST_ENTRIES: Final = 512
 MOST_KEYS: Final = 4_096  # in all
-_LONGEST: Final = 1024 * 1024
+LONGEST: Final = 1024 * 1024
 _KEY: Final = re.compile("0x[0-9a-fA-F]{64}", re.ASCII)
 
 
@@ -59,7 +59,7 @@ def checked(entries: tuple[AccessListEntry, ...]) -> tuple[AccessListEntry, ...]
 
 def read_access_list(text: bytes) -> tuple[AccessListEntry, ...]:
     """The list in the bytes of a JSON file."""
-    if len(text) > _LONGEST or nested_deeply(text, most=8):
+    if len(text) > LONGEST or nested_deeply(text, most=8):
         raise _invalid("a file with an access list is JSON of at most 1 MiB")
     try:
         return access_list_from_json(json.loads(text.decode("utf-8")))

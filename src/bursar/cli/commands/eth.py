@@ -7,7 +7,7 @@ import click
 from bursar.cli.lazy import Entry, LazyGroup
 
 PAYMENTS, WAITING = "Payments and calls", "What is on its way, and what came"
-MESSAGES, CONTRACTS = "Messages", "Accounts that are contracts"
+MESSAGES, CONTRACTS, RAW = "Messages", "Accounts that are contracts", "Transactions as bytes"
 
 
 def _entry(section: str, name: str, module: str, text: str) -> tuple[str, Entry]:
@@ -22,6 +22,7 @@ COMMANDS = dict(
         _entry(PAYMENTS, "nft", "eth_nft", "Tokens with numbers (ERC-721, ERC-1155)."),
         _entry(PAYMENTS, "allowance", "eth_allowance", "Who may take tokens without asking again."),
         _entry(PAYMENTS, "call", "eth_call", "Ask a contract, call one, or create one."),
+        _entry(PAYMENTS, "blob", "eth_blob", "Publish files as blobs (EIP-4844)."),
         _entry(WAITING, "speed-up", "eth_speed_up", "Raise the fee of a transaction that waits."),
         _entry(WAITING, "cancel", "eth_speed_up", "Take a transaction back, while that is possible."),
         _entry(WAITING, "nonces", "eth_nonces", "Nonces given out and missing; fill a gap."),
@@ -29,6 +30,9 @@ COMMANDS = dict(
         _entry(MESSAGES, "sign-message", "eth_messages", "Review and sign a message or a sign-in (EIP-191, 4361)."),
         _entry(MESSAGES, "sign-typed", "eth_typed", "Review and sign typed data (EIP-712)."),
         _entry(MESSAGES, "verify", "eth_verify", "Check signatures of keys and of contracts."),
+        _entry(RAW, "decode", "eth_decode", "What the bytes of a transaction are and do."),
+        _entry(RAW, "publish", "eth_publish", "Hand a transaction signed elsewhere to the node."),
+        _entry(CONTRACTS, "delegate", "eth_delegate", "Let an account run a contract's code (EIP-7702)."),
         _entry(CONTRACTS, "safe", "eth_safe", "Propose, show, sign and execute transactions of Safes."),
         _entry(CONTRACTS, "userop", "eth_userop", "Hash, sign and verify user operations (ERC-4337)."),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bursar.cli.ethereum_sending import How
     from bursar.cli.session import Session
     from bursar.ethereum.abi import AbiFunction
+    from bursar.ethereum.access_list import AccessListEntry
     from bursar.ethereum.address import Address
     from bursar.wallet.plan import Plan
     from bursar.wallet.records import AccountRecord
@@ -76,10 +77,9 @@ def call(
     """Call the function SIGNATURE of CONTRACT with VALUES, from ACCOUNT.
 
     SIGNATURE is like 'transfer(address,uint256)'. Numbers are decimal, 0x hex or amounts of ether (1.5eth); bytes are
-    0x hex; arrays and tuples are JSON lists of texts. With --access-list auto the node says which slots the call touches.
-    The review shows what the call does in effect; a call nobody
+    0x hex; arrays and tuples are JSON lists of texts. The review shows what the call does in effect; a call nobody
     can decode is refused unless the policy allows it (allow-calls). --create takes no CONTRACT, and the constructor's
-    SIGNATURE where that takes VALUES.
+    SIGNATURE where that takes VALUES. With --access-list auto the node says which slots it touches.
     """
     from bursar.cli.amounts import coin_amount
     from bursar.ethereum.abi import AbiFunction
@@ -88,11 +88,12 @@ def call(
     wallet = compose.wallet(session)
     record = ethereum_account(wallet, account)
     wei = 0 if value is None else coin_amount(value, compose.coin(session, record))
+    listed = _access(access_list)
     if create is not None:
         if data is not None or read:
             raise InvalidInputError("--create takes no --data and no --read", code="input.usage")
         given = [one for one in (signature, *values) if one is not None]
-        action = ContractCall(None, _init_code(create) + _arguments(contract, given), wei, gas_limit)
+        action = ContractCall(None, _init_code(create) + _arguments(contract, given), wei, gas_limit, listed)
         made = carry_out(session, wallet, record, action=action, how=how)
         if made is not None:
             session.output.aside(f"Contract    {_created(made)}, once that transaction is in a block")
@@ -107,8 +108,20 @@ def call(
     if read:
         _ask(session, wallet, record, to, calldata, function, how.source)
         return
-    action = ContractCall(str(to), calldata, wei, gas_limit)
+    action = ContractCall(str(to), calldata, wei, gas_limit, listed)
     carry_out(session, wallet, record, action=action, how=how)
+
+
+def _access(given: str | None) -> tuple[AccessListEntry, ...] | Literal["auto"]:
+    from bursar.ethereum.access_list_json import LONGEST, read_access_list
+    from bursar.wallet.actions import AUTO
+
+    if given is None or given == AUTO:
+        return () if given is None else AUTO
+    if not Path(given).is_file():
+        raise InvalidInputError(f"--access-list is auto or a file; there is no {given[:60]!r}", code="input.usage")
+    with Path(given).open("rb") as file:
+        return read_access_list(file.read(LONGEST + 1))
 
 
 def _created(plan: Plan) -> Address:
