@@ -12,6 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+import device_behaviour
 import ethereum_checklist
 import signer_checklist
 
@@ -24,6 +25,7 @@ class Checklist:
     """One list: ``chapters`` by title, each with its rules by row; ``row`` finds rows in the name of a test.
 
     ``older`` finds them in the files that ``older_files`` begin, where other names were chosen first.
+    ``tail`` ends the page.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Checklist:
     row: re.Pattern[str]
     older: re.Pattern[str]
     older_files: tuple[str, ...]
+    tail: str = ""
 
     @cached_property
     def tests_by_row(self) -> dict[str, list[str]]:
@@ -60,7 +63,7 @@ class Checklist:
             lines = [f"## {chapter}", "", "| row | rule | tests |", "|---|---|---|"]
             lines += [f"| {row} | {rule} | {_shown(self.tests_by_row.get(row, []))} |" for row, rule in listed.items()]
             parts.append("\n".join(lines))
-        return "\n\n".join(parts) + "\n"
+        return "\n\n".join([*parts, self.tail] if self.tail else parts) + "\n"
 
 
 def _shown(tests: list[str]) -> str:
@@ -89,6 +92,7 @@ SIGNER = Checklist(
     re.compile(r"test_row_((?:\d\d\d?_)+)"),
     re.compile(r"test_[a-i]([1-9]\d?_)"),
     ("unit/signing/", "unit/backends/software/", "unit/bitcoin/test_setup_file"),
+    device_behaviour.section(),
 )
 ETHEREUM = Checklist(
     PAGES / "ethereum-checklist.md",

@@ -46,5 +46,15 @@ def test_every_test_of_the_folder_carries_a_row(pages: ModuleType) -> None:
         assert {row for row, tests in found if any(test.startswith(files) for test in tests)} == set(rows), letter
 
 
+def test_the_tests_of_what_devices_do_are_there(pages: ModuleType) -> None:
+    named = {test for row in pages.device_behaviour.BEHAVIOUR for test in row.tests}
+    missing = []
+    for test in named:
+        file, _, name = test.partition("::")
+        if f"\ndef {name}(" not in (pages.TESTS / file).read_text():
+            missing.append(test)
+    assert not missing
+
+
 def test_the_page_is_current(checklist: Any) -> None:
     assert checklist.page() == checklist.path.read_text(), "run `make api`"
