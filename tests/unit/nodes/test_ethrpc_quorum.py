@@ -128,8 +128,15 @@ def test_c2_a_provider_of_another_chain() -> None:
 
 def test_the_tip_is_one_that_enough_have_reached() -> None:
     ahead, behind = (BlockRef(height, "0x" + "bb" * 32, 0) for height in (10**9, 90))
-    assert quorum("check_chain", ahead, TIP, behind).check_chain() == TIP
-    assert quorum("check_chain", ahead, TIP, behind, need=3).check_chain() == behind
+
+    def reached(below: Any, *, need: int) -> BlockRef:
+        said = {"p0": (ahead, below), "p1": (TIP, below), "p2": (behind, behind if need == 3 else None)}
+        providers = {name: Provider(check_chain=tip, block_at=one) for name, (tip, one) in said.items()}
+        return QuorumBackend(providers, need=need).check_chain()
+
+    assert reached(TIP, need=2) == TIP
+    assert reached(behind, need=3) == behind
+    assert quorum("check_chain", TIP, TIP, behind).check_chain() == TIP
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from bursar.errors import (
     ChainError,
     ChainUnavailableError,
     InvalidInputError,
+    ProvidersDisagreeError,
     WrongChainError,
 )
 from bursar.ethereum.units import Wei
@@ -109,9 +110,31 @@ class QuorumBackend:
         for vote in votes:
             if isinstance(vote.error, WrongChainError):
                 raise WrongChainError(f"{vote.provider}: {vote.error.message}")
-        tips = sorted(answers(votes, self._need, "the chain"), key=lambda one: one.height, reverse=True)
-        tip: BlockRef = tips[self._need - 1]
+        tip = self._reached(answers(votes, self._need, "the chain"))
+        if tip is None:
+            refuse(votes, "the providers disagree about the last block")
         return tip
+
+    def _reached(self, tips: list[BlockRef]) -> BlockRef | None:
+        """The highest block that ``need`` providers have reached and, where they can be asked, say to stand there."""
+        reached = sorted((one.height for one in tips), reverse=True)[self._need - 1]
+        readers = sum(isinstance(one, HeadReader) for one in self._providers.values())
+        for height in sorted({one.height for one in tips if one.height <= reached}, reverse=True):
+            here = [one for one in tips if one.height == height]
+            best = max(here, key=here.count)
+            if here.count(best) >= self._need:
+                return best
+            if readers < self._need:
+                if here.count(best) == len(here):
+                    return best
+                continue
+            try:
+                found = self.block_at(height)
+            except ProvidersDisagreeError:
+                continue
+            if found is not None:
+                return found
+        return None
 
     def genesis_hash(self) -> str:
         """The hash of block 0."""
