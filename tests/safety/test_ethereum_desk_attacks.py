@@ -17,7 +17,14 @@ import pytest
 
 from bursar.backends.remote.channel import HttpChannel as SignerChannel
 from bursar.backends.remote.places import RemotePlace
-from bursar.errors import BursarError, ChainError, SignerMisbehavedError, StoreError
+from bursar.errors import (
+    BursarError,
+    ChainError,
+    ConflictError,
+    InvalidInputError,
+    SignerMisbehavedError,
+    StoreError,
+)
 from bursar.ethereum.address import Address
 from bursar.nodes.ethrpc import EthRpcBackend, QuorumBackend
 from bursar.nodes.ethrpc.wire import Wire
@@ -372,3 +379,76 @@ def test_a_node_that_missed_the_cancellation_does_not_bring_the_payment_back(
     rich.node.broadcasts.clear()
     rich.wallet.recover(rich.node)
     assert rich.node.broadcasts == [cancellation.raw], pool
+
+
+# one of several providers lies about the last block
+
+
+def test_the_last_block_of_a_quorum_is_none_that_one_provider_made_up(watched: Any, names: SimpleNamespace) -> None:
+    honest, liar = watched.node, names.Chain()
+    honest.mine(5)
+    true = honest.tip
+    lie = names.replace(true, hash="0x" + "66" * 32, time=true.time + 10**9)
+    liar.check_chain = lambda: lie
+    liar.block_at = lambda height: lie
+    for order in ("abc", "bac", "bca"):
+        providers = {name: liar if name == "b" else honest for name in order}
+        assert QuorumBackend(providers, need=2).check_chain() == true
+    behind = names.Chain()
+    behind.check_chain = lambda: honest.blocks[-2].ref
+    behind.block_at = lambda height: honest.block_at(height) if height < honest.tip.height else None
+    for order in ("abc", "bac", "bca"):
+        providers = {"a": honest, "b": liar, "c": behind}
+        quorum = QuorumBackend({name: providers[name] for name in order}, need=2)
+        assert quorum.check_chain() == honest.blocks[-2].ref
+    assert QuorumBackend({"a": honest, "c": behind}, need=2).check_chain() == honest.blocks[-2].ref
+
+
+# a false height does not stop an account for good
+
+
+def test_after_a_lie_about_the_height_an_operator_can_go_on(watched: Any, names: SimpleNamespace) -> None:
+    node = watched.node
+    honest = node.balances
+    far = names.replace(node.tip, height=5_000, hash="0x" + "66" * 32)
+    node.balances = lambda owners, contracts: (far, honest(owners, contracts)[1])
+    blocks = node.block_at
+    node.block_at = lambda height: far if height == far.height else names.replace(node.tip, height=height)
+    logs = node.logs
+    node.logs = lambda **more: ()
+    watched.sync()
+    node.balances, node.block_at, node.logs = honest, blocks, logs
+    node.pay(watched.ours[0], names.ETHER)
+    node.mine(4)
+    with pytest.raises(ChainError) as caught:
+        watched.sync()
+    assert caught.value.code == "chain.behind"
+    watched.wallet.rescan_deposits("eth", since=1)
+    watched.sync()
+    assert watched.credited() == {"ETH": names.ETHER}
+    assert watched.sync().unexplained == 0
+
+
+# keys of idempotency and numbers of operators
+
+
+def test_a_key_of_one_gap_does_not_stand_for_a_gap_of_another_sender(
+    rich: SimpleNamespace, policy: Any, signer: Any
+) -> None:
+    first = _pay(rich, policy, signer)
+    waiting = _pay(rich, policy, signer)
+    rich.wallet.send(waiting, rich.node)
+    sender = str(_wallets.ethereum_account().address(0))
+    assert rich.wallet.transfer(first.id).state == "signed"
+    plan = rich.wallet.fill_gap("eth", 0, rich.node, sender=sender, idempotency_key="gap")
+    assert rich.wallet.fill_gap("eth", 0, rich.node, sender=sender, idempotency_key="gap") == plan
+    with pytest.raises(ConflictError):
+        rich.wallet.fill_gap("eth", 0, rich.node, sender=PAYEE, idempotency_key="gap")
+
+
+@pytest.mark.parametrize("count", [-5, 2**63, 2**70, True, 1.5])
+def test_a_count_that_is_none_is_not_believed_even_an_operator(rich: SimpleNamespace, count: Any) -> None:
+    with pytest.raises(InvalidInputError):
+        rich.wallet.accept_nonce("eth", str(_wallets.ethereum_account().address(0)), count)
+    with pytest.raises(InvalidInputError):
+        rich.wallet.fill_gap("eth", count, rich.node, sender=str(_wallets.ethereum_account().address(0)))

@@ -156,8 +156,9 @@ def plan_filler(
     idempotency_key: str | None,
 ) -> Plan:
     """See ``Wallet.fill_gap``."""
+    _check_count(nonce)
     with context.store.read() as connection:
-        known = _known_filler(connection, row, nonce, fee, idempotency_key)
+        known = _known_filler(connection, row, nonce, sender, fee, idempotency_key)
         if known is not None:
             return known
         asked = [] if sender else senders(connection, row, account.chain_id)
@@ -184,7 +185,9 @@ def _filler(row: AccountRow, source: str, nonce: int, fee: FeeChoice, key: str |
     return Transfer(account=row.name, action=FillNonce(nonce), source=source, fee=fee, idempotency_key=key)
 
 
-def _known_filler(connection: Connection, row: AccountRow, nonce: int, fee: FeeChoice, key: str | None) -> Plan | None:
+def _known_filler(
+    connection: Connection, row: AccountRow, nonce: int, sender: str | None, fee: FeeChoice, key: str | None
+) -> Plan | None:
     """The plan that was made for this gap under this key; ``ConflictError`` where the key stands for another."""
     found = None if key is None else find_idempotency_key(connection, key)
     if found is None:
@@ -192,7 +195,8 @@ def _known_filler(connection: Connection, row: AccountRow, nonce: int, fee: FeeC
     source = str(stored_plan(found).sender)
     body = bump_digest(found.replaces, fee, True) if found.replaces else None
     known = keyed_plan(connection, key, body or _filler(row, source, nonce, fee, key).body_digest())
-    if known is None or known.review.extra.get("nonce") != nonce:
+    same = known is not None and (known.account, known.review.extra.get("nonce")) == (row.name, nonce)
+    if known is None or not same or sender not in (None, source):
         raise ConflictError(f"idempotency key {str(key)[:80]!r} was used for something else ({found.id})")
     return known
 
@@ -214,8 +218,14 @@ def _cancelled(
     return cancellation(before, sender, fees, gas=gas, blob_fee=blob_fee, blob_hashes=blob_hashes)
 
 
+def _check_count(nonce: int) -> None:
+    if type(nonce) is not int or not 0 <= nonce < 1 << 63:
+        raise InvalidInputError(f"a nonce is a whole number from 0 on, not {nonce!r:.40}", code="input.nonce")
+
+
 def accept_nonce(context: Context, row: AccountRow, account: AnyEthereum, address: str, nonce: int) -> None:
     """See ``Wallet.accept_nonce``."""
+    _check_count(nonce)
     with context.store.write() as connection:
         if all(item.address != address for item in account_rows.address_rows(connection, row.id)):
             raise InvalidInputError(f"{address[:90]} is no address of account {row.name!r}", code="input.address")

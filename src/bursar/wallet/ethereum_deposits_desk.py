@@ -10,6 +10,7 @@ from bursar.wallet.ethereum_deposits_shown import Sieve, deposit_records
 from bursar.wallet.store import accounts as rows
 from bursar.wallet.store.deposits import (
     deposit_rows,
+    forget_blocks,
     paid_addresses,
     reverse_unexplained,
     set_deposits_height,
@@ -45,7 +46,8 @@ class DepositDesk:
     def rescan_deposits(self, name: str, *, since: int) -> None:
         """Have the next sync look for deposits from block ``since`` on again, as after a gap or with a better node.
 
-        Differences that were unexplained there are taken back, and noted again as far as nothing explains them.
+        Differences that were unexplained there are taken back, and noted again as far as nothing explains them. Blocks
+        remembered there are forgotten, also those of heights that a node made up (``chain.behind`` for ever after).
         """
         if type(since) is not int or since < 0:
             raise InvalidInputError(f"a height is 0 or more, not {since!r:.40}", code="input.height")
@@ -55,5 +57,6 @@ class DepositDesk:
             if row.tip is None or since > row.tip.height:
                 raise InvalidInputError(f"account {name!r} was not synced up to block {since} yet", code="input.height")
             count = reverse_unexplained(connection, row.id, since=since)
+            forget_blocks(connection, row.id, since=since)
             set_deposits_height(connection, row.id, max(0, since - 1))
             self._context.note(connection, "deposits.rescan", account=name, since=since, reversed=count)

@@ -213,7 +213,7 @@ def _load(context: Context, row: AccountRow, account: AnyEthereum) -> Stored:
             waiting=deposit_rows(connection, row.id, states=("seen",)),
             most=account_rows.derived_count(connection, row.id, 0) + MOST_FOUND,
         )
-    if row.tip is not None:
+    if row.tip is not None and (stored.since is None or stored.since >= row.tip.height):  # else it is to be forgotten
         stored.noted.setdefault(row.tip.height, row.tip.hash)
     return stored
 

@@ -129,6 +129,11 @@ def note_block(connection: Connection, account_id: int, height: int, block_hash:
         connection.execute(delete(blocks_seen).where(mine, blocks_seen.c.height < oldest))
 
 
+def forget_blocks(connection: Connection, account_id: int, *, since: int) -> None:
+    """Forget the blocks remembered from height ``since`` on, but not those in which movements stand."""
+    connection.execute(delete(blocks_seen).where(blocks_seen.c.account_id == account_id, blocks_seen.c.height >= since))
+
+
 def noted_blocks(connection: Connection, account_id: int) -> dict[int, str]:
     """Hashes by height: blocks remembered, and those the account's movements stand in."""
     mine = select(deposits.c.height, deposits.c.block_hash).where(
