@@ -12,8 +12,9 @@ _POLICIES = "unit/backends/ledger/test_policies.py"
 BEHAVIOUR_HEAD = """\
 ## What devices sign, and what is refused before them
 
-Measured on the vendors' firmware (Trezor core 2.6.4, Ledger's Bitcoin Test app 2.4.6): what a device does by itself with
-requests that nobody honest makes, and what is done with them here. What is refused is refused before the device is asked.
+Measured on the vendors' firmware (Trezor core 2.6.4, Ledger's Bitcoin Test app 2.4.6): what a device does by itself
+with requests that nobody honest makes, and what is done with them here. What is refused is refused before the device
+is asked.
 """
 
 
