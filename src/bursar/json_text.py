@@ -46,7 +46,7 @@ def read_strictly(
     """
     raw = data if isinstance(data, bytes) else data.encode("utf-8")
     if nested_deeply(raw, most=deepest):
-        raise ValueError(f"it is nested deeper than {deepest}")
+        raise ValueError(f"it is nested too deeply: at most {deepest} levels")
 
     def whole(text: str) -> int:
         _bound(text, digits)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bursar.json_text import nested_deeply
+from bursar.json_text import nested_deeply, read_strictly
 
 VALUES = st.recursive(
     st.none() | st.text(st.sampled_from('[]{}"\\a')),
@@ -63,3 +63,38 @@ def test_a_keystore_that_nests_for_ever_does_not_end_the_process(tmp_path: Path,
         [sys.executable, "-c", HOSTILE, str(path)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.stdout == "refused\n", done.stderr[-2000:]
+
+
+@given(VALUES)
+def test_what_is_written_is_read(value: object) -> None:
+    assert read_strictly(json.dumps(value), deepest=64) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[[[1]]]", "too deeply: at most 2 levels"),
+        ('{"a": 1, "b": 2, "a": 3}', "'a' stands twice"),
+        ('{"\\u0061": 1, "a": 3}', "'a' stands twice"),
+        ("[1.0]", "in the place of a whole number"),
+        ("[1e3]", "in the place of a whole number"),
+        ("[NaN]", "NaN is no number"),
+        ("[-Infinity]", "no number"),
+        ("[" + "9" * 81 + "]", "a number of 81 characters"),
+        ("[1." + "9" * 81 + "]", "a number of 83 characters"),
+        ("", ""),
+        ("[1", ""),
+        ("\ufeff[]", ""),
+        (b"[\xff]", ""),
+        ('"\ud800"', ""),
+    ],
+)
+def test_what_could_be_read_two_ways_is_refused(text: str | bytes, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        read_strictly(text, deepest=2)
+
+
+def test_fractions_go_where_the_caller_says() -> None:
+    assert read_strictly('{"fee": 0.1}', deepest=2, fraction=str) == {"fee": "0.1"}
+    with pytest.raises(ValueError, match="characters"):
+        read_strictly("[0." + "1" * 80 + "]", deepest=2, fraction=str)

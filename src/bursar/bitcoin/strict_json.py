@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal, InvalidOperation
 from json.encoder import encode_basestring
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from bursar.errors import InvalidInputError
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 _LONGEST_NUMBER: Final = 40  # digits: no amount, height or rate needs more
 
@@ -19,15 +18,11 @@ def parse(data: bytes | str, *, what: str, code: str, largest: int, deepest: int
     ``InvalidInputError`` with ``code``, calling the text ``what``, for anything else, however hostile.
     """
     text = decoded(data, what=what, code=code, largest=largest)
-    if nested_deeply(text.encode(), most=deepest):
-        raise InvalidInputError(f"{what} is nested too deeply: at most {deepest} levels", code=code)
     try:
-        value = json.loads(
-            text, parse_float=_fraction, parse_int=_whole, parse_constant=_constant, object_pairs_hook=_object
-        )
+        value = read_strictly(text, deepest=deepest, digits=_LONGEST_NUMBER, fraction=_fraction)
         if "\\u" in text:
             write(value).encode()  # an escape may have made half a character
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         raise InvalidInputError(f"{what} is not the JSON expected: {str(error)[:120]}", code=code) from error
     return value
 
@@ -57,31 +52,10 @@ def write(value: Any, *, indent: int | None = None) -> str:
 
 
 def _fraction(text: str) -> Decimal:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError("a number has too many digits")
     try:
         return Decimal(text)
     except InvalidOperation:
         raise ValueError("a number is out of range") from None
-
-
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError("a number has too many digits")
-    return int(text)
-
-
-def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is not a number")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for place, name in enumerate(names) if name in names[:place])
-        raise ValueError(f"the name {twice[:40]!r} stands twice in one object")
-    return found
 
 
 def _write(value: Any, parts: list[str], line: str, step: str) -> None:

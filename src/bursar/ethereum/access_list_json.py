@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,7 +9,7 @@ from typing import Any, Final
 from bursar.errors import InvalidInputError
 from bursar.ethereum.access_list import AccessListEntry
 from bursar.ethereum.address import Address
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 MOST_ENTRIES: Final = 512
 MOST_KEYS: Final = 4_096  # in all
@@ -59,12 +58,13 @@ def checked(entries: tuple[AccessListEntry, ...]) -> tuple[AccessListEntry, ...]
 
 def read_access_list(text: bytes) -> tuple[AccessListEntry, ...]:
     """The list in the bytes of a JSON file."""
-    if len(text) > LONGEST or nested_deeply(text, most=8):
+    if len(text) > LONGEST:
         raise _invalid("a file with an access list is JSON of at most 1 MiB")
     try:
-        return access_list_from_json(json.loads(text.decode("utf-8")))
-    except (ValueError, RecursionError) as error:  # a JSONDecodeError and a UnicodeDecodeError are of the first kind
-        raise _invalid("the file with the access list is not JSON") from error
+        data = read_strictly(text, deepest=8)
+    except ValueError as error:  # also UnicodeDecodeError
+        raise _invalid(f"the file with the access list is not JSON: {str(error)[:120]}") from error
+    return access_list_from_json(data)
 
 
 def _entry(data: object) -> AccessListEntry:

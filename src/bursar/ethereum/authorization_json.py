@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
@@ -11,7 +10,7 @@ from bursar.crypto.secp256k1 import EcdsaSignature
 from bursar.errors import InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.authorization import Authorization, SignedAuthorization
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 MOST_AUTHORIZATIONS: Final = 16
 _LONGEST: Final = 64 * 1024
@@ -58,15 +57,17 @@ def read_authorizations(text: bytes) -> tuple[SignedAuthorization, ...]:
 
     Objects are as JSON-RPC has them, or as :meth:`SignedAuthorization.to_json` writes them.
     """
-    if len(text) > _LONGEST or nested_deeply(text, most=8):
+    if len(text) > _LONGEST:
         raise _invalid("a file with authorizations has at most 64 KiB")
     try:
         words = text.decode("utf-8").strip()
         found = _HEX.fullmatch(words)
         if found is not None:
             return (SignedAuthorization.decode(rlp.decode(bytes.fromhex(found[1]))),)
-        data: Any = json.loads(words)
-    except (ValueError, RecursionError) as error:  # a JSONDecodeError and a UnicodeDecodeError are of the first kind
+        data: Any = read_strictly(words, deepest=8)
+    except InvalidInputError:
+        raise
+    except ValueError as error:  # also UnicodeDecodeError
         raise _invalid("the file holds no authorization, neither as JSON nor in hexadecimal") from error
     listed = data if isinstance(data, list) else [data]
     if not 0 < len(listed) <= MOST_AUTHORIZATIONS:

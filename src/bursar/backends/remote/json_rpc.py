@@ -15,7 +15,7 @@ from bursar.errors import (
     UnsupportedError,
     UserCancelledError,
 )
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 if TYPE_CHECKING:
     from bursar.backends.remote.channel import Answer, Channel
@@ -67,19 +67,11 @@ class RpcClient:
     def parsed(self, answer: Answer) -> Any:
         """The JSON value of an answer: no duplicate members, no NaN, numbers and nesting bounded."""
         try:
-            if nested_deeply(answer.body, most=_DEEPEST):
-                raise self.garbled("it is nested too deeply")
-            return json.loads(
-                answer.body.decode("utf-8"),
-                object_pairs_hook=self._members,
-                parse_constant=self._constant,
-                parse_float=self._constant,
-                parse_int=self._whole,
-            )
+            return read_strictly(answer.body, deepest=_DEEPEST, digits=_LONGEST_NUMBER)
         except ValueError as error:
             if answer.status != 200:
                 raise self._status_error(answer.status) from error
-            raise self.garbled("it is not JSON") from error
+            raise self.garbled(f"it is not JSON, {printable(str(error))}") from error
 
     def garbled(self, problem: str) -> SignerMisbehavedError:
         """The error for an answer that cannot be what was asked for."""
@@ -115,20 +107,6 @@ class RpcClient:
         if error["code"] in _METHOD_MISSING:
             raise UnsupportedError(f"{where} has no {method}: {words}", operation=method, model=self._model)
         raise SignerError(f"{where} refuses {method}: {words} ({error['code']})", code="signer.refused")
-
-    def _members(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        members = dict(pairs)
-        if len(members) != len(pairs):
-            raise self.garbled("it names a member twice")
-        return members
-
-    def _constant(self, text: str) -> NoReturn:
-        raise self.garbled(f"{text[:40]} is no whole number")
-
-    def _whole(self, text: str) -> int:
-        if len(text) > _LONGEST_NUMBER:
-            raise self.garbled("it holds a number of absurd length")
-        return int(text)
 
 
 def printable(text: str) -> str:

@@ -6,16 +6,17 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from bursar.backends.software.private_file import FileLock, read_private, write_private
 from bursar.crypto.sealed import Aead, seal, unseal
 from bursar.crypto.secret import Secret
 from bursar.errors import CorruptKeystoreError, InvalidInputError, KeystoreError
+from bursar.json_text import read_strictly
 from bursar.keys.bip32 import ExtendedPrivateKey
 from bursar.keys.mnemonic import Mnemonic
 from bursar.keys.origin import Fingerprint
-from bursar.json_text import nested_deeply
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -246,30 +247,11 @@ def _seed(path: Path, text: object) -> Secret:
 
 
 def _json(path: Path, data: bytes) -> object:
-    if nested_deeply(data, most=_DEEPEST):
-        raise _corrupt(path, "it is nested too deeply")
     try:
-        return json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_small_int)
-    except (ValueError, RecursionError):
+        return read_strictly(data, deepest=_DEEPEST, digits=_LONGEST_NUMBER, fraction=Decimal)
+    except ValueError:
         # the original error may hold the text
         raise _corrupt(path, "it is damaged or cut short") from None
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _no_constant(text: str) -> object:
-    raise ValueError(text)
-
-
-def _small_int(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise ValueError("a number too large")
-    return int(text)
 
 
 def _corrupt(path: Path, reason: str) -> CorruptKeystoreError:

@@ -8,6 +8,7 @@ import os
 import re
 import uuid
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Final
 
 from bursar.crypto.hashes import keccak256
@@ -16,7 +17,7 @@ from bursar.crypto.secret import Secret
 from bursar.crypto.secret_storage import StoragePbkdf2, StorageScrypt, aes128_ctr
 from bursar.errors import CorruptKeystoreError, InvalidInputError, WrongPasswordError
 from bursar.ethereum.address import Address
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 MOST_BYTES: Final = 65_536
 _DEEPEST: Final = 16
@@ -141,10 +142,10 @@ def _address(secret: Secret) -> Address:
 
 
 def _document(data: bytes) -> dict[str, Any]:
-    if len(data) > MOST_BYTES or nested_deeply(data, most=_DEEPEST):
-        raise _corrupt("it is larger or nested deeper than any keystore")
+    if len(data) > MOST_BYTES:
+        raise _corrupt("it is larger than any keystore")
     try:
-        document = json.loads(data.decode("utf-8"), object_pairs_hook=_once, parse_int=_small)
+        document = read_strictly(data, deepest=_DEEPEST, digits=20, fraction=Decimal)
     except ValueError:  # the original error may hold the text
         raise _corrupt("it is damaged or cut short") from None
     if not isinstance(document, dict):
@@ -153,19 +154,6 @@ def _document(data: bytes) -> dict[str, Any]:
     return {
         ("crypto" if name == "Crypto" and "crypto" not in document else name): one for name, one in document.items()
     }
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands twice")
-    return found
-
-
-def _small(text: str) -> int:
-    if len(text) > 20:
-        raise ValueError("a number too large")
-    return int(text)
 
 
 def _object(holder: dict[str, Any], name: str) -> dict[str, Any]:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import posixpath
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final
 
 from bursar.ethereum.clear_signing.texts import descriptor_error
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +21,8 @@ def read_json(text: str) -> dict[str, Any]:
     """The object of one descriptor file; ``input.clear-signing`` for a member written twice, a size, a depth."""
     if not isinstance(text, str) or len(text) > MOST_BYTES:
         raise descriptor_error(f"a text of at most {MOST_BYTES} characters")
-    if nested_deeply(text.encode("utf-8", "surrogatepass"), most=_MOST_NESTING):
-        raise descriptor_error(f"nested deeper than {_MOST_NESTING}")
     try:
-        found = json.loads(
-            text, object_pairs_hook=_object, parse_float=str, parse_int=_integer, parse_constant=_constant
-        )
+        found = read_strictly(text, deepest=_MOST_NESTING, digits=_MOST_DIGITS, fraction=str)
     except ValueError as error:
         raise descriptor_error(f"no JSON, {str(error)[:120]}") from error
     if not isinstance(found, dict):
@@ -85,20 +80,3 @@ def _merged_fields(included: list[Any], including: list[Any]) -> list[Any]:
         else:
             fields[place] = _merged(fields[place], one)
     return fields
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("a member stands twice in an object")
-    return members
-
-
-def _integer(text: str) -> int:
-    if len(text) > _MOST_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits")
-    return int(text)
-
-
-def _constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no number")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import Any
 
 from bursar.errors import ChainError, InvalidInputError
 from bursar.ethereum.address import Address
 from bursar.ethereum.units import MAX_UINT256, Wei
-from bursar.json_text import nested_deeply
+from bursar.json_text import read_strictly
 
 LARGEST_REPLY = 16 * 1024 * 1024
 DEEPEST_REPLY = 32
@@ -93,44 +92,17 @@ def parse_json(body: bytes, *, most: int = LARGEST_REPLY, deepest: int = DEEPEST
     """The JSON value of ``body``: no duplicate members, no NaN, numbers and nesting bounded, fractions exact."""
     if len(body) > most:
         raise garbled(f"it is longer than {most} bytes")
-    if nested_deeply(body, most=deepest):
-        raise garbled("it is nested too deeply")
     try:
-        return json.loads(
-            body.decode("utf-8"),
-            object_pairs_hook=_members,
-            parse_constant=_no_constant,
-            parse_float=_fraction,
-            parse_int=_whole,
-        )
-    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is one of the first
-        raise garbled("it is not JSON") from error
-
-
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise garbled("it names a member twice")
-    return members
-
-
-def _no_constant(text: str) -> NoReturn:
-    raise garbled(f"{text} is no number of JSON")
+        return read_strictly(body, deepest=deepest, digits=_LONGEST_NUMBER, fraction=_fraction)
+    except ValueError as error:  # also UnicodeDecodeError
+        raise garbled(f"it is not JSON, {printable(str(error))}") from error
 
 
 def _fraction(text: str) -> Decimal:
-    if len(text) > _LONGEST_NUMBER:
-        raise garbled("it holds a number of absurd length")
     try:
         return Decimal(text)
-    except InvalidOperation as error:  # an exponent of twenty digits
-        raise garbled("it holds a number of absurd size") from error
-
-
-def _whole(text: str) -> int:
-    if len(text) > _LONGEST_NUMBER:
-        raise garbled("it holds a number of absurd length")
-    return int(text)
+    except InvalidOperation:  # an exponent of twenty digits
+        raise ValueError("a number of absurd size") from None
 
 
 def read_quantity(value: Any, *, name: str, most: int = MAX_UINT256) -> int:
