@@ -82,11 +82,11 @@ def test_what_is_written_is_read(value: object) -> None:
         ("[-Infinity]", "no number"),
         ("[" + "9" * 81 + "]", "a number of 81 characters"),
         ("[1." + "9" * 81 + "]", "a number of 83 characters"),
-        ("", ""),
-        ("[1", ""),
-        ("\ufeff[]", ""),
-        (b"[\xff]", ""),
-        ('"\ud800"', ""),
+        ("", "Expecting value"),
+        ("[1", "delimiter"),
+        ("\ufeff[]", "BOM"),
+        (b"[\xff]", "codec"),
+        ('"\ud800"', "codec"),
     ],
 )
 def test_what_could_be_read_two_ways_is_refused(text: str | bytes, words: str) -> None:
