@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from bursar.errors import ConflictError, InvalidInputError
+from bursar.json_text import nested_deeply
 from bursar.keys.bip32 import ExtendedPublicKey
 from bursar.keys.origin import UNKNOWN, Fingerprint, KeyOrigin
 from bursar.keys.path import HARDENED, DerivationPath
-from bursar.json_text import nested_deeply
 
 _KEY: Final = re.compile(r"\[([0-9a-fA-F]{8}(?:/[0-9]{1,10}[h'H]?)+)\]([xt]pub[1-9A-HJ-NP-Za-km-z]{107})", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}", re.ASCII)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bursar.bitcoin.wallet_policy import WalletPolicy
 from bursar.errors import CorruptStoreError, InvalidInputError, StoreError
-from bursar.keys.origin import Fingerprint
 from bursar.json_text import nested_deeply
+from bursar.keys.origin import Fingerprint
 from bursar.signing.registrations import PolicyStore, Registration
 
 if TYPE_CHECKING:
