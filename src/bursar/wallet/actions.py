@@ -139,7 +139,7 @@ class SendBlobs:
 
 @dataclass(frozen=True, slots=True)
 class Delegate:
-    """Carry signed authorizations (EIP-7702) in a transaction to the sender itself."""
+    """Carry signed authorizations (EIP-7702) in a transaction that pays nobody."""
 
     kind: ClassVar[str] = "delegate"
     authorizations: tuple[SignedAuthorization, ...]

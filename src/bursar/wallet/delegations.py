@@ -18,6 +18,7 @@ from bursar.wallet.ethereum_nonces import count_of, nonce_records
 from bursar.wallet.ethereum_sync import check_ethereum_node
 from bursar.wallet.planning_desk import ethereum_node
 from bursar.wallet.store.accounts import address_rows
+from bursar.wallet.store.reservations import highest_held_nonce
 
 if TYPE_CHECKING:
     from bursar.chain.protocols import EthereumBackend
@@ -79,8 +80,14 @@ class DelegationDesk:
         authority = Address.from_text(address)
         counts = {address: count_of(node, address)}
         with context.store.read() as connection:
+            taken = highest_held_nonce(connection, account.chain_id, address)
             records = nonce_records(connection, row, account.chain_id, counts, node)
         following = next((one.next for one in records if one.sender == address), max(counts[address]))
+        if not sponsored and taken is not None and taken > following:
+            raise ConflictError(
+                f"transfers of {address} hold nonces beyond {following}: fill the gap before the account delegates",
+                code="conflict.nonce",
+            )
         authorization = Authorization(
             0 if any_chain else account.chain_id,
             _NOBODY if delegate is None else Address.from_text(delegate),

@@ -28,7 +28,7 @@ from bursar.wallet.plan import Plan
 from bursar.wallet.reserving import check_bumpable, gather_facts, keyed_plan, require_transfer, store_plan
 from bursar.wallet.store import accounts as account_rows
 from bursar.wallet.store.blobs import find_sidecar, put_blobs
-from bursar.wallet.store.reservations import highest_held_nonce, nonce_owner, set_nonce_floor
+from bursar.wallet.store.reservations import highest_held_nonce, nonce_owner, release_nonces_above, set_nonce_floor
 from bursar.wallet.store.transfers import find_idempotency_key, stored_plan, variants_of
 from bursar.wallet.transfer import PaymentOrder, Transfer
 
@@ -131,6 +131,8 @@ def bump_ethereum(
             )
             body = bump_digest(target.id, fee, cancel)
             store_plan(context, connection, plan, account_id=row.id, root=target.root, body=body)
+            if cancel:
+                release_nonces_above(connection, target.root, before.nonce)
             if sidecar is not None:
                 put_blobs(connection, plan.id, sidecar)
             return plan

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from bursar.wallet.transfer import Transfer
 
 ETHER = ""  # stands where a token's contract would
+NOBODY = Address(bytes(20))
 _ERC721 = AbiFunction.from_text("safeTransferFrom(address,address,uint256)")
 _ERC1155 = AbiFunction.from_text("safeTransferFrom(address,address,uint256,uint256,bytes)")
 
@@ -68,7 +69,9 @@ class Intent:
             if action.standard == "erc721":
                 return contract, 0, _ERC721.encode_call(sender, self.party, action.token_id)
             return contract, 0, _ERC1155.encode_call(sender, self.party, action.token_id, action.amount, b"")
-        if self.party is None or isinstance(action, Delegate | FillNonce):
+        if isinstance(action, Delegate):
+            return NOBODY, 0, b""  # the sender may run code by then, which could refuse an empty call
+        if self.party is None or isinstance(action, FillNonce):
             return sender, 0, b""
         if isinstance(action, SetAllowance):
             assert self.token is not None

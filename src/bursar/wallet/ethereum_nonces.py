@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from bursar.chain.protocols import EthereumBackend
+    from bursar.wallet.ethereum_intents import Intent
     from bursar.wallet.store.accounts import AccountRow
     from bursar.wallet.store.transfers import TransferRow
 
@@ -116,6 +117,19 @@ def check_gap(connection: Connection, chain_id: int, sender: str, nonce: int, *,
     else:
         return
     raise InvalidInputError(f"nonce {nonce} of {sender} {problem}", code="input.nonce")
+
+
+def own_nonces(connection: Connection, chain_id: int, sender: Address, intent: Intent) -> tuple[int, ...]:
+    """The nonces that the sender's own authorizations use up besides the transaction's (EIP-7702), if they are free."""
+    found = [one.authorization.nonce for one in intent.authorizations if one.authority == sender]
+    for nonce in found:
+        owner = nonce_owner(connection, chain_id, str(sender), nonce)
+        if owner is not None:
+            raise InvalidInputError(
+                f"the authorization uses up nonce {nonce} of {sender}, which belongs to transfer {owner}: wait for it",
+                code="input.nonce",
+            )
+    return tuple(found)
 
 
 def waiting_below(connection: Connection, chain_id: int, sender: str, *, least: int, nonce: int) -> str | None:

@@ -79,7 +79,9 @@ def review_of(
     seen = effects(tx, sender=payer, tokens=book.tokens)
     parts = review_parts(seen, coin=book.native)
     empty = tx.to == payer and not (tx.value or tx.data or tx.authorization_list)  # a cancellation: it pays nobody
-    payments = () if empty else tuple(_payments(book, tx, parts.payments, parts.warnings, facts, name))
+    # What only carries authorizations goes to the zero address, where there is no code to run.
+    bare = bool(tx.to is not None and tx.to.is_zero and tx.authorization_list and not (tx.value or tx.data))
+    payments = () if empty or bare else tuple(_payments(book, tx, parts.payments, parts.warnings, facts, name))
     fee = tx.gas_limit * _price(tx, base_fee) + _blob_fee(tx, blob_price) + data_fee
     own = cautions(payments, fee=fee, facts=facts)
     known = Known(
@@ -94,7 +96,7 @@ def review_of(
     said = [
         one
         for one in (*parts.warnings, *warnings_of(warnings(seen, known)))
-        if _subject(one) not in told and one.code not in _REPEATED
+        if _subject(one) not in told and one.code not in _REPEATED and not (bare and one.code == "zero-address")
     ]
     extra: dict[str, object] = {
         "from": sender,
@@ -109,7 +111,8 @@ def review_of(
         extra["most for one gas of blobs"] = Wei(int(tx.max_fee_per_blob_gas or 0)).to_gwei_text()
     if tx.access_list:
         slots = sum(len(one.storage_keys) for one in tx.access_list)
-        extra["access list"] = f"{slots} slots of {', '.join(str(one.address) for one in tx.access_list)}"
+        named = ", ".join(str(one.address) for one in tx.access_list)
+        extra["access list"] = f"{slots} {'slot' if slots == 1 else 'slots'} of {named}"
     if name is not None:
         extra["payee's name"] = name
     return Review(
@@ -127,7 +130,7 @@ def review_of(
         extra=extra,
         allowances=parts.allowances,
         delegations=parts.delegations,
-        calls=() if empty else parts.calls,
+        calls=() if empty or bare else parts.calls,
     )
 
 

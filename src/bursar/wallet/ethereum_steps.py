@@ -17,7 +17,7 @@ from bursar.wallet.ethereum_access import ask_list, wants_list, worth
 from bursar.wallet.ethereum_blobs import ask_blob_price, choose_blob_fee, pool_notes, sidecar_for
 from bursar.wallet.ethereum_fees import choose_fees, data_fee, is_legacy
 from bursar.wallet.ethereum_intents import draft, read_intent
-from bursar.wallet.ethereum_nonces import check_gap, waiting_below
+from bursar.wallet.ethereum_nonces import check_gap, own_nonces, waiting_below
 from bursar.wallet.ethereum_questions import ask_about_effects, ask_about_party, fresh_balances, gas_for, holder_of
 from bursar.wallet.ethereum_reviewing import DATA_FEE_MARGIN, Book, PartyFacts, review_of
 from bursar.wallet.ethereum_sync import check_ethereum_node, sync_ethereum
@@ -160,6 +160,8 @@ def plan_ethereum(
         if sidecar is not None:
             put_blobs(connection, plan.id, sidecar)
         hold_nonce(connection, account.chain_id, sender, nonce, root=plan.id, transfer_id=plan.id)
+        for used in own_nonces(connection, account.chain_id, made.sender, intent):
+            hold_nonce(connection, account.chain_id, sender, used, root=plan.id, transfer_id=plan.id)
         raise_nonce_floor(connection, account.chain_id, sender, made.latest)
     context.passed("plan.reserved")
     return plan

@@ -185,7 +185,7 @@ def test_delegations_need_a_rule_and_those_for_every_chain_one_of_their_own(rich
     any_one = 'name = "a"\nkind = "allow-any"'
     plan = rich.wallet.plan(act(Delegate((signed[31337],))), rich.node)
     tx = unsigned(plan)
-    assert (tx.type, tx.to, tx.value, tx.authorization_list) == (4, rich.account.address(0), 0, (signed[31337],))
+    assert (tx.type, tx.to, tx.value, tx.authorization_list) == (4, Address(bytes(20)), 0, (signed[31337],))
     assert [(one.delegate, one.any_chain) for one in plan.review.delegations] == [(SPENDER, False)]
     with pytest.raises(PolicyDeniedError):
         rich.wallet.approve(plan, rules(any_one))

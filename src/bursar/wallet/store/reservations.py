@@ -123,6 +123,11 @@ def release_transfer(connection: Connection, transfer_id: str) -> None:
     connection.execute(delete(held_nonces).where(held_nonces.c.transfer_id == transfer_id))
 
 
+def release_nonces_above(connection: Connection, root: str, nonce: int) -> None:
+    """Free what an intent held beyond its transaction's nonce: its replacement does not use that up."""
+    connection.execute(delete(held_nonces).where(and_(held_nonces.c.root == root, held_nonces.c.nonce > nonce)))
+
+
 def release_coins(connection: Connection, root: str, *, keep: Iterable[OutPointKey] = ()) -> None:
     """Free an intent's coins except ``keep``."""
     kept = set(keep)
