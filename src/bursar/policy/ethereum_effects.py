@@ -54,7 +54,8 @@ def payments_of(movements: Sequence[Movement], *, coin: Asset, label: str | None
         asset = coin
         if one.contract is not None:
             asset = token_asset(one.contract, one.token, coin=coin, token_id=one.token_id)
-        made.append(Payment(asset, str(one.recipient), one.amount, label, one.token_id))
+        owner = None if one.owner is None else str(one.owner)
+        made.append(Payment(asset, str(one.recipient), one.amount, label, one.token_id, owner))
     return tuple(made)
 
 

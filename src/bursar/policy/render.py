@@ -129,6 +129,9 @@ def _payment_lines(review: Review, most: int) -> Iterator[str]:
         if payment.asset.contract is not None:
             contract = plain_text(payment.asset.contract, longest=_LONGEST_ADDRESS)
             yield f"{_INDENT}{' ' * width}      token contract {contract}"
+        if payment.owner is not None:
+            owner = plain_text(payment.owner, longest=_LONGEST_ADDRESS)
+            yield f"{_INDENT}{' ' * width}      out of {owner}, not of this account"
         if payment.label:
             yield f'{_INDENT}{" " * width}      named "{plain_text(payment.label, longest=60)}"'
     yield from _unshown(len(review.payments) - most, "payments")
@@ -226,10 +229,13 @@ def _change_lines(review: Review, most: int) -> Iterator[str]:
     yield from _unshown(len(review.change) - most, "outputs")
 
 
-def _totals(review: Review, fee: int = 0) -> list[tuple[int, Asset]]:
+def _totals(review: Review, fee: int | None = None) -> list[tuple[int, Asset]]:
+    """What is paid by asset; with ``fee``, what leaves the account itself."""
     totals: dict[AssetKey, int] = {}
     assets: dict[AssetKey, Asset] = {}
     for payment in review.payments:
+        if fee is not None and payment.owner is not None:
+            continue
         key = asset_key(payment.asset)
         totals[key] = totals.get(key, 0) + payment.amount
         assets.setdefault(key, payment.asset)

@@ -35,6 +35,7 @@ class Payment:
     amount: int
     label: str | None = None
     token_id: int | None = None  # of an ERC-721 or ERC-1155 token; its asset has a contract and no decimals
+    owner: str | None = None  # whose money it is where not the account's: a Safe it acts for, an allowance it uses
 
 
 @dataclass(frozen=True, slots=True)

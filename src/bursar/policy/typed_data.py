@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bursar.ethereum.typed_data_effects import SignedAllowance, TypedDataEffects, typed_data_effects
@@ -27,12 +28,13 @@ def review_of_typed_data(
     symbol: str = "ETH",
     codeless: Collection[Address] = (),
     now: int | None = None,
+    signer: Address | None = None,
 ) -> Review:
     """The effects of one signature by ``account`` on ``chain_id``, for a policy and for people.
 
     ``tokens`` are the chain's registered tokens by contract, ``symbol`` its coin, ``codeless`` addresses known to be
-    no contracts, ``now`` the time in seconds since 1970, against which deadlines are held. What gives nothing away has
-    no payments, no allowances and none of the codes a policy decides upon.
+    no contracts, ``now`` the time in seconds since 1970, against which deadlines are held, ``signer`` whose key signs.
+    What gives nothing away has no payments, no allowances and none of the codes a policy decides upon.
     """
     coin = Asset("ethereum", f"eip155:{chain_id}", symbol, 18)
     known = {contract: one for contract, one in tokens.items() if one.chain_id == chain_id}
@@ -41,6 +43,10 @@ def review_of_typed_data(
     if now is not None:
         warnings += _deadlines(effects.allowances, now)
     payments, calls = payments_of(effects.movements, coin=coin), calls_of(effects.calls)
+    mine = {None, None if signer is None else str(signer)}
+    payments = tuple(replace(one, owner=None) if signer is None or one.owner in mine else one for one in payments)
+    if signer is not None and (effects.allowances or effects.movements):
+        warnings += _other_owner(typed, signer)
     if effects.suspect and not calls:
         # Rules about what nobody could read name contracts: the one that takes the signature must be there to be named.
         contract = typed.verifying_contract
@@ -95,6 +101,13 @@ def _mismatches(
         yield ReviewWarning(DOMAIN_MISMATCH, "it gives something away on every chain: its domain names none")
     if gives and (contract is None or contract.is_zero):
         yield ReviewWarning(DOMAIN_MISMATCH, "it gives something away to any contract: its domain names none")
+
+
+def _other_owner(typed: TypedData, signer: Address) -> Iterator[ReviewWarning]:
+    named = next((one for name in ("owner", "from", "holder") if (one := typed.message.get(name)) is not None), None)
+    if isinstance(named, type(signer)) and named != signer:
+        text = f"it gives away what {named} has, and {signer} signs: it is of no use, or meant for another signer"
+        yield ReviewWarning("other-owner", text)
 
 
 def _deadlines(allowances: Collection[SignedAllowance], now: int) -> Iterator[ReviewWarning]:

@@ -120,7 +120,7 @@ def ethereum_history(
             continue
         plan = stored_plan(row)
         worked = row.state is not TransferState.FAILED
-        payments = plan.review.payments
+        payments = [one for one in plan.review.payments if one.owner is None]
         fee_asset = plan.review.fee_asset
         moved: list[tuple[Asset, int, str | None, int | None]] = [
             (one.asset, -one.amount, one.to, one.token_id) for one in payments if worked

@@ -52,6 +52,7 @@ def review_to_json(review: Review) -> dict[str, Any]:
         "payments": [
             {"asset": asset_to_json(p.asset), "to": p.to, "amount": str(p.amount), "label": p.label}
             | _number_to_json(p.token_id)
+            | ({} if p.owner is None else {"owner": p.owner})
             for p in review.payments
         ],
         "change": [{"address": c.address, "amount": str(c.amount), "path": c.path} for c in review.change],
@@ -96,6 +97,7 @@ def _payment(data: object) -> Payment:
         amount=read_amount(item, "amount"),
         label=field(item, "label", (str, type(None))),
         token_id=_number(item),
+        owner=field(item, "owner", str) if "owner" in item else None,
     )
 
 

@@ -109,6 +109,15 @@ def test_a_payment_by_signature() -> None:
     assert codes(reviewed(payment(), codeless={COIN})) == ["payment", "domain-mismatch"]
 
 
+def test_whose_money_it_is_is_held_against_who_signs() -> None:
+    mine = reviewed(payment(), signer=OWN)
+    assert mine.payments == (Payment(DOLLARS, str(PAYEE), 7),)
+    assert "other-owner" not in codes(mine)
+    other = reviewed(payment(), signer=PAYEE)
+    assert other.payments == (Payment(DOLLARS, str(PAYEE), 7, owner=str(OWN)),)
+    assert "other-owner" in codes(other)
+
+
 @pytest.mark.parametrize(
     ("fields", "suspect"),
     [

@@ -67,6 +67,7 @@ def sign_typed(
         tokens=tokens,
         symbol=coin_symbol(session, held.chain_id),
         now=int(time.time()),
+        signer=address,
     )
     clear = words_of_typed_data(session, wallet, typed, address, held.chain_id)
     text = typed_data_text(typed, record.name, address, tokens, review, clear=clear.text)
