@@ -201,4 +201,4 @@ def test_bytes_are_told_apart(kind: int) -> None:
 def test_garbage_is_refused(data: bytes) -> None:
     for read in (read_transaction, read_authorizations, read_access_list):
         with pytest.raises(BursarError):
-            read(data)  # type: ignore[operator]
+            read(data)
