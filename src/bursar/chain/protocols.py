@@ -19,11 +19,17 @@ Speed = Literal["slow", "normal", "fast"]  # how soon a transaction shall be min
 
 @dataclass(frozen=True, slots=True)
 class BlockRef:
-    """A block by height and hash (display hex; ``0x`` before it on Ethereum only); ``time`` in Unix seconds."""
+    """A block by height and hash (display hex; ``0x`` before it on Ethereum only); ``time`` in Unix seconds.
+
+    ``str()`` is for people.
+    """
 
     height: int
     hash: str
     time: int
+
+    def __str__(self) -> str:
+        return f"block {self.height} {self.hash}"
 
 
 @dataclass(frozen=True, slots=True)

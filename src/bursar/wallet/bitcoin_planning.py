@@ -14,6 +14,7 @@ from bursar.bitcoin.selection import CoinGrinder, Consolidation, DefaultSelector
 from bursar.bitcoin.transaction import OutPoint
 from bursar.bitcoin.units import FeeRate, Sats
 from bursar.errors import InsufficientFundsError, InvalidInputError
+from bursar.ethereum.units import Wei
 from bursar.policy.review import Change, Payment, Review
 from bursar.wallet.accounts import native_asset
 from bursar.wallet.cautions import Facts, cautions
@@ -200,8 +201,9 @@ def build_replacement(
 def check_cap(fee: int, cap: int | None, unit: str) -> None:
     """The hard cap of the fee choice; ``InvalidInputError`` (``input.fee.cap``)."""
     if cap is not None and fee > cap:
+        most, limit = (Wei(one).to_eth_text() if unit == "wei" else f"{one} {unit}" for one in (fee, cap))
         raise InvalidInputError(
-            f"the fee may reach {fee} {unit}, over the cap of {cap} {unit}: raise the cap or wait", code="input.fee.cap"
+            f"the fee may reach {most}, over the cap of {limit}: raise the cap or wait", code="input.fee.cap"
         )
 
 
