@@ -47,6 +47,6 @@ class ConfiguredNames:
                 raise
             raise InvalidInputError(
                 f"{before}names are looked up on chain {home}, for which no node is set: "
-                f"'bursar chain add {home} --provider URL' sets one, or a table [ethereum.{home}] in config.toml{after}",
+                f"'bursar chain add {home} --provider URL' or a table [ethereum.{home}] in config.toml sets it{after}",
                 code="input.config",
             ) from error

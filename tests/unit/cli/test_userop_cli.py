@@ -131,7 +131,7 @@ def test_what_pays_and_what_runs_is_said(desk: Any) -> None:
         (b"[]", "no JSON object"),
         (b"{" * 3000, "nested deeper|no JSON"),
         (b'{"sender": "0x1", "sender": "0x2"}', "twice"),
-        (b'{"nonce": 1.5}', "in the place of an integer"),
+        (b'{"nonce": 1.5}', "in the place of a whole number"),
         (b"\xff", "no JSON"),
         (b'{"sender": 5}', "members are texts"),
         (b" " * 3_000_001, "more than"),
