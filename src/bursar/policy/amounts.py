@@ -50,9 +50,13 @@ class AssetScope:
         return asset.contract.lower() == self.contract
 
     def format(self, value: int) -> str:
-        """``value`` base units in words: "0.5 BTC"."""
+        """``value`` base units in words: "0.5 BTC"; what nobody has is "unlimited"."""
+        if value >= _UNLIMITED:
+            return f"unlimited {self.symbol}"
         return f"{format_units(value, self.decimals)} {self.symbol}"
 
+
+_UNLIMITED = 1 << 255  # more than there is of anything
 
 COINS = {
     "BTC": AssetScope("bitcoin", None, None, "BTC", 8),

@@ -89,7 +89,7 @@ def review_text(review: Review, *, most: int = 100) -> str:
     if review.allowances:
         lines += ["", "May be taken later, without asking again", *_allowance_lines(review, most)]
     if review.delegations:
-        lines += ["", "Runs code of others from now on, which may do anything", *_delegation_lines(review)]
+        lines += ["", "Whose code accounts run from now on: it may do anything with them", *_delegation_lines(review)]
     if any(one.name is not None or not one.understood or one.calls for one in review.calls) and not _repeats(review):
         lines += ["", "Calls", *_call_lines(review, most)]
     lines += ["", "Costs", *_rows(_costs(review))]
@@ -165,7 +165,10 @@ def _delegation_lines(review: Review) -> Iterator[str]:
     for one in review.delegations:
         who, code = (plain_text(text, longest=_LONGEST_ADDRESS) for text in (one.authority, one.delegate))
         where = ", on EVERY chain" if one.any_chain else ""
-        yield f"{_INDENT}{who}  runs the code of  {code}{where}"
+        if set(one.delegate.lower()) <= {"0", "x"}:
+            yield f"{_INDENT}{who}  runs no code of others any more{where}"
+        else:
+            yield f"{_INDENT}{who}  runs the code of  {code}{where}"
 
 
 def _repeats(review: Review) -> bool:
@@ -194,8 +197,11 @@ def _call_lines(review: Review, most: int) -> Iterator[str]:
 def _call_rows(calls: Sequence[Called], coin: Asset, depth: int) -> Iterator[str]:
     indent = _INDENT * depth
     for one in calls:
-        to = "a new contract" if one.to is None else plain_text(one.to, longest=_LONGEST_ADDRESS)
         value = f", with {amount_text(one.value, coin)}" if one.value else ""
+        if one.to is None:
+            yield f"{indent}A NEW CONTRACT, whose code nobody here has read{value}"
+            continue
+        to = plain_text(one.to, longest=_LONGEST_ADDRESS)
         name = "UNKNOWN CODE RUN AS THE CALLER" if one.delegate and not one.understood else _call_name(one)
         yield f"{indent}{name}  on  {to}{value}"
         for label, text in one.arguments[:_MOST_ARGUMENTS]:
