@@ -99,6 +99,13 @@ def test_files_become_blobs(desk: CommandLine, box: Any, tmp_path: Path) -> None
     (tmp_path / "raw").write_bytes(raw)
     shown = desk.json("eth", "decode", str(tmp_path / "raw"))
     assert (shown["sender"], shown["blobs_attached"]) == (address(desk, "giver"), True)
+    with pytest.raises(InvalidInputError, match="blob"):  # less than twice is no replacement to nodes
+        send(desk, "speed-up", sent["transfer"]["id"], "--blob-fee", "1.9gwei")
+    faster = send(desk, "speed-up", sent["transfer"]["id"], "--blob-fee", "2.5gwei")
+    with Wallet.open(desk.home / "wallet.db") as store:
+        again = SignedTransaction.parse(store.network_bytes(faster["transfer"]["id"]))
+    assert again.unsigned.max_fee_per_blob_gas == 25 * 10**8
+    assert again.unsigned.blob_versioned_hashes == signed.unsigned.blob_versioned_hashes
     box.mine_ethereum(1)
     with pytest.raises(InvalidInputError, match="with --raw a file holds blobs"):
         desk.json("eth", *words, "--raw", "--dry-run")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from bursar.cli import compose
-from bursar.cli.amounts import fee_choice
+from bursar.cli.amounts import coin_amount, fee_choice
 from bursar.cli.commands.cancel import cancel
 from bursar.cli.ethereum_sending import ethereum_account
 from bursar.cli.lazy import command, pass_session
@@ -25,15 +26,18 @@ __all__ = ["cancel", "speed_up"]
     examples=(
         "bursar eth speed-up 0x5c50…",
         "bursar eth speed-up 0x5c50… --fee-rate 60gwei:3gwei --max-fee 0.002eth",
+        "bursar eth speed-up 0x5c50… --blob-fee 12gwei      # it carries blobs",
     ),
 )
 @click.argument("transfer")
+@click.option("--blob-fee", metavar="PRICE", help="The most for one gas of blobs: 5gwei.  [default: what it takes]")
 @fee_options
 @sending_options
 @pass_session
 def speed_up(
     session: Session,
     transfer: str,
+    blob_fee: str | None,
     speed: Literal["slow", "normal", "fast"] | None,
     fee_rate: str | None,
     max_fee: str | None,
@@ -49,7 +53,10 @@ def speed_up(
     wallet = compose.wallet(session)
     found = find_transfer(wallet, transfer)
     record = ethereum_account(wallet, found.account)
-    fee = fee_choice(record, compose.coin(session, record), speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    coin = compose.coin(session, record)
+    fee = fee_choice(record, coin, speed=speed, fee_rate=fee_rate, max_fee=max_fee)
+    if blob_fee is not None:
+        fee = replace(fee, blob_rate=coin_amount(blob_fee, coin))
     with Sending(session, wallet, record, unlock=unlock, yes=yes, key=idempotency_key) as sending:
         backend = compose.synchronise(session, wallet, record)
         plan = wallet.bump(found.id, backend, fee=fee, idempotency_key=idempotency_key)
