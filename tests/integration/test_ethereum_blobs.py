@@ -36,27 +36,21 @@ ANYTHING = RulePolicy.from_toml(
 FILES = (b"minutes of a meeting", bytes(range(256)) * 500)
 
 
-class Noting:
+class Noting(EthRpcBackend):
     """A node that remembers what was handed to it, and can lose it on the way."""
 
-    def __init__(self, node: EthRpcBackend) -> None:
-        self._node, self.sent, self.lose = node, list[bytes](), False
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._node, name)
-
-    @property
-    def chain_id(self) -> int:
-        return self._node.chain_id
+    def __init__(self, url: str, *, chain_id: int) -> None:
+        super().__init__(url, chain_id=chain_id)
+        self.sent, self.lose = list[bytes](), False
 
     def broadcast(self, raw: bytes) -> str:
         self.sent.append(raw)
-        return SignedTransaction.parse(raw).hash if self.lose else self._node.broadcast(raw)
+        return SignedTransaction.parse(raw).hash if self.lose else super().broadcast(raw)
 
 
 @pytest.fixture
 def desk(sandbox: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[SimpleNamespace]:
-    node = EthRpcBackend(sandbox.ethereum_url, chain_id=sandbox.ethereum_chain_id)
+    node = Noting(sandbox.ethereum_url, chain_id=sandbox.ethereum_chain_id)
     key = KeySigner(Secret(keccak256(b"blobs" + request.node.name.encode())))
     with Wallet.open(tmp_path / "wallet.db", create=True) as wallet:
         wallet.add_account("payer", AddressAccount(sandbox.ethereum_chain_id, key.address), signer="payer")
@@ -65,7 +59,7 @@ def desk(sandbox: Any, tmp_path: Path, request: pytest.FixtureRequest) -> Iterat
         sandbox.mine_ethereum(1)
         wallet.sync("payer", node)
         yield SimpleNamespace(
-            sandbox=sandbox, wallet=wallet, node=Noting(node), key=key, path=tmp_path / "wallet.db", token=sandbox.token
+            sandbox=sandbox, wallet=wallet, node=node, key=key, path=tmp_path / "wallet.db", token=sandbox.token
         )
         wallet.journal.verify()
     node.close()

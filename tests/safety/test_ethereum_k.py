@@ -9,6 +9,7 @@ import re
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -284,7 +285,7 @@ def test_K5_what_is_stored_is_derived_again(line: Any, monkeypatch: pytest.Monke
     """An account whose record was changed: whatever it says, the key at its path has to be that of its address."""
     import sqlite3
 
-    with sqlite3.connect(line.home / "wallet.db") as connection:
+    with closing(sqlite3.connect(line.home / "wallet.db")) as connection, connection:
         (body,) = connection.execute("SELECT body FROM accounts WHERE name = 'gas'").fetchone()
         other = body.replace("/44h/60h/0h", "/44h/61h/0h")
         assert other != body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -253,17 +254,24 @@ def test_a_transfer_has_payments_or_an_action() -> None:
 # chains as data
 
 
-def on_chain(fakes: SimpleNamespace, folder: Path, chain_id: int, ether: int = ETHER) -> SimpleNamespace:
-    node, account = fakes.Ethereum(chain_id), fakes.ethereum_account(chain_id)
-    node.balances[str(account.address(0))] = ether
-    wallet = Wallet.open(folder / f"{chain_id}.db", create=True)
-    wallet.add_account("eth", account, signer="test")
-    return SimpleNamespace(wallet=wallet, node=node, account=account)
+@pytest.fixture
+def on_chain(fakes: SimpleNamespace, tmp_path: Path) -> Iterator[Callable[..., SimpleNamespace]]:
+    """``on_chain(chain_id, ether)``: a wallet with an account on that chain, and its node."""
+    with contextlib.ExitStack() as stack:
+
+        def made(chain_id: int, ether: int = ETHER) -> SimpleNamespace:
+            node, account = fakes.Ethereum(chain_id), fakes.ethereum_account(chain_id)
+            node.balances[str(account.address(0))] = ether
+            wallet = stack.enter_context(Wallet.open(tmp_path / f"{chain_id}.db", create=True))
+            wallet.add_account("eth", account, signer="test")
+            return SimpleNamespace(wallet=wallet, node=node, account=account)
+
+        yield made
 
 
-def test_amounts_are_in_the_chains_coin(fakes: SimpleNamespace, tmp_path: Path) -> None:
+def test_amounts_are_in_the_chains_coin(on_chain: Callable[..., SimpleNamespace]) -> None:
     for chain_id, symbol in ((137, "POL"), (56, "BNB")):
-        house = on_chain(fakes, tmp_path, chain_id)
+        house = on_chain(chain_id)
         house.wallet.sync("eth", house.node)
         assert house.wallet.balance("eth")[0].asset.symbol == symbol
         assert {row.asset.symbol for row in house.wallet.history("eth")} <= {symbol}
@@ -277,9 +285,9 @@ def test_amounts_are_in_the_chains_coin(fakes: SimpleNamespace, tmp_path: Path) 
 
 
 def test_the_data_fee_of_an_op_stack_chain_is_asked_and_held(
-    fakes: SimpleNamespace, tmp_path: Path, policy: Any, signer: Any
+    on_chain: Callable[..., SimpleNamespace], policy: Any, signer: Any
 ) -> None:
-    house = on_chain(fakes, tmp_path, 10)
+    house = on_chain(10)
     oracle = str(EthereumChains.built_in().chain(10).l1_oracle)
     asked: list[bytes] = []
     inner = house.node.call
@@ -458,9 +466,9 @@ def test_planning_asks_the_same_however_many_transfers_are_open(
 
 
 def test_a_data_fee_in_the_receipt_is_part_of_what_was_paid(
-    fakes: SimpleNamespace, tmp_path: Path, policy: Any, signer: Any
+    on_chain: Callable[..., SimpleNamespace], policy: Any, signer: Any
 ) -> None:
-    house = on_chain(fakes, tmp_path, 8453)
+    house = on_chain(8453)
     oracle, inner = str(EthereumChains.built_in().chain(8453).l1_oracle), house.node.call
     house.node.call = lambda to, data, sender=None: (
         (10**12).to_bytes(32, "big") if str(to) == oracle else inner(to, data, sender=sender)
@@ -477,8 +485,8 @@ def test_a_data_fee_in_the_receipt_is_part_of_what_was_paid(
     house.wallet.close()
 
 
-def test_gas_of_arbitrum_is_always_asked(fakes: SimpleNamespace, tmp_path: Path, policy: Any, signer: Any) -> None:
-    house = on_chain(fakes, tmp_path, 42161)
+def test_gas_of_arbitrum_is_always_asked(on_chain: Callable[..., SimpleNamespace], policy: Any, signer: Any) -> None:
+    house = on_chain(42161)
     house.node.gas = 50_000
     plan = house.wallet.plan(Transfer("eth", (PaymentOrder(PAYEE, 1000, "ETH"),)), house.node)
     assert unsigned(plan).gas_limit == 60_000  # data on the chain below is paid in gas
