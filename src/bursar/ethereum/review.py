@@ -36,7 +36,8 @@ def effects(
         paid = [Movement(made, int(tx.value))] if tx.value else []
         found = Unfolded(movements=paid, calls=[CallView(None, tx.value, understood=False)], decoded=False)
         found.called.update(range(len(paid)))
-        cautions.append(Caution("creation", "creates a contract" + (f" and gives it {tx.value.to_eth_text()}" if tx.value else "")))
+        given = f" and gives it {tx.value.to_eth_text()}" if tx.value else ""
+        cautions.append(Caution("creation", f"creates a contract{given}"))
     else:
         call = Call(tx.to, int(tx.value), tx.data, sender, sender, gas=tx.gas_limit)
         found = unfold([call], Scope(sender, known))
