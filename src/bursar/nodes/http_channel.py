@@ -150,6 +150,13 @@ class HttpChannel:
         connection = self._connect(deadline)
         connection.request(method, target, body, {"Connection": "keep-alive", **headers})
         response = connection.getresponse()
+        with response:  # closed whatever becomes of it: one left half read complains when it is collected
+            raw = self._read(response)
+        if response.will_close:
+            self.close()
+        return Answer(response.status, raw, response.headers.get("Retry-After"))
+
+    def _read(self, response: http.client.HTTPResponse) -> bytes:
         announced = response.length
         if announced is not None and announced > self._max_reply:
             raise TooLongError(announced)
@@ -161,9 +168,7 @@ class HttpChannel:
             raise TooLongError(None)
         if announced is not None and len(raw) < announced:
             raise http.client.IncompleteRead(raw, announced - len(raw))
-        if response.will_close:
-            self.close()
-        return Answer(response.status, raw, response.headers.get("Retry-After"))
+        return raw
 
     def _connect(self, deadline: float) -> http.client.HTTPConnection:
         if self._connection is None:

@@ -113,6 +113,10 @@ class HttpChannel:
 
     def _read(self, connection: socket.socket, method: str, deadline: float) -> Answer:
         response = http.client.HTTPResponse(cast("socket.socket", _Stream(connection, deadline)), method=method)
+        with response:  # closed whatever becomes of it
+            return self._checked(response)
+
+    def _checked(self, response: http.client.HTTPResponse) -> Answer:
         response.begin()
         if (response.length or 0) > MOST_BYTES:
             raise _endless(self._place.name)

@@ -115,7 +115,8 @@ class Channel:
             connection = self._connected(deadline, 2 * largest + _HEADERS)
             connection.request("POST", self._target, body, self._headers)
             response = connection.getresponse()
-            content = _read(response, largest)
+            with response:  # closed whatever becomes of it: one left half read complains when it is collected
+                content = _read(response, largest)
             if response.will_close:
                 self._hang_up()
             return response.status, response.headers.get("Content-Encoding", "identity"), content
