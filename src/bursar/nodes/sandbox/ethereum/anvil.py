@@ -19,6 +19,7 @@ VARIABLE = "BURSAR_ANVIL"
 """The environment variable that names the binary; unset, ``node_modules`` and the search path are looked through."""
 
 _PLATFORMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
+_ATTEMPTS = 3
 _START_SECONDS = 20.0
 _STOP_SECONDS = 10.0
 
@@ -73,10 +74,11 @@ class AnvilNode:
             raise MissingExtraError(
                 f"no anvil binary was found: install @foundry-rs/anvil by npm, or name it in {VARIABLE}", extra="anvil"
             )
+        self._named = bool(port)
         self._port = port or _free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._chain_id = chain_id
-        self._command = [str(binary), "--host", HOST, "--port", str(self._port), "--chain-id", str(chain_id)]
+        self._command = [str(binary), "--host", HOST, "--chain-id", str(chain_id)]
         self._command += ["--accounts", "0", "--hardfork", "prague", "--silent", "--no-cors"]
         if not automine:
             self._command.append("--no-mining")
@@ -89,9 +91,22 @@ class AnvilNode:
         return f"http://{HOST}:{self._port}"
 
     def start(self) -> None:
-        """Start the process and wait until it answers; ChainUnavailableError when it does not."""
+        """Start the process and wait until it answers; ChainUnavailableError when it does not.
+
+        Another program may take a free port before anvil does: then another one is tried, unless it was named.
+        """
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._start()
+            except ChainUnavailableError:
+                if self._named:
+                    raise
+                self._port = _free_port()
+        return self._start()
+
+    def _start(self) -> None:
         self._process = subprocess.Popen(  # noqa: S603 (a fixed program, the binary is what the user named or installed)
-            ["/bin/sh", "-c", _SUPERVISE, "anvil", *self._command],
+            ["/bin/sh", "-c", _SUPERVISE, "anvil", *self._command, "--port", str(self._port)],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
