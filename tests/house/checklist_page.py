@@ -48,8 +48,7 @@ class Checklist:
                     carried = self.row.match(node.name) or old
                     for row in carried[1].upper().rstrip("_").split("_") if carried else ():
                         found.setdefault(row.lstrip("0"), []).append(f"{file}::{node.name}")
-        order = lambda name: (not name.startswith("safety/"), name)  # noqa: E731
-        return {row: sorted(names, key=order) for row, names in found.items()}
+        return {row: sorted(names, key=_users_first) for row, names in found.items()}
 
     @property
     def rules(self) -> dict[str, str]:
@@ -64,6 +63,10 @@ class Checklist:
             lines += [f"| {row} | {rule} | {_shown(self.tests_by_row.get(row, []))} |" for row, rule in listed.items()]
             parts.append("\n".join(lines))
         return "\n\n".join([*parts, self.tail] if self.tail else parts) + "\n"
+
+
+def _users_first(name: str) -> tuple[bool, str]:
+    return not name.startswith("safety/"), name
 
 
 def _shown(tests: list[str]) -> str:
